@@ -1,0 +1,291 @@
+"""Chunks: slices of a document small enough to be read as an answer, whole enough to be one.
+
+In: a document's text and its sections. Out: chunks in order. A chunk never crosses a case or a heading,
+sentences, list items and table rows stay whole, and what a slice leaves behind that its words need (the
+table's header row, the question that is answered) goes along as `context`, embedded but never quoted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from corpus.cases import CaseBook
+from corpus.records import Chunk
+from corpus.sections import Section
+from corpus.structure import BULLET, SENTENCE_END, Block, plain
+from corpus.text import letters, searchable
+
+MAX_CHARS = 300
+"""Longest chunk in searchable characters, chosen by measuring 200 to 500 (docs/decisions.md)."""
+TAIL = 1.3
+"""A last piece may make a chunk this much longer, rather than stand alone."""
+LEAST_LETTERS = 12
+"""Below this a chunk is a fragment of a picture (「→ 効果」) and not a passage."""
+MAX_CONTEXT = 160
+
+_ADDRESS = re.compile(r"<?https?://\S+")
+# the end of a sentence inside a line: 「…です。次に」; a bracket that closes after it still belongs to it
+_SENTENCE = re.compile(r"[。！？!?]+[」』）)】\"”]*")
+_SPEAKER_ASKS = re.compile(r"(?:か|ください|ほしい|欲しい|願いたい|伺いたい|ききたい|聞きたい|質問)[。？?]?$")
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """A span that is never split: a sentence, an item, a row. `header` heads the table that it is a row of."""
+
+    start: int
+    end: int
+    block: Block
+    header: str = ""
+
+
+def make_chunks(
+    text: str,
+    sections: list[Section],
+    book: CaseBook,
+    *,
+    document_id: str,
+    path: str,
+    repeated: set[int] | None = None,
+    max_chars: int = MAX_CHARS,
+) -> list[Chunk]:
+    """The chunks of a document in order; `path` goes into their ids, `repeated` are blocks to leave out."""
+    breaks = [i for i, c in enumerate(text) if c == "\n"]
+    chunks: list[Chunk] = []
+    seen: dict[str, int] = {}
+    carried: _Turn | None = None
+    for section in sections:
+        for stretch in _stretches(section, repeated or set()):
+            units = _units(text, stretch)
+            if not units:
+                continue
+            opening = [b.start for b in (*section.openers, *([section.heading] if section.heading else []))]
+            start = units[0].start
+            if stretch[0] is section.blocks[0] and opening:
+                start = min(opening[0], start)
+            question, carried = carried, None
+            if question is not None and (not section.path or section.path[:-1] != question.section.path[:-1]):
+                chunks.extend(_emit(question.pieces, text, question.section, book, breaks, document_id, path, seen))
+                question = None
+            answers = ""
+            if question is not None:
+                answers = _shorten(text[question.start : question.end])
+                units = [*question.units, *units]
+                start = question.start
+            pieces = _pack(text, start, units, max_chars)
+            if question is not None:
+                pieces = [(s, e, h if s <= question.start else f"{answers}\n{h}".strip()) for s, e, h in pieces]
+            elif section.form == "parenthesised" and _SPEAKER_ASKS.search(plain(text[units[-1].start : units[-1].end])):
+                # A speaker asks: the question is not a passage of its own, it goes with what is answered.
+                carried = _Turn(section, units, start, units[-1].end, pieces)
+                continue
+            chunks.extend(_emit(pieces, text, section, book, breaks, document_id, path, seen))
+    if carried is not None:
+        chunks.extend(_emit(carried.pieces, text, carried.section, book, breaks, document_id, path, seen))
+    return chunks
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A speaker's question that waits for its answer."""
+
+    section: Section
+    units: list[_Unit]
+    start: int
+    end: int
+    pieces: list[tuple[int, int, str]]
+
+
+def _stretches(section: Section, repeated: set[int]) -> list[list[Block]]:
+    """A section's blocks that follow one another without a repeated one between them."""
+    stretches: list[list[Block]] = [[]]
+    for block in section.blocks:
+        if block.start in repeated:
+            stretches.append([])
+        else:
+            stretches[-1].append(block)
+    return [s for s in stretches if s]
+
+
+def _shorten(text: str) -> str:
+    words = searchable(text).replace("\n", " ")
+    return words if len(words) <= MAX_CONTEXT else words[: MAX_CONTEXT - 1] + "…"
+
+
+# ---------------------------------------------------------------- units
+
+
+def _units(text: str, blocks: list[Block]) -> list[_Unit]:
+    units: list[_Unit] = []
+    for block in blocks:
+        if block.kind == "table":
+            own = _rows(block)
+        elif block.kind == "list":
+            own = _items(text, block)
+        elif block.kind == "label":
+            own = [_Unit(block.start, block.end, block)]
+        else:
+            own = _sentences(text, block.start, block.end, block)
+        if units and own and _goes_on(text, units[-1], own[0]):
+            own[0] = _Unit(units.pop().start, own[0].end, block, own[0].header)
+        units.extend(own)
+    return units
+
+
+def _goes_on(text: str, last: _Unit, first: _Unit) -> bool:
+    """Whether a page break cut a sentence: 「…確保し（人」 「材プール）、市町村を…」."""
+    if first.block.kind != "paragraph" or last.block.kind not in {"paragraph", "list"} or last.block is first.block:
+        return False
+    words = plain(text[last.start : last.end])
+    line = words.rsplit("\n", 1)[-1]
+    if len(line) < 30 or SENTENCE_END.search(words) or first.block.gap >= 3:
+        return False
+    return not re.search(r"(?:です|ます|した|する|こと|もの|など|等)$", words)
+
+
+def _rows(block: Block) -> list[_Unit]:
+    lines = [line for line in block.lines if letters(line.text)]
+    header = next((line.text for line in lines[:2] if _is_header(line.text, lines)), "")
+    units: list[_Unit] = []
+    for line in block.lines:
+        if not letters(line.text):
+            if units:
+                units[-1] = _Unit(units[-1].start, line.end, block, units[-1].header)
+            continue
+        units.append(_Unit(line.start, line.end, block, "" if line.text == header else header))
+    if len(units) >= 2 and text_of(units[0], block) == header:
+        # a header is no passage without its first row
+        units[:2] = [_Unit(units[0].start, units[1].end, block)]
+    return units
+
+
+def text_of(unit: _Unit, block: Block) -> str:
+    """The words of a one-line unit."""
+    return next((line.text for line in block.lines if line.start == unit.start), "")
+
+
+def _is_header(line: str, lines: list) -> bool:  # type: ignore[type-arg]
+    """The first row, where it names columns: short cells, several of them, few digits."""
+    cells = [c.strip() for c in re.split(r"[|\t]+", line) if c.strip()]
+    return (
+        len(lines) >= 2
+        and len(cells) >= 2
+        and max(map(len, cells)) <= 24
+        and sum(bool(re.search(r"\d", c)) and not re.search(r"[年月期次]", c) for c in cells) * 2 <= len(cells)
+    )
+
+
+def _items(text: str, block: Block) -> list[_Unit]:
+    """A bullet with the lines that go on under it; a long one is split into sentences."""
+    groups: list[list[int]] = []
+    for line in block.lines:
+        if groups and not BULLET.match(line.text):
+            groups[-1][1] = line.end
+        else:
+            groups.append([line.start, line.end])
+    units: list[_Unit] = []
+    for start, end in groups:
+        if len(searchable(text[start:end])) > MAX_CHARS:
+            units.extend(_sentences(text, start, end, block))
+        else:
+            units.append(_Unit(start, end, block))
+    return units
+
+
+def _sentences(text: str, start: int, end: int, block: Block) -> list[_Unit]:
+    units: list[_Unit] = []
+    at = start
+    for found in _SENTENCE.finditer(text, start, end):
+        stop = found.end()
+        if _inside_brackets(text[at:stop]):
+            continue
+        units.append(_Unit(at, stop, block))
+        at = stop
+        while at < end and text[at] in " \u3000\n*":
+            at += 1
+    if at < end and text[at:end].strip():
+        units.append(_Unit(at, end, block))
+    # emphasis that closes after the full stop belongs before it: 「…です。**」
+    return units or [_Unit(start, end, block)]
+
+
+def _inside_brackets(piece: str) -> bool:
+    return any(piece.count(a) > piece.count(b) for a, b in ("「」", "『』", "（）", "()"))
+
+
+# ---------------------------------------------------------------- packing
+
+
+def _size(text: str) -> int:
+    """Characters that count for a chunk's size: addresses are long and say little."""
+    return len(searchable(_ADDRESS.sub("", text)))
+
+
+def _pack(text: str, start: int, units: list[_Unit], max_chars: int) -> list[tuple[int, int, str]]:
+    """(start, end, header) of each chunk; the first begins at `start`, where the section's heading stands."""
+    pieces: list[tuple[int, int, str]] = []
+    begin, end, header = start, start, ""
+    for unit in units:
+        if end > begin and _size(text[begin : unit.end]) > max_chars and _size(text[begin:end]) >= max_chars // 4:
+            pieces.append((begin, end, header))
+            begin, header = unit.start, unit.header
+        end = unit.end
+    pieces.append((begin, end, header))
+    if len(pieces) > 1:
+        (s1, e1, h1), (s2, e2, _) = pieces[-2:]
+        if _size(text[s2:e2]) < max_chars // 4 and _size(text[s1:e2]) <= max_chars * TAIL:
+            pieces[-2:] = [(s1, e2, h1)]
+    return pieces
+
+
+def _emit(
+    pieces: list[tuple[int, int, str]],
+    text: str,
+    section: Section,
+    book: CaseBook,
+    breaks: list[int],
+    document_id: str,
+    path: str,
+    seen: dict[str, int],
+) -> list[Chunk]:
+    chunks: list[Chunk] = []
+    for start, end, header in pieces:
+        while start < end and text[start].isspace():
+            start += 1
+        while end > start and text[end - 1].isspace():
+            end -= 1
+        words = text[start:end]
+        if letters(searchable(words)) < LEAST_LETTERS and section.form != "cover":
+            continue
+        identity = "\n".join([path, *section.path, header, words])
+        seen[identity] = seen.get(identity, 0) + 1
+        digest = hashlib.sha256(f"{identity}\n{seen[identity]}".encode()).hexdigest()[:16]
+        chunks.append(
+            Chunk(
+                id=digest,
+                document_id=document_id,
+                case_id=section.case.id if section.case else None,
+                heading_path=section.path,
+                page=book.page_at(start),
+                line_start=bisect_right(breaks, start - 1) + 1,
+                line_end=bisect_right(breaks, end - 1) + 1,
+                start=start,
+                end=end,
+                text=words,
+                context=_shorten(header) if header else "",
+            )
+        )
+    return chunks
+
+
+def embedded_text(title: str, chunk: Chunk) -> str:
+    """What is embedded and tokenized for a chunk: where it stands, its context, its words, in searchable form."""
+    where = " ＞ ".join([title, *chunk.heading_path])
+    own = searchable(chunk.text)
+    return "\n".join(part for part in (searchable(where), chunk.context, own) if part)
+
+
+

