@@ -75,7 +75,9 @@ def make_chunks(
                 answers = _shorten(text[question.start : question.end])
                 units = [*question.units, *units]
                 start = question.start
-            pieces = _pack(text, start, units, max_chars)
+            # a question is never cut off from the first words of its answer
+            whole = units[len(question.units)].end if question is not None else start
+            pieces = _pack(text, start, units, max_chars, whole)
             if question is not None:
                 pieces = [(s, e, h if s <= question.start else f"{answers}\n{h}".strip()) for s, e, h in pieces]
             elif section.form == "parenthesised" and _SPEAKER_ASKS.search(plain(text[units[-1].start : units[-1].end])):
@@ -224,12 +226,13 @@ def _size(text: str) -> int:
     return len(searchable(_ADDRESS.sub("", text)))
 
 
-def _pack(text: str, start: int, units: list[_Unit], max_chars: int) -> list[tuple[int, int, str]]:
-    """(start, end, header) of each chunk; the first begins at `start`, where the section's heading stands."""
+def _pack(text: str, start: int, units: list[_Unit], max_chars: int, whole: int) -> list[tuple[int, int, str]]:
+    """(start, end, header) of each chunk; the first begins at `start`, where the section's heading stands, and
+    reaches at least to `whole`."""
     pieces: list[tuple[int, int, str]] = []
     begin, end, header = start, start, ""
     for unit in units:
-        if end > begin and _size(text[begin : unit.end]) > max_chars and _size(text[begin:end]) >= max_chars // 4:
+        if end > begin and end >= whole and _size(text[begin : unit.end]) > max_chars and _size(text[begin:end]) >= max_chars // 4:
             pieces.append((begin, end, header))
             begin, header = unit.start, unit.header
         end = unit.end

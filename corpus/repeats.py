@@ -3,7 +3,7 @@
 In: sections. Out: the blocks to leave out of the search. A converted deck shows some slides twice: once as a
 slide, once as a small picture of it inside another slide, whose words were misread. Two forms of repeat:
 
-1. Two sections outside cases with the same headings and alike words are one slide twice. One copy is kept whole.
+1. Two slides outside cases with the same outermost heading and alike words are one slide twice. One is kept whole.
 2. Two blocks alike for the most part, under other headings: one of them is kept.
 
 Kept is the copy whose words the rest of the document supports. Misread words (「官民共創」 read as 「協働推進」 in a
@@ -14,48 +14,60 @@ equals the first.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
+from itertools import groupby
 
 from corpus.sections import Section
 from corpus.structure import PICTURE_GAP, Block
 from corpus.text import squeeze
 
-SAME_HEADING = 0.2
-"""Share of the shorter copy's 3-grams that the longer holds, from which two sections of one heading are one
-slide: misread tables keep about a quarter."""
-SAME_WORDS = 0.5
-"""The same for two blocks under different headings."""
+SAME_HEADING = 0.35
+"""Share of the shorter copy's 3-grams that the longer holds, from which two slides of one heading are one slide.
+A misread copy keeps about 0.6; different slides under a recurring heading share at most 0.25."""
+SAME_WORDS = 0.75
+"""The same for two blocks under different headings: a summary and its text share up to 0.7."""
 LEAST_CHARS = 40
 
 
 def repeated_blocks(text: str, sections: list[Section]) -> set[int]:
     """Start offsets of the blocks that repeat another and are the worse copy."""
     grams = Counter(_grams(squeeze(text)))
-    outside = [s for s in sections if s.case is None and s.blocks]
+    slides = _slides([s for s in sections if s.case is None and s.blocks])
     dropped: set[int] = set()
-    for place, first in enumerate(outside):
-        for second in outside[place + 1 :]:
+    for place, first in enumerate(slides):
+        for second in slides[place + 1 :]:
             if any(b.start in dropped for b in (*first.blocks, *second.blocks)):
                 continue
-            if _same_slide(first, second):
-                worse = _worse(_words(first.blocks), _words(second.blocks), grams)
-                dropped.update(b.start for b in _until_gap((first, second)[worse].blocks))
-    blocks = [b for s in outside for b in s.blocks if b.start not in dropped and len(squeeze(b.text)) >= LEAST_CHARS]
-    for place, one in enumerate(blocks):
-        for other in blocks[place + 1 :]:
-            if one.start in dropped or other.start in dropped:
+            one, other = _words(first.blocks), _words(second.blocks)
+            if first.heading and first.heading == second.heading and _alike(one, other, SAME_HEADING):
+                dropped.update(b.start for b in (first, second)[_worse(one, other, grams)].blocks)
+    blocks = [b for slide in slides for b in slide.blocks if b.start not in dropped]
+    for place, block in enumerate(blocks):
+        for later in blocks[place + 1 :]:
+            if block.start in dropped or later.start in dropped:
                 continue
-            if _overlap(one.text, other.text) >= SAME_WORDS:
-                dropped.add((one, other)[_worse(one.text, other.text, grams)].start)
+            if _alike(block.text, later.text, SAME_WORDS):
+                dropped.add((block, later)[_worse(block.text, later.text, grams)].start)
     return dropped
 
 
-def _same_slide(first: Section, second: Section) -> bool:
-    if not first.path or not second.path or squeeze(first.path[-1]) != squeeze(second.path[-1]):
-        return False
-    if len(first.path) > 1 and len(second.path) > 1 and squeeze(first.path[-2]) != squeeze(second.path[-2]):
-        return False
-    words = _words(first.blocks), _words(second.blocks)
-    return min(map(len, words)) >= LEAST_CHARS and _overlap(*words) >= SAME_HEADING
+@dataclass(frozen=True, slots=True)
+class _Slide:
+    """Neighbouring sections under one outermost heading."""
+
+    heading: str
+    blocks: tuple[Block, ...]
+
+
+def _slides(sections: list[Section]) -> list[_Slide]:
+    return [
+        _Slide(heading, tuple(b for s in members for b in _until_gap(s.blocks)))
+        for heading, members in groupby(sections, key=lambda s: squeeze(s.path[0]) if s.path else "")
+    ]
+
+
+def _alike(one: str, other: str, share: float) -> bool:
+    return min(len(squeeze(one)), len(squeeze(other))) >= LEAST_CHARS and _overlap(one, other) >= share
 
 
 def _until_gap(blocks: tuple[Block, ...]) -> list[Block]:
@@ -85,11 +97,12 @@ def _overlap(one: str, other: str) -> float:
 def _worse(one: str, other: str, grams: Counter[str]) -> int:
     """0 or 1: the copy to leave out."""
     a, b = Counter(_grams(squeeze(one))), Counter(_grams(squeeze(other)))
-    support = []
+    support, lone = [], []
     for own, twin in ((a, b), (b, a)):
         only = [gram for gram in own if gram not in twin]
         # how many of the words that only this copy has stand elsewhere in the document too
-        support.append(sum(grams[g] > own[g] for g in only) / len(only) if len(only) >= 5 else 1.0)
-    if abs(support[0] - support[1]) > 0.05:
+        support.append(sum(grams[g] > own[g] for g in only) / max(1, len(only)))
+        lone.append(len(only))
+    if min(lone) >= 5 and abs(support[0] - support[1]) > 0.05:
         return 0 if support[0] < support[1] else 1
     return 0 if len(squeeze(one)) < len(squeeze(other)) else 1

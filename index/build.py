@@ -1,0 +1,247 @@
+"""Building: from a folder of documents to a new current version of the index.
+
+In: a documents folder and an encoder. Out: a report of what changed. Unchanged words are not encoded twice: a
+vector is kept by the hash of the text it was made from. A build writes beside the version in use, checks what it
+wrote by loading and asking it, and switches last; whatever goes wrong before leaves the old version in use.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from corpus.chunks import MAX_CHARS, embedded_text
+from corpus.documents import Parsed, parse
+from corpus.readers import ReadError
+from index.encoder import Encoder
+from index.store import (
+    Index,
+    IndexMissingError,
+    IndexUnusableError,
+    ModelRecord,
+    current_version,
+    load_version,
+    read_manifest,
+    switch,
+    write_version,
+)
+from index.tokenizer import tokenize
+
+MAX_FILE_BYTES = 50 * 1024 * 1024
+Progress = Callable[[str, int, int], None]
+"""Called with the stage (reading, encoding, writing, checking), how much is done, and how much there is."""
+
+
+class BuildRefusedError(RuntimeError):
+    """A build that cannot begin or must not be used; the message is for people."""
+
+
+class NothingToIndexError(BuildRefusedError):
+    """The folder holds no document that can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build did. Documents are counted by content: added, changed (same path, other words), removed."""
+
+    version: str
+    documents: int
+    cases: int
+    chunks: int
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    encoded: int
+    reused: int
+    seconds: float
+    warnings: tuple[tuple[str, str], ...]
+    errors: tuple[tuple[str, str], ...]
+
+
+def model_record(encoder: Encoder) -> ModelRecord:
+    """What the manifest keeps of an encoder."""
+    return ModelRecord(encoder.name, encoder.model_fingerprint, encoder.dimension, dict(encoder.prompts))
+
+
+def vector_key(text: str) -> str:
+    """The key of the vector of an embedded text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def find_files(folder: Path) -> list[Path]:
+    """The files to read, sorted by path; hidden and temporary ones and links that leave the folder are left out."""
+    root = folder.resolve()
+    found = []
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        if any(part.startswith((".", "~$")) for part in parts) or not path.is_file():
+            continue
+        if root in path.resolve().parents:
+            found.append(path)
+    return found
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Holds the index folder's lock; a second build is refused, and says so."""
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BuildRefusedError("ほかの索引作成が実行中です。終わってからもう一度実行してください。") from error
+        yield
+
+
+def build(
+    documents: Path,
+    root: Path,
+    encoder: Encoder,
+    *,
+    full: bool = False,
+    max_chars: int = MAX_CHARS,
+    progress: Progress | None = None,
+) -> BuildReport:
+    """Builds the index of a folder and makes it current; `full` encodes everything anew.
+
+    Raises NothingToIndexError where no file can be read (the old version stays), BuildRefusedError where another
+    build runs or the new version does not answer.
+    """
+    report = progress or (lambda stage, done, total: None)
+    with _alone(root):
+        return _build(documents, root, encoder, full=full, max_chars=max_chars, progress=report)
+
+
+def _build(
+    documents: Path, root: Path, encoder: Encoder, *, full: bool, max_chars: int, progress: Progress
+) -> BuildReport:
+    started = time.perf_counter()
+    model = model_record(encoder)
+    parsed, errors = _read_all(documents, max_chars, progress)
+    if not parsed:
+        named = "、".join(f"{path}：{message}" for path, message in errors[:3])
+        raise NothingToIndexError(
+            f"読める資料が一つもありません（{documents}）。" + (named or "文書のファイルを置いてから、もう一度実行してください。")
+        )
+    chunks = [chunk for one in parsed for chunk in one.chunks]
+    if not chunks:
+        raise NothingToIndexError("どの資料からも検索できる本文が見つかりませんでした。ファイルの内容を確かめてください。")
+    texts = [embedded_text(one.document.title, chunk) for one in parsed for chunk in one.chunks]
+    keys = [vector_key(text) for text in texts]
+
+    old = _previous(root, None if full else model)
+    known = old.vectors_by_key() if old is not None and not full else {}
+    missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+    progress("encoding", 0, len(missing))
+    if missing:
+        fresh = encoder.encode_passages(
+            list(missing.values()), progress=lambda done, total: progress("encoding", done, total)
+        )
+        known = {**known, **dict(zip(missing, fresh, strict=True))}
+    vectors = np.stack([known[key] for key in keys]).astype(np.float32)
+
+    progress("writing", 0, 1)
+    name = write_version(
+        root,
+        [one.document for one in parsed],
+        [case for one in parsed for case in one.cases],
+        chunks,
+        vectors,
+        [tokenize(text) for text in texts],
+        keys,
+        model,
+        max_chars=max_chars,
+        errors=errors,
+    )
+    progress("checking", 0, 1)
+    _check(load_version(root, name, model), texts, vectors)
+    before = {} if old is None else {d.path: d.sha256 for d in old.documents.values()}
+    now = {one.document.path: one.document.sha256 for one in parsed}
+    switch(root, name)
+    progress("checking", 1, 1)
+    return BuildReport(
+        version=name,
+        documents=len(parsed),
+        cases=sum(len(one.cases) for one in parsed),
+        chunks=len(chunks),
+        added=sum(path not in before for path in now),
+        changed=sum(path in before and before[path] != sha256 for path, sha256 in now.items()),
+        removed=sum(path not in now for path in before),
+        unchanged=sum(before.get(path) == sha256 for path, sha256 in now.items()),
+        encoded=len(missing),
+        reused=len(chunks) - sum(key in missing for key in keys),
+        seconds=time.perf_counter() - started,
+        warnings=tuple((one.document.path, warning) for one in parsed for warning in one.document.warnings),
+        errors=tuple(errors),
+    )
+
+
+def _read_all(folder: Path, max_chars: int, progress: Progress) -> tuple[list[Parsed], list[tuple[str, str]]]:
+    parsed: dict[str, Parsed] = {}
+    errors: list[tuple[str, str]] = []
+    files = find_files(folder)
+    for number, file in enumerate(files):
+        progress("reading", number, len(files))
+        path = file.relative_to(folder).as_posix().encode("utf-8", "replace").decode()
+        try:
+            size = file.stat().st_size
+            if size > MAX_FILE_BYTES:
+                raise ReadError(
+                    f"ファイルが大きすぎます（{size // 2**20}MB。上限は{MAX_FILE_BYTES // 2**20}MB）。分割してください。"
+                )
+            one = parse(path, file.read_bytes(), max_chars=max_chars)
+        except ReadError as error:
+            errors.append((path, str(error)))
+            continue
+        except OSError as error:
+            errors.append((path, f"ファイルを開けません（{error.strerror}）。読み取りの許可を確かめてください。"))
+            continue
+        twin = parsed.get(one.document.id)
+        if twin is not None:
+            note = f"「{path}」は同じ内容なので、一つの資料として扱います。"
+            document = replace(twin.document, warnings=(*twin.document.warnings, note))
+            parsed[one.document.id] = replace(twin, document=document)
+            continue
+        parsed[one.document.id] = one
+    progress("reading", len(files), len(files))
+    return list(parsed.values()), errors
+
+
+def _previous(root: Path, model: ModelRecord | None) -> Index | None:
+    """The version in use, for its vectors and its list of documents; None where it cannot serve for that."""
+    name = current_version(root)
+    if name is None:
+        return None
+    try:
+        manifest = read_manifest(root, name)
+        same = model is None or ModelRecord(**manifest["model"]) == model
+        return load_version(root, name, None) if same else None
+    except (IndexMissingError, IndexUnusableError):
+        return None
+
+
+def _check(index: Index, texts: list[str], vectors: np.ndarray) -> None:
+    """A self-query for each engine: a chunk must be found by its own vector and by its own words."""
+    row = len(texts) // 2
+    own = index.chunks[row].id
+    twins = {chunk.id for chunk, vector in zip(index.chunks, vectors, strict=True) if vector @ vectors[row] > 0.9999}
+    by_vector = [hit.chunk.id for hit in index.search(vectors[row], [], 3)]
+    by_word = index.search(vectors[row], tokenize(texts[row]), 10)
+    if not twins & set(by_vector) or not any(hit.lexical for hit in by_word if hit.chunk.id in {own} | twins):
+        raise BuildRefusedError(
+            "新しい索引が自分の本文を見つけられません。前の索引を使い続けます。build_index.py --full をもう一度実行してください。"
+        )
+
+
+def process_threads() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0))
