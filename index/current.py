@@ -1,0 +1,47 @@
+"""The index in use by a running server, taken up anew when a build has switched to another version.
+
+In: an index folder and what the encoder is. Out: the `Index` to answer one request with. A reader that holds an
+Index keeps it until its reply is done; the next one gets the new version.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from index.store import Index, IndexUnusableError, ModelRecord, current_version, load_version
+
+_log = logging.getLogger("dxqa.index")
+
+
+class CurrentIndex:
+    """Holds the loaded version; `get` looks whether another has become current."""
+
+    def __init__(self, root: Path, model: ModelRecord) -> None:
+        self.root, self._model = root, model
+        self._index: Index | None = None
+        self._refused: str | None = None
+        self._loading = threading.Lock()
+        self.problem: str | None = None
+
+    def get(self) -> Index | None:
+        """The index to answer with, None while there is none; `problem` then says why."""
+        name = current_version(self.root)
+        index = self._index
+        if name is None or (index is not None and index.version == name) or name == self._refused:
+            return index
+        if not self._loading.acquire(blocking=index is None):
+            return index  # another request is loading the new version; answer with the old one
+        try:
+            if self._index is None or self._index.version != name:
+                self._index = load_version(self.root, name, self._model)
+                self.problem = None
+                _log.info("index version %s loaded", name)
+        except IndexUnusableError as error:
+            # the version in use goes on answering
+            self.problem, self._refused = str(error), name
+            _log.error("index version %s refused: %s", name, error)
+        finally:
+            self._loading.release()
+        return self._index

@@ -1,0 +1,166 @@
+"""What a question asks: the words to search for, the organizations it names, the conditions it sets.
+
+In: a question, the earlier questions of the conversation, and the organizations that the index knows. Out: a
+`Query`. Conditions on cases (region, kind of municipality, population) become filters; an organization that is
+named only prefers its case, because other documents speak of it too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from decimal import Decimal
+
+from corpus.municipalities import PREFECTURES, REGIONS, parse_organization
+from corpus.text import normalize
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Conditions on what may be searched, joined with AND; within one condition any value will do."""
+
+    document_ids: tuple[str, ...] = ()
+    case_ids: tuple[str, ...] = ()
+    organizations: tuple[str, ...] = ()
+    prefectures: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    organization_kinds: tuple[str, ...] = ()
+    population_bands: tuple[str, ...] = ()
+    population_min: int | None = None
+    population_max: int | None = None
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, f.name) not in ((), None) for f in fields(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question understood. `text` is what is searched for; `organizations` are the indexed ones it names."""
+
+    question: str
+    text: str
+    organizations: tuple[str, ...] = ()
+    filters: Filters = field(default_factory=Filters)
+    lists: bool = False
+
+
+# 「どこの団体」「一覧がほしい」「事例を見せて」: several cases answer, so each should be seen once
+_LISTS = re.compile(
+    r"一覧|リスト|すべて|全て|全部|どこ(?!で|に|へ|まで)|(?:団体|自治体|市町村|都道府県|県|市|町|村)は[?？]?$|(?:事例|取組|団体|自治体)(?:を|が|は|の例)"
+)
+_KINDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
+    (re.compile(r"政令(?:指定都)?市|指定都市"), ("政令指定都市",)),
+    (re.compile(r"町村(?!議|長|会|部)"), ("町", "村")),
+)
+# 「中国・四国」「東北地方」「九州の」; 中国 alone may be the country
+_REGION_WORDS: dict[str, re.Pattern[str]] = {
+    "北海道": re.compile(r"北海道地方"),
+    "東北": re.compile(r"東北(?!大)"),
+    "関東": re.compile(r"関東"),
+    "中部": re.compile(r"中部(?:地方)|北陸|東海地方|甲信越"),
+    "近畿": re.compile(r"近畿|関西"),
+    "中国": re.compile(r"中国(?:地方|[・、]?四国)|中四国"),
+    "四国": re.compile(r"四国"),
+    "九州": re.compile(r"(?<!北)九州(?!市|大)"),
+}
+_NUMBER = r"(?P<number>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>万|千)?\s*人"
+_POPULATION = re.compile(
+    rf"(?:人口[がはの約]*)?{_NUMBER}\s*(?P<relation>未満|以下|以内|以上|超え?|を超える|前後|程度|くらい|ぐらい|規模|台|の(?:町|村|市|自治体|団体)|から)?"
+)
+_RANGE = re.compile(rf"{_NUMBER}\s*(?:以上|から|[~〜～-])\s*(?P<number2>\d[\d,]*(?:\.\d+)?)\s*(?P<unit2>万|千)?\s*人?\s*(?:未満|以下|まで)?")
+_OUR_OWN = re.compile(r"うち|当[市町村県]|本[市町村県]|私(?:たち|ども)|わが|我が|同じ(?:くらい|規模)")
+NEAR = Decimal("0.5")
+"""A population 「くらい」 is between this part of it and its reciprocal multiple."""
+
+
+def understand(question: str, history: Sequence[str] = (), organizations: Iterable[str] = ()) -> Query:
+    """The query of a question; `history` are earlier questions, oldest first, `organizations` the indexed ones.
+
+    >>> understand("政令指定都市の取組を知りたい").filters.organization_kinds
+    ('政令指定都市',)
+    """
+    question = normalize(question)
+    known = list(dict.fromkeys(organizations))
+    named = named_organizations(question, known)
+    text = question
+    if history:
+        # A follow-up names its subject only in what was asked before: 「そこの人口は？」
+        previous = normalize(history[-1])
+        text = f"{previous} {question}"
+        named = named or next((n for n in (named_organizations(normalize(h), known) for h in reversed(history)) if n), ())
+    filters = _conditions(question)
+    return Query(question, text, named, filters, lists=bool(_LISTS.search(question)) or bool(filters))
+
+
+def named_organizations(text: str, known: Iterable[str]) -> tuple[str, ...]:
+    """Which of the known organizations a text names, with or without prefecture and suffix.
+
+    >>> named_organizations("酒田の担当は？", ["山形県酒田市", "山形県舟形町"])
+    ('山形県酒田市',)
+    """
+    found: list[tuple[int, str]] = []
+    for name in known:
+        own = parse_organization(normalize(name))
+        short = own.municipality or own.prefecture or own.name
+        places = [text.find(short)]
+        stem = short[:-1]
+        if len(stem) >= 2:
+            # 「酒田」 but not inside another name: 「福島」 in 「東福島駅」, 「大分」 as an adverb is written in kana
+            places.extend(m.start() for m in re.finditer(re.escape(stem), text) if not _other_name(text, m.end(), own.kind))
+        hits = [place for place in places if place >= 0]
+        if hits:
+            found.append((min(hits), name))
+    return tuple(name for _, name in sorted(found))
+
+
+def _other_name(text: str, end: int, kind: str | None) -> bool:
+    """Whether what follows a stem makes another name of it: 「福島」 followed by 「市」 where the 県 is meant."""
+    following = text[end : end + 1]
+    own = "市" if kind == "政令指定都市" else kind
+    return following in {"市", "町", "村", "区", "県", "府", "都"} and following != own
+
+
+def _conditions(question: str) -> Filters:
+    filters = Filters()
+    kinds = tuple(kind for pattern, values in _KINDS if pattern.search(question) for kind in values)
+    regions = tuple(region for region, pattern in _REGION_WORDS.items() if pattern.search(question))
+    if kinds:
+        filters = replace(filters, organization_kinds=kinds)
+    if regions:
+        filters = replace(filters, regions=regions)
+    return _population(question, filters)
+
+
+def _population(question: str, filters: Filters) -> Filters:
+    if "人口" not in question and not _OUR_OWN.search(question):
+        return filters
+    between = _RANGE.search(question)
+    if between:
+        low = _persons(between["number"], between["unit"] or between["unit2"])
+        high = _persons(between["number2"], between["unit2"])
+        return replace(filters, population_min=low, population_max=high)
+    stated = [found for found in _POPULATION.finditer(question) if found["unit"] or len(found["number"]) >= 4]
+    compared = [found for found in stated if found["relation"] in {"未満", "以下", "以内", "以上", "超", "超え", "を超える"}]
+    for found in compared[:2]:
+        persons = _persons(found["number"], found["unit"])
+        if found["relation"] in {"未満", "以下", "以内"}:
+            filters = replace(filters, population_max=persons - (found["relation"] == "未満"))
+        else:
+            filters = replace(filters, population_min=persons)
+    if not compared and stated:
+        persons = _persons(stated[0]["number"], stated[0]["unit"])
+        filters = replace(filters, population_min=int(persons * NEAR), population_max=int(persons / NEAR))
+    return filters
+
+
+def _persons(number: str, unit: str | None) -> int:
+    return int(Decimal(number.replace(",", "")) * {"万": 10_000, "千": 1_000}.get(unit or "", 1))
+
+
+def regions_of(prefecture: str | None) -> str | None:
+    """The region of a prefecture, None for one that is not in the table."""
+    return next((region for region, names in REGIONS.items() if prefecture in names), None)
+
+
+__all__ = ["PREFECTURES", "Filters", "Query", "named_organizations", "regions_of", "understand"]

