@@ -20,7 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import ir_measures
 from ir_measures import RR, R, nDCG
 
+from corpus.records import Passage
 from corpus.text import searchable
+from index.build import encode, tokens_of
 from index.dense import DenseIndex
 from index.encoder import SentenceEncoder
 from index.fusion import fuse
@@ -33,6 +35,12 @@ DEPTH = 200
 
 def _lines(path: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _passage(document: dict[str, str]) -> Passage:
+    """A title is to its text what a heading is to a passage: the nearest name above it."""
+    title = searchable(document.get("title", ""))
+    return Passage(title, title, searchable(document["text"]))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,11 +63,11 @@ def main(argv: list[str] | None = None) -> int:
     qrels = [ir_measures.Qrel(query, document, int(grade)) for query, document, grade in rows if query in asked]
 
     encoder = SentenceEncoder.load(args.model, models_dir=args.models)
-    texts = [searchable(f"{document.get('title', '')}\n{document['text']}") for document in corpus]
+    passages = [_passage(document) for document in corpus]
     started = time.perf_counter()
-    dense = DenseIndex.build(encoder.encode_passages(texts))
+    dense = DenseIndex.build(encode(encoder, passages))
     encoding_s = time.perf_counter() - started
-    lexical = LexicalIndex.build([tokenize(text) for text in texts])
+    lexical = LexicalIndex.build([tokens_of(passage) for passage in passages])
     questions = [searchable(query["text"]) for query in queries]
     vectors = encoder.encode_queries(questions)
 

@@ -13,13 +13,13 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from corpus.cases import CaseBook
-from corpus.records import Chunk
+from corpus.records import Chunk, Passage
 from corpus.sections import Section
 from corpus.structure import BULLET, SENTENCE_END, Block, plain
 from corpus.text import letters, searchable
 
-MAX_CHARS = 300
-"""Longest chunk in searchable characters, chosen by measuring 200 to 500 (docs/decisions.md)."""
+MAX_CHARS = 400
+"""Longest chunk in searchable characters, chosen by measuring 200 to 400 (docs/decisions.md)."""
 TAIL = 1.3
 """A last piece may make a chunk this much longer, rather than stand alone."""
 LEAST_LETTERS = 12
@@ -284,11 +284,12 @@ def _emit(
     return chunks
 
 
-def embedded_text(title: str, chunk: Chunk) -> str:
-    """What is embedded and tokenized for a chunk: where it stands, its context, its words, in searchable form."""
-    where = " ＞ ".join([title, *chunk.heading_path])
-    own = searchable(chunk.text)
-    return "\n".join(part for part in (searchable(where), chunk.context, own) if part)
-
-
-
+def passage_of(title: str, chunk: Chunk, organization: str | None) -> Passage:
+    """What is embedded and tokenized for a chunk; `organization` is its case's."""
+    path = list(chunk.heading_path)
+    inside = path
+    if organization is not None:
+        case = next((place for place, name in enumerate(path) if name.endswith(f"【{organization}】")), -1)
+        inside = [organization, *path[case + 1 :]]
+    words = "\n".join(part for part in (chunk.context, searchable(chunk.text)) if part)
+    return Passage(searchable(" ＞ ".join([title, *path])), searchable(" ＞ ".join(inside)), words)

@@ -96,3 +96,16 @@ class Chunk:
     end: int
     text: str
     context: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What is embedded and tokenized for a chunk, in searchable form (never quoted).
+
+    `where` is the whole way to it (document ＞ category ＞ case ＞ heading), `near` the part of the way that tells
+    it from its neighbours (organization ＞ headings inside the case), `words` its own words with their context.
+    """
+
+    where: str
+    near: str
+    words: str

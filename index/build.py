@@ -11,17 +11,20 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from corpus.chunks import MAX_CHARS, embedded_text
+from corpus.chunks import MAX_CHARS, passage_of
 from corpus.documents import Parsed, parse
 from corpus.readers import ReadError
+from corpus.records import Passage
+from index.dense import Vectors
 from index.encoder import Encoder
+from index.lexical import Tokens
 from index.store import (
     Index,
     IndexMissingError,
@@ -72,9 +75,20 @@ def model_record(encoder: Encoder) -> ModelRecord:
     return ModelRecord(encoder.name, encoder.model_fingerprint, encoder.dimension, dict(encoder.prompts))
 
 
-def vector_key(text: str) -> str:
-    """The key of the vector of an embedded text."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+def vector_key(passage: Passage) -> str:
+    """The key of the vector of a passage: passages of one key have one vector."""
+    return hashlib.sha256(f"{passage.where}\x00{passage.words}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def tokens_of(passage: Passage) -> Tokens:
+    """The tokens of a passage for the two halves of the lexical index."""
+    words = tokenize(passage.words)
+    return Tokens([*tokenize(passage.where), *words], [*tokenize(passage.near), *words])
+
+
+def encode(encoder: Encoder, passages: Sequence[Passage], progress: Callable[[int, int], None] | None = None) -> Vectors:
+    """The vectors of passages, in their order  # (n, dim) float32, unit length."""
+    return encoder.encode_passages([p.words for p in passages], progress, [p.where for p in passages])
 
 
 def find_files(folder: Path) -> list[Path]:
@@ -135,35 +149,39 @@ def _build(
     chunks = [chunk for one in parsed for chunk in one.chunks]
     if not chunks:
         raise NothingToIndexError("どの資料からも検索できる本文が見つかりませんでした。ファイルの内容を確かめてください。")
-    texts = [embedded_text(one.document.title, chunk) for one in parsed for chunk in one.chunks]
-    keys = [vector_key(text) for text in texts]
+    organizations = {case.id: case.organization for one in parsed for case in one.cases}
+    passages = [
+        passage_of(one.document.title, chunk, organizations.get(chunk.case_id or ""))
+        for one in parsed
+        for chunk in one.chunks
+    ]
+    keys = [vector_key(passage) for passage in passages]
 
     old = _previous(root, None if full else model)
     known = old.vectors_by_key() if old is not None and not full else {}
-    missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+    missing = {key: passage for key, passage in zip(keys, passages, strict=True) if key not in known}
     progress("encoding", 0, len(missing))
     if missing:
-        fresh = encoder.encode_passages(
-            list(missing.values()), progress=lambda done, total: progress("encoding", done, total)
-        )
+        fresh = encode(encoder, list(missing.values()), lambda done, total: progress("encoding", done, total))
         known = {**known, **dict(zip(missing, fresh, strict=True))}
     vectors = np.stack([known[key] for key in keys]).astype(np.float32)
 
     progress("writing", 0, 1)
+    tokens = [tokens_of(passage) for passage in passages]
     name = write_version(
         root,
         [one.document for one in parsed],
         [case for one in parsed for case in one.cases],
         chunks,
         vectors,
-        [tokenize(text) for text in texts],
+        tokens,
         keys,
         model,
         max_chars=max_chars,
         errors=errors,
     )
     progress("checking", 0, 1)
-    _check(load_version(root, name, model), texts, vectors)
+    _check(load_version(root, name, model), tokens, vectors)
     before = {} if old is None else {d.path: d.sha256 for d in old.documents.values()}
     now = {one.document.path: one.document.sha256 for one in parsed}
     switch(root, name)
@@ -229,13 +247,13 @@ def _previous(root: Path, model: ModelRecord | None) -> Index | None:
         return None
 
 
-def _check(index: Index, texts: list[str], vectors: np.ndarray) -> None:
+def _check(index: Index, tokens: list[Tokens], vectors: Vectors) -> None:
     """A self-query for each engine: a chunk must be found by its own vector and by its own words."""
-    row = len(texts) // 2
+    row = len(tokens) // 2
     own = index.chunks[row].id
     twins = {chunk.id for chunk, vector in zip(index.chunks, vectors, strict=True) if vector @ vectors[row] > 0.9999}
     by_vector = [hit.chunk.id for hit in index.search(vectors[row], [], 3)]
-    by_word = index.search(vectors[row], tokenize(texts[row]), 10)
+    by_word = index.search(vectors[row], tokens[row].whole, 10)
     if not twins & set(by_vector) or not any(hit.lexical for hit in by_word if hit.chunk.id in {own} | twins):
         raise BuildRefusedError(
             "新しい索引が自分の本文を見つけられません。前の索引を使い続けます。build_index.py --full をもう一度実行してください。"

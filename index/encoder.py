@@ -53,7 +53,10 @@ class Encoder(Protocol):
     model_fingerprint: str  # two models with the same name differ here
 
     def encode_passages(
-        self, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
+        self,
+        texts: Sequence[str],
+        progress: Callable[[int, int], None] | None = None,
+        contexts: Sequence[str] | None = None,
     ) -> np.ndarray:
         """Vectors of what is searched, in the order given.  # (n, dimension) float32, unit length"""
         ...
@@ -75,6 +78,7 @@ class SentenceEncoder:
         self.prompts = prompts
         self.model_fingerprint = model_fingerprint
         self._model = model
+        self._pools_tokens = _pools_tokens(model)
         self._lock = threading.Lock()  # a fast tokenizer refuses two threads at once ("Already borrowed")
         self.dimension = int(self._encode_batch(["次元"], "").shape[1])
 
@@ -118,10 +122,17 @@ class SentenceEncoder:
             return cls(loaded, name=name, prompts=prompts, model_fingerprint=_fingerprint(folder, precision))
 
     def encode_passages(
-        self, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
+        self,
+        texts: Sequence[str],
+        progress: Callable[[int, int], None] | None = None,
+        contexts: Sequence[str] | None = None,
     ) -> np.ndarray:
-        """Vectors of `texts` in their order; `progress` gets (done, total).  # (n, dimension) float32"""
-        return self._encode(texts, self.prompts["passage"], progress)
+        """Vectors of `texts` in their order; `progress` gets (done, total).  # (n, dimension) float32
+
+        `contexts` stand before the texts: the model reads them along, but the vector is the mean over the text's
+        own tokens (late pooling; a long heading would else outweigh a short passage).
+        """
+        return self._encode(texts, self.prompts["passage"], progress, contexts)
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of questions in their order.  # (n, dimension) float32, unit length"""
@@ -133,28 +144,66 @@ class SentenceEncoder:
         return vector
 
     def _encode(
-        self, texts: Sequence[str], prompt: str, progress: Callable[[int, int], None] | None
+        self,
+        texts: Sequence[str],
+        prompt: str,
+        progress: Callable[[int, int], None] | None,
+        contexts: Sequence[str] | None = None,
     ) -> np.ndarray:
-        cleaned = [_UNENCODABLE.sub(" ", text) for text in texts]
-        vectors = np.zeros((len(cleaned), self.dimension), np.float32)
+        before = [""] * len(texts) if contexts is None else [_clean(f"{c}\n") if c else "" for c in contexts]
+        whole = [context + _clean(text) for context, text in zip(before, texts, strict=True)]
+        vectors = np.zeros((len(whole), self.dimension), np.float32)
         done = 0
-        for rows in _batches(cleaned):
+        for rows in _batches(whole):
             # One batch at a time, so that a question waits for a batch of a rebuild, not for all of it.
-            vectors[rows] = self._encode_batch([cleaned[row] for row in rows], prompt)
+            batch = [whole[row] for row in rows]
+            if self._pools_tokens and any(before[row] for row in rows):
+                vectors[rows] = self._encode_late(batch, [before[row] for row in rows], prompt)
+            else:
+                vectors[rows] = self._encode_batch(batch, prompt)
             done += len(rows)
             if progress is not None:
-                progress(done, len(cleaned))
+                progress(done, len(whole))
         return vectors
 
     def _encode_batch(self, texts: list[str], prompt: str) -> np.ndarray:
         with self._lock:
             raw = self._model.encode(texts, prompt=prompt, batch_size=len(texts), show_progress_bar=False)
-        vectors: np.ndarray = np.array(raw, np.float32)
+        return self._unit(np.asarray(raw, np.float32))
+
+    def _encode_late(self, texts: list[str], contexts: list[str], prompt: str) -> np.ndarray:
+        """Means over the tokens of the texts only, each read with what stands before it."""
+        with self._lock:
+            tokens = self._model.encode(
+                texts, prompt=prompt, batch_size=len(texts), show_progress_bar=False, output_value="token_embeddings"
+            )
+            # all tokens up to here are prompt and context; the end mark is not counted
+            cuts = [len(ids) - 1 for ids in self._model.tokenizer([prompt + c for c in contexts])["input_ids"]]
+        vectors = np.zeros((len(texts), self.dimension), np.float32)
+        for row, (states, cut) in enumerate(zip(tokens, cuts, strict=True)):
+            values = np.asarray(states.float().cpu(), np.float32)
+            # nothing is left of the text where the context alone fills the model's window
+            own = values[cut:] if contexts[row] and cut < len(values) - 1 else values
+            vectors[row] = own.mean(axis=0)
+        return self._unit(vectors)
+
+    def _unit(self, vectors: np.ndarray) -> np.ndarray:
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(norms).all():
             raise ValueError(f"model {self.name!r} gave a vector that is not finite")
-        vectors /= np.maximum(norms, 1e-12)
-        return vectors
+        scaled: np.ndarray = vectors / np.maximum(norms, 1e-12)
+        return scaled
+
+
+def _clean(text: str) -> str:
+    return _UNENCODABLE.sub(" ", text)
+
+
+def _pools_tokens(model: Any) -> bool:
+    """Whether a model's vector is the plain mean of its token vectors, so that parts of it may be weighed."""
+    modules = [type(module).__name__ for module in model]
+    plain = modules[:2] == ["Transformer", "Pooling"] and modules[2:] in ([], ["Normalize"])
+    return plain and model[1].pooling_mode in ("mean", ("mean",), ["mean"])
 
 
 def _batches(texts: Sequence[str]) -> Iterator[list[int]]:

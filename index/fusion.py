@@ -7,7 +7,7 @@ least and greatest score (Lee 1997, CombSUM over normalized scores), a row that 
 
 from __future__ import annotations
 
-DENSE_WEIGHT = 0.7
+DENSE_WEIGHT = 0.5
 """Weight of the vectors; the words have the rest (docs/decisions.md)."""
 Ranked = list[tuple[int, float]]
 
@@ -24,15 +24,10 @@ def normalized(ranked: Ranked) -> dict[int, float]:
 
 
 def fuse(dense: Ranked, lexical: Ranked, *, dense_weight: float = DENSE_WEIGHT) -> Ranked:
-    """(row, fused score 0..1), best first, equal scores by row.
-
-    BM25's zero is the least score a row can have, so the words are normalized from zero.
-    """
-    by_vector = normalized(dense)
-    top = max((score for _, score in lexical), default=0.0)
-    by_word = {row: score / top for row, score in lexical} if top > 0 else {}
-    rows = by_vector.keys() | by_word.keys()
+    """(row, fused score 0..1), best first, equal scores by row."""
+    by_vector, by_word = normalized(dense), normalized(lexical)
     fused = [
-        (row, dense_weight * by_vector.get(row, 0.0) + (1 - dense_weight) * by_word.get(row, 0.0)) for row in rows
+        (row, dense_weight * by_vector.get(row, 0.0) + (1 - dense_weight) * by_word.get(row, 0.0))
+        for row in by_vector.keys() | by_word.keys()
     ]
     return sorted(fused, key=lambda item: (-item[1], item[0]))

@@ -7,12 +7,14 @@ nothing is counted when a question comes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import bm25s
 import numpy as np
 import numpy.typing as npt
 
+WHOLE_WEIGHT = 2 / 3
 K1 = 1.2
 B = 0.75
 """Lucene's BM25 and its constants (Robertson and Zaragoza 2009, with Lucene's idf)."""
@@ -20,38 +22,54 @@ B = 0.75
 _NOTHING = "\x00"
 
 
-class LexicalIndex:
-    """A BM25 index over tokens."""
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A row's tokens: with the whole way to the passage, and with the near part of it only."""
 
-    def __init__(self, index: bm25s.BM25, size: int) -> None:
-        self._index, self._size = index, size
+    whole: Sequence[str]
+    near: Sequence[str]
+
+
+class LexicalIndex:
+    """Two BM25 indexes over the same rows; a row's score is the weighted sum of both.
+
+    The names above a passage help to find it (the case's title) and hide it (a book's title stands over all of its
+    passages alike). Neither with nor without them is best; the sum is, for every weight of the vectors tried.
+    """
+
+    def __init__(self, whole: bm25s.BM25, near: bm25s.BM25, size: int) -> None:
+        self._parts = ((WHOLE_WEIGHT, whole), (1 - WHOLE_WEIGHT, near))
+        self._size = size
 
     @classmethod
-    def build(cls, tokens: Sequence[Sequence[str]]) -> LexicalIndex:
-        """An index of one token list a row."""
-        index = bm25s.BM25(method="lucene", k1=K1, b=B)
-        rows = [list(row) or [_NOTHING] for row in tokens]
-        index.index(rows, show_progress=False)
-        return cls(index, len(rows))
+    def build(cls, rows: Sequence[Tokens]) -> LexicalIndex:
+        """An index of the tokens of each row."""
+        return cls(_bm25([row.whole for row in rows]), _bm25([row.near for row in rows]), len(rows))
 
     @classmethod
     def load(cls, folder: Path, size: int) -> LexicalIndex:
         """The index written by `save`, of `size` rows."""
-        return cls(bm25s.BM25.load(str(folder), load_corpus=False, allow_pickle=False), size)
+        whole, near = (
+            bm25s.BM25.load(str(folder / name), load_corpus=False, allow_pickle=False) for name in ("whole", "near")
+        )
+        return cls(whole, near, size)
 
     def save(self, folder: Path) -> None:
         """Writes the index into a folder (numpy arrays and JSON)."""
-        self._index.save(str(folder), show_progress=False, allow_pickle=False)
+        for name, (_, part) in zip(("whole", "near"), self._parts, strict=True):
+            part.save(str(folder / name), show_progress=False, allow_pickle=False)
 
     def __len__(self) -> int:
         return self._size
 
     def scores(self, tokens: Sequence[str]) -> npt.NDArray[np.float32]:
         """The score of every row  # (n,) float32, 0 where no token matches."""
-        known = [t for t in dict.fromkeys(tokens) if t in self._index.vocab_dict and t != _NOTHING]
-        if not known:
-            return np.zeros(self._size, dtype=np.float32)
-        return np.asarray(self._index.get_scores(known), dtype=np.float32)
+        total = np.zeros(self._size, dtype=np.float32)
+        for weight, part in self._parts:
+            known = [t for t in dict.fromkeys(tokens) if t in part.vocab_dict and t != _NOTHING]
+            if known:
+                total += weight * np.asarray(part.get_scores(known), dtype=np.float32)
+        return total
 
     def search(self, tokens: Sequence[str], k: int, rows: npt.NDArray[np.int64] | None = None) -> list[tuple[int, float]]:
         """(row, score) of the k best, best first; only among `rows` where given; rows without a match are left out."""
@@ -67,3 +85,9 @@ class LexicalIndex:
         # by score, then by row, so that equal scores always come in one order
         best = best[np.lexsort((best, -scores[best]))]
         return [(int(row), float(scores[row])) for row in best]
+
+
+def _bm25(rows: Sequence[Sequence[str]]) -> bm25s.BM25:
+    index = bm25s.BM25(method="lucene", k1=K1, b=B)
+    index.index([list(row) or [_NOTHING] for row in rows], show_progress=False)
+    return index

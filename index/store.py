@@ -36,7 +36,7 @@ import numpy.typing as npt
 from corpus.records import Case, Chunk, Document, Field, Heading
 from index.dense import DenseIndex, Vectors
 from index.fusion import fuse
-from index.lexical import LexicalIndex
+from index.lexical import LexicalIndex, Tokens
 from index.tokenizer import tokenizer_name
 
 FORMAT_VERSION = 1
@@ -211,7 +211,7 @@ def write_version(
     cases: Sequence[Case],
     chunks: Sequence[Chunk],
     vectors: Vectors,
-    tokens: Sequence[Sequence[str]],
+    tokens: Sequence[Tokens],
     vector_keys: Sequence[str],
     model: ModelRecord,
     *,
