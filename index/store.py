@@ -331,6 +331,13 @@ def load_version(root: Path, name: str, model: ModelRecord | None = None) -> Ind
         if found.get(file) != checksum:
             state = "内容が変わっています" if file in found else "ありません"
             raise IndexUnusableError(f"索引の版「{name}」が壊れています（{file} が{state}）。{rebuild}")
+    try:
+        return _read_version(folder, manifest)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise IndexUnusableError(f"索引の版「{name}」を読めません（{type(error).__name__}）。{rebuild}") from error
+
+
+def _read_version(folder: Path, manifest: dict[str, Any]) -> Index:
     documents = [
         _read_document(line, (folder / "texts" / f"{line['id']}.txt").read_bytes().decode("utf-8", "surrogatepass"))
         for line in _read_lines(folder / "documents.jsonl")

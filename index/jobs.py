@@ -1,0 +1,108 @@
+"""Rebuilds asked for over HTTP: one at a time, each with its state while it runs and after.
+
+In: a function that builds. Out: job records by id. Jobs live in memory; a restart forgets them, the index does not.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from index.build import BuildRefusedError, BuildReport, Progress
+
+_log = logging.getLogger("dxqa.jobs")
+KEPT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """A file that could not be read, or (path empty) why the whole build failed."""
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """State of a rebuild: queued, running, succeeded or failed; `done` of `total` in the present stage."""
+
+    id: str
+    status: str = "queued"
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    errors: tuple[JobError, ...] = ()
+
+
+class Jobs:
+    """Runs builds one after another in the background."""
+
+    def __init__(self, build: Callable[[Progress], BuildReport]) -> None:
+        self._build = build
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._lock = threading.Lock()
+        self._one_at_a_time = threading.Lock()
+
+    def start(self) -> Job:
+        """A new job, or the one that is already waiting: a second request before it begins adds nothing."""
+        with self._lock:
+            waiting = next((job for job in self._jobs.values() if job.status == "queued"), None)
+            if waiting is not None:
+                return waiting
+            job = Job(secrets.token_hex(8))
+            self._jobs[job.id] = job
+            while len(self._jobs) > KEPT:
+                self._jobs.popitem(last=False)
+        threading.Thread(target=self._run, args=(job.id,), name=f"rebuild-{job.id}", daemon=True).start()
+        return job
+
+    def get(self, job_id: str) -> Job | None:
+        """The job of an id as it is now, None where there is none."""
+        with self._lock:
+            return self._jobs.get(job_id)
+
+    def _set(self, job_id: str, job: Job) -> None:
+        with self._lock:
+            if job_id in self._jobs:
+                self._jobs[job_id] = job
+
+    def _run(self, job_id: str) -> None:
+        with self._one_at_a_time:
+            state = Job(job_id, "running")
+            self._set(job_id, state)
+
+            def progress(stage: str, done: int, total: int) -> None:
+                self._set(job_id, replace(state, stage=stage, done=done, total=total))
+
+            try:
+                report = self._build(progress)
+            except BuildRefusedError as error:
+                self._set(job_id, replace(state, status="failed", errors=(JobError("", str(error)),)))
+            except Exception:
+                _log.exception("rebuild %s failed", job_id)
+                message = "索引を作り直せませんでした。前の索引を使い続けます。記録（ログ）を確かめてください。"
+                self._set(job_id, replace(state, status="failed", errors=(JobError("", message),)))
+            else:
+                self._set(
+                    job_id,
+                    Job(
+                        job_id,
+                        "succeeded",
+                        stage="checking",
+                        done=report.chunks,
+                        total=report.chunks,
+                        added=report.added,
+                        changed=report.changed,
+                        removed=report.removed,
+                        unchanged=report.unchanged,
+                        errors=tuple(JobError(path, message) for path, message in report.errors),
+                    ),
+                )

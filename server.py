@@ -1,0 +1,491 @@
+"""The service: routes and error pages.
+
+    python server.py [--documents DIR] [--index DIR] [--model NAME_OR_FOLDER] [--host 127.0.0.1] [--port 8000]
+
+`create_app` is handed its parts; `main` makes them from the options, builds the index where there is none, and
+serves. Pages are server-rendered and work without JavaScript; nothing is fetched from another host.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hmac
+import ipaddress
+import logging
+import sys
+import unicodedata
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import uvicorn
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from build_index import Bar, Parser, UsageError, add_common_options, documents_folder, load_encoder, setting, summary
+from index.build import BuildRefusedError, BuildReport, NothingToIndexError, Progress, build, model_record
+from index.current import CurrentIndex
+from index.encoder import Encoder, ModelNotFoundError
+from index.jobs import Job, Jobs
+from index.store import Index, current_version
+from qa import present
+from qa.answer import Passages, Reply, ask, search
+from qa.catalog import (
+    CaseEntry,
+    DocumentDetail,
+    DocumentEntry,
+    SimilarCase,
+    case_entries,
+    case_entry,
+    document_detail,
+    document_entries,
+    similar_cases,
+)
+from qa.understand import Filters
+
+HOME = Path(__file__).resolve().parent
+MAX_QUESTION_CHARS = 500
+MAX_HISTORY = 20
+MAX_BODY_BYTES = 256 * 1024
+NO_INDEX = "索引がまだありません。資料を置いて build_index.py を実行するか、しばらく待ってからもう一度お試しください。"
+# No script, style, font or image from anywhere but here; nothing may frame these pages.
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_log = logging.getLogger("dxqa.server")
+
+
+# ---------------------------------------------------------------- what comes in
+
+
+def _clean_text(text: str) -> str:
+    for character in text:
+        category = unicodedata.category(character)
+        if category == "Cs" or (category == "Cc" and character not in "\t\n\r"):
+            raise ValueError("制御文字など、質問に使えない文字が含まれています。取り除いてください。")
+    return text
+
+
+Question = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION_CHARS),
+    AfterValidator(_clean_text),
+]
+Earlier = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_QUESTION_CHARS), AfterValidator(_clean_text)]
+Names = Annotated[list[Annotated[str, StringConstraints(max_length=200)]], Field(max_length=200)]
+Persons = Annotated[int, Field(ge=0, le=200_000_000)]
+
+
+class FilterRequest(BaseModel):
+    """Conditions on what may be searched; empty ones do not count."""
+
+    document_ids: Names = []
+    case_ids: Names = []
+    organizations: Names = []
+    prefectures: Names = []
+    regions: Names = []
+    organization_kinds: Names = []
+    population_bands: Names = []
+    population_min: Persons | None = None
+    population_max: Persons | None = None
+
+    def filters(self) -> Filters:
+        """The same as the record that the search takes."""
+        return Filters(**{k: tuple(v) if isinstance(v, list) else v for k, v in self.model_dump().items()})
+
+
+class AskRequest(BaseModel):
+    """A question, with the earlier ones of the conversation, oldest first."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "question": "担当部署の電話番号は？",
+                    "history": ["青葉野市の窓口改革について教えて"],
+                    "top_k": 5,
+                    "filters": {"organization_kinds": ["市"], "population_max": 100000},
+                }
+            ]
+        }
+    )
+    question: Question
+    history: Annotated[list[Earlier], Field(max_length=MAX_HISTORY)] = []
+    top_k: Annotated[int, Field(ge=1, le=50)] = 5
+    filters: FilterRequest = FilterRequest()
+    answer: Literal["extractive", "generated"] = "extractive"
+
+
+# ---------------------------------------------------------------- what a route needs
+
+
+def loaded(request: Request) -> Index:
+    """The index to answer this request with; 503 while there is none."""
+    current: CurrentIndex = request.app.state.current
+    index = current.get()
+    if index is None:
+        raise HTTPException(503, current.problem or NO_INDEX, headers={"Retry-After": "10"})
+    return index
+
+
+Loaded = Annotated[Index, Depends(loaded)]
+
+
+def administrator(request: Request) -> None:
+    """Lets through who may change something: the holder of the token or, where none is set, this computer."""
+    token: str = request.app.state.admin_token
+    if token:
+        given = request.headers.get("authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            raise HTTPException(401, "管理者の合言葉（トークン）が必要です。", headers={"WWW-Authenticate": "Bearer"})
+        return
+    if not _is_loopback(request.client.host if request.client else ""):
+        raise HTTPException(
+            403, "この操作は、管理者の合言葉（DXQA_ADMIN_TOKEN）を設定していない間は、このコンピューターからだけ行えます。"
+        )
+    # a page of another site, open in this computer's browser, also comes from the loopback address
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host", ""):
+        raise HTTPException(403, "ほかのサイトからの操作は受け付けません。")
+
+
+# ---------------------------------------------------------------- the application
+
+
+def create_app(
+    *,
+    current: CurrentIndex,
+    encoder: Encoder,
+    rebuild: Callable[[Progress], BuildReport],
+    admin_token: str = "",
+    web: Path = HOME / "web",
+) -> FastAPI:
+    """The application over an index, an encoder and a function that rebuilds.
+
+    Calls that change something need `admin_token` as a bearer token; without one they are taken from the loopback
+    address only.
+    """
+    # The pages of FastAPI's documentation load scripts from another host; /openapi.json stays.
+    app = FastAPI(
+        title="DX資料アシスタント",
+        version="0.1.0",
+        description="自治体のDX資料への質問に、確かめられる引用で答えます。位置はすべて資料の本文（canonical text）の文字数です。",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.current, app.state.admin_token = current, admin_token
+    jobs = Jobs(rebuild)
+    templates = Environment(
+        loader=FileSystemLoader(web / "templates"),
+        autoescape=select_autoescape(["html"]),
+        trim_blocks=False,
+        auto_reload=False,
+    )
+    app.mount("/static", StaticFiles(directory=web / "static"), name="static")
+
+    def page(request: Request, name: str, status: int = 200, **context: Any) -> HTMLResponse:
+        context.setdefault("index", present.index_page(current.get()))
+        return HTMLResponse(templates.get_template(name).render(**context), status_code=status)
+
+    @app.middleware("http")
+    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        length = request.headers.get("content-length", "0")
+        if length.isdigit() and int(length) > MAX_BODY_BYTES:
+            return JSONResponse({"detail": f"送信された内容が大きすぎます（上限 {MAX_BODY_BYTES // 1024}KB）。"}, 413)
+        response = await call_next(request)
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    # ---- JSON
+
+    @app.post("/api/ask", summary="質問に答える", responses={503: {"description": "索引がまだない"}})
+    def api_ask(body: AskRequest, index: Loaded) -> Reply:
+        if body.answer == "generated":
+            raise RequestValidationError(
+                [{"type": "value_error", "loc": ("body", "answer"), "msg": "言語モデルが設定されていないため、generated は選べません。", "input": body.answer}]
+            )
+        return ask(
+            index,
+            encoder,
+            body.question,
+            history=[text for text in body.history if text],
+            filters=body.filters.filters(),
+            top_k=body.top_k,
+        )
+
+    @app.get("/api/search", summary="近い記述を探す", responses={503: {"description": "索引がまだない"}})
+    def api_search(
+        q: Question,
+        index: Loaded,
+        given: Annotated[FilterRequest, Query()],
+        top_k: Annotated[int, Query(ge=1, le=50)] = 10,
+    ) -> Passages:
+        return search(index, encoder, q, filters=given.filters(), top_k=top_k)
+
+    @app.get("/api/documents", summary="資料の一覧")
+    def api_documents(index: Loaded) -> dict[Literal["documents"], list[DocumentEntry]]:
+        return {"documents": document_entries(index)}
+
+    @app.get("/api/documents/{document_id}", summary="一つの資料と見出し")
+    def api_document(document_id: str, index: Loaded) -> DocumentDetail:
+        return document_detail(index, _document(index, document_id))
+
+    @app.get("/api/documents/{document_id}/text", summary="資料の本文")
+    def api_document_text(
+        document_id: str,
+        index: Loaded,
+        start: Annotated[int, Query(ge=0)] = 0,
+        end: Annotated[int | None, Query(ge=0)] = None,
+    ) -> dict[Literal["text"], str]:
+        return {"text": _document(index, document_id).text[start:end]}
+
+    @app.get("/api/cases", summary="事例の一覧")
+    def api_cases(index: Loaded, given: Annotated[FilterRequest, Query()]) -> dict[Literal["cases"], list[CaseEntry]]:
+        return {"cases": case_entries(index, given.filters())}
+
+    @app.get("/api/cases/{case_id}", summary="一つの事例")
+    def api_case(case_id: str, index: Loaded) -> CaseEntry:
+        return _case(index, case_id)
+
+    @app.get("/api/cases/{case_id}/similar", summary="人口と種類の近い団体の事例")
+    def api_similar(case_id: str, index: Loaded) -> dict[Literal["similar"], list[SimilarCase]]:
+        return {"similar": similar_cases(index, index.cases[_case(index, case_id).id])}
+
+    @app.get("/api/index", summary="索引の状態")
+    def api_index(index: Loaded) -> dict[str, Any]:
+        return present.index_page(index) or {}
+
+    @app.post("/api/index/rebuild", status_code=202, summary="索引を作り直す", dependencies=[Depends(administrator)])
+    def api_rebuild() -> dict[Literal["job_id"], str]:
+        return {"job_id": jobs.start().id}
+
+    @app.get("/api/index/jobs/{job_id}", summary="作り直しの進み具合")
+    def api_job(job_id: str) -> Job:
+        job = jobs.get(job_id)
+        if job is None:
+            raise HTTPException(404, "その番号の作業はありません。")
+        return job
+
+    @app.get("/healthz", summary="動いているか")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", summary="答えられるか")
+    def readyz(index: Loaded) -> dict[str, str]:
+        return {"status": "ready", "index_version": index.version}
+
+    # ---- pages
+
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    def page_ask(request: Request, q: str = "", h: Annotated[list[str] | None, Query()] = None) -> HTMLResponse:
+        question = q.strip()
+        history = [text.strip()[:MAX_QUESTION_CHARS] for text in (h or []) if text.strip()][-MAX_HISTORY:]
+        index = current.get()
+        shown: dict[str, Any] = {"question": question, "history": history, "reply": None, "error": None}
+        shown["examples"] = present.example_questions(index)
+        if not question:
+            return page(request, "ask.html", **shown)
+        if index is None:
+            return page(request, "ask.html", 503, **{**shown, "error": current.problem or NO_INDEX})
+        problem = _question_problem(question) or next((p for t in history if (p := _question_problem(t))), None)
+        if problem:
+            return page(request, "ask.html", 422, **{**shown, "history": [], "error": problem})
+        reply = ask(index, encoder, question, history=history, top_k=8)
+        return page(request, "ask.html", **{**shown, "reply": present.reply_page(reply)}, index=present.index_page(index))
+
+    @app.get("/documents", response_class=HTMLResponse, include_in_schema=False)
+    def page_documents(request: Request) -> HTMLResponse:
+        return page(request, "documents.html", **present.documents_page(current.get()))
+
+    @app.get("/documents/{document_id}", response_class=HTMLResponse, include_in_schema=False)
+    def page_document(
+        request: Request,
+        document_id: str,
+        index: Loaded,
+        start: Annotated[int | None, Query(ge=0)] = None,
+        end: Annotated[int | None, Query(ge=0)] = None,
+    ) -> HTMLResponse:
+        document = _document(index, document_id)
+        size = len(document.text)
+        span = (start, min(end, size)) if start is not None and end is not None and start < min(end, size) else None
+        return page(
+            request,
+            "document.html",
+            document=asdict(document_detail(index, document)),
+            segments=present.document_segments(document, *(span or (None, None))),
+            passage=present.passage_bar(index, document, *span) if span else None,
+            index=present.index_page(index),
+        )
+
+    @app.get("/cases", response_class=HTMLResponse, include_in_schema=False)
+    def page_cases(request: Request) -> HTMLResponse:
+        index = current.get()
+        chosen = {name: request.query_params.getlist(name)[:50] for name in present.FACETS}
+        everything = case_entries(index, Filters()) if index else []
+        shown = present.cases_page(index, Filters())
+        kept = {entry.id for entry in everything if present.matches(entry, chosen)}
+        cases = [case for case in shown["cases"] if case["id"] in kept]
+        return page(request, "cases.html", cases=cases, facets=present.facets(everything, chosen))
+
+    @app.get("/cases/{case_id}", response_class=HTMLResponse, include_in_schema=False)
+    def page_case(request: Request, case_id: str, index: Loaded) -> HTMLResponse:
+        return page(request, "case.html", **present.case_page(index, _case(index, case_id)), index=present.index_page(index))
+
+    # ---- errors, in one place
+
+    def failure(request: Request, status: int, detail: Any, message: str, headers: Any = None) -> Response:
+        if request.url.path.startswith("/api/") or request.url.path in {"/healthz", "/readyz", "/openapi.json"}:
+            return JSONResponse({"detail": detail}, status, headers=headers)
+        title, action = _ERROR_PAGES.get(status, _ERROR_PAGES[500])
+        shown = page(request, "error.html", status, title=title, message=message, action=action)
+        shown.headers.update(headers or {})
+        return shown
+
+    @app.exception_handler(StarletteHTTPException)
+    def on_http_error(request: Request, error: StarletteHTTPException) -> Response:
+        message = _MESSAGES.get(str(error.detail), str(error.detail))
+        return failure(request, error.status_code, message, message, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        detail = [{"loc": list(e["loc"]), "msg": _japanese(e), "type": e["type"]} for e in error.errors()]
+        return failure(request, 422, detail, " ".join(dict.fromkeys(d["msg"] for d in detail)))
+
+    @app.exception_handler(Exception)
+    def on_failure(request: Request, error: Exception) -> Response:
+        _log.error("request failed: %s %s", request.method, request.url.path, exc_info=error)
+        message = "処理の途中で問題が起きました。"
+        return failure(request, 500, message, message)
+
+    return app
+
+
+def _document(index: Index, document_id: str) -> Any:
+    document = index.documents.get(document_id)
+    if document is None:
+        raise HTTPException(404, "この資料は見つかりません。差し替えられたか、取り除かれた可能性があります。")
+    return document
+
+
+def _case(index: Index, case_id: str) -> CaseEntry:
+    case = index.cases.get(case_id)
+    if case is None:
+        raise HTTPException(404, "この事例は見つかりません。資料が差し替えられた可能性があります。")
+    return case_entry(case)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _question_problem(text: str) -> str | None:
+    if len(text) > MAX_QUESTION_CHARS:
+        return f"質問は{MAX_QUESTION_CHARS}文字以内で入力してください（いま{len(text)}文字）。"
+    try:
+        _clean_text(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+_ERROR_PAGES = {
+    404: ("ページが見つかりません", "資料一覧や事例一覧から探し直してください。"),
+    422: ("指定が正しくありません", "アドレスや入力を確かめてください。"),
+    503: ("ただいま準備中です", "しばらく待ってから、ページを読み込み直してください。"),
+    500: ("問題が起きました", "もう一度お試しください。続くときは、管理者に時刻とこのページのアドレスを知らせてください。"),
+}
+_MESSAGES = {
+    "Not Found": "指定されたページはありません。",
+    "Method Not Allowed": "この呼び出し方（メソッド）は使えません。",
+    "There was an error parsing the body": "送信された内容を読み取れません。JSON（UTF-8）の形を確かめてください。",
+}
+# pydantic's error types, in the words of a reader; {x} is taken from the error's context
+_JAPANESE = {
+    "missing": "必要な項目がありません。",
+    "string_too_short": "1文字以上で入力してください。",
+    "string_too_long": "{max_length}文字以内で入力してください。",
+    "string_type": "文字列で指定してください。",
+    "string_unicode": "文字として正しくない内容が含まれています。",
+    "int_type": "整数で指定してください。",
+    "int_parsing": "整数で指定してください。",
+    "int_from_float": "整数で指定してください。",
+    "bool_type": "true か false で指定してください。",
+    "list_type": "一覧（配列）で指定してください。",
+    "dict_type": "項目の組（オブジェクト）で指定してください。",
+    "model_type": "項目の組（オブジェクト）で指定してください。",
+    "model_attributes_type": "項目の組（オブジェクト）で指定してください。",
+    "greater_than_equal": "{ge}以上の数で指定してください。",
+    "less_than_equal": "{le}以下の数で指定してください。",
+    "too_long": "{max_length}件以内で指定してください。",
+    "literal_error": "次のいずれかで指定してください：{expected}。",
+    "json_invalid": "JSON として読み取れません。",
+}
+
+
+def _japanese(error: Any) -> str:
+    if error["type"] == "value_error":
+        return str((error.get("ctx") or {}).get("error", error["msg"]))
+    template = _JAPANESE.get(error["type"], "値が正しくありません。")
+    return template.format(**(error.get("ctx") or {}))
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = Parser(description="DX資料アシスタントを動かします。")
+    add_common_options(parser)
+    parser.add_argument("--host", default=setting("HOST", "127.0.0.1"), help="待ち受けるアドレス（既定 127.0.0.1）")
+    parser.add_argument("--port", type=int, default=int(setting("PORT", "8000")), help="待ち受けるポート（既定 8000）")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for name in ("httpx", "bm25s", "sentence_transformers"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        folder = documents_folder(args.documents)
+        encoder = load_encoder(args)
+        if current_version(Path(args.index)) is None:
+            print(f"索引がないので作ります（{folder}）。", flush=True)
+            bar = Bar()
+            try:
+                report = build(folder, Path(args.index), encoder, progress=bar)
+            finally:
+                bar.close()
+            print(summary(report), flush=True)
+            for path, message in report.errors:
+                print(f"読めなかった資料：{path}：{message}", file=sys.stderr)
+    except (UsageError, NothingToIndexError, ModelNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except BuildRefusedError as error:
+        print(error, file=sys.stderr)
+        return 1
+    app = create_app(
+        current=CurrentIndex(Path(args.index), model_record(encoder)),
+        encoder=encoder,
+        rebuild=lambda progress: build(documents_folder(args.documents), Path(args.index), encoder, progress=progress),
+        admin_token=setting("ADMIN_TOKEN", ""),
+    )
+    print(f"http://{args.host}:{args.port}/ で動いています（終えるには Ctrl+C）。", flush=True)
+    uvicorn.run(app, host=args.host, port=args.port, log_level="warning", server_header=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
