@@ -16,7 +16,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from index.build import BuildRefusedError, BuildReport, NothingToIndexError, build, find_files, process_threads
+from index.build import (
+    BuildRefusedError,
+    BuildReport,
+    NothingToIndexError,
+    build,
+    find_files,
+    process_threads,
+)
 from index.encoder import DEFAULT_MODEL, ModelNotFoundError, SentenceEncoder
 
 HOME = Path(__file__).resolve().parent
@@ -45,10 +52,20 @@ def setting(name: str, default: str) -> str:
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """The options that building and serving share."""
-    parser.add_argument("--documents", default=setting("DOCUMENTS", ""), help="資料のフォルダー（既定 documents/。空なら見本）")
-    parser.add_argument("--index", default=setting("INDEX", str(HOME / "var" / "index")), help="索引のフォルダー")
-    parser.add_argument("--model", default=setting("MODEL", DEFAULT_MODEL), help="sentence-transformers の名前かフォルダー")
-    parser.add_argument("--models", default=setting("MODELS", str(HOME / "var" / "models")), help="モデルを置くフォルダー")
+    parser.add_argument(
+        "--documents",
+        default=setting("DOCUMENTS", ""),
+        help="資料のフォルダー（既定 documents/。空なら見本）",
+    )
+    parser.add_argument(
+        "--index", default=setting("INDEX", str(HOME / "var" / "index")), help="索引のフォルダー"
+    )
+    parser.add_argument(
+        "--model", default=setting("MODEL", DEFAULT_MODEL), help="sentence-transformers の名前かフォルダー"
+    )
+    parser.add_argument(
+        "--models", default=setting("MODELS", str(HOME / "var" / "models")), help="モデルを置くフォルダー"
+    )
     parser.add_argument(
         "--allow-hub",
         action="store_true",
@@ -87,7 +104,9 @@ class Bar:
         if stage != self._stage:
             self.close()
             self._stage = stage
-            self._bar = tqdm(total=total, desc=STAGES.get(stage, stage), unit="件", file=sys.stderr, leave=False)
+            self._bar = tqdm(
+                total=total, desc=STAGES.get(stage, stage), unit="件", file=sys.stderr, leave=False
+            )
         if self._bar is not None:
             self._bar.total = total
             self._bar.update(done - self._bar.n)

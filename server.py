@@ -8,7 +8,6 @@ serves. Pages are server-rendered and work without JavaScript; nothing is fetche
 
 from __future__ import annotations
 
-import argparse
 import hmac
 import ipaddress
 import logging
@@ -29,7 +28,16 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from build_index import Bar, Parser, UsageError, add_common_options, documents_folder, load_encoder, setting, summary
+from build_index import (
+    Bar,
+    Parser,
+    UsageError,
+    add_common_options,
+    documents_folder,
+    load_encoder,
+    setting,
+    summary,
+)
 from index.build import BuildRefusedError, BuildReport, NothingToIndexError, Progress, build, model_record
 from index.current import CurrentIndex
 from index.encoder import Encoder, ModelNotFoundError
@@ -82,7 +90,9 @@ Question = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION_CHARS),
     AfterValidator(_clean_text),
 ]
-Earlier = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_QUESTION_CHARS), AfterValidator(_clean_text)]
+Earlier = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=MAX_QUESTION_CHARS), AfterValidator(_clean_text)
+]
 Names = Annotated[list[Annotated[str, StringConstraints(max_length=200)]], Field(max_length=200)]
 Persons = Annotated[int, Field(ge=0, le=200_000_000)]
 
@@ -102,7 +112,10 @@ class FilterRequest(BaseModel):
 
     def filters(self) -> Filters:
         """The same as the record that the search takes."""
-        return Filters(**{k: tuple(v) if isinstance(v, list) else v for k, v in self.model_dump().items()})
+        given: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in self.model_dump().items()
+        }
+        return Filters(**given)
 
 
 class AskRequest(BaseModel):
@@ -148,11 +161,14 @@ def administrator(request: Request) -> None:
     if token:
         given = request.headers.get("authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-            raise HTTPException(401, "管理者の合言葉（トークン）が必要です。", headers={"WWW-Authenticate": "Bearer"})
+            raise HTTPException(
+                401, "管理者の合言葉（トークン）が必要です。", headers={"WWW-Authenticate": "Bearer"}
+            )
         return
     if not _is_loopback(request.client.host if request.client else ""):
         raise HTTPException(
-            403, "この操作は、管理者の合言葉（DXQA_ADMIN_TOKEN）を設定していない間は、このコンピューターからだけ行えます。"
+            403,
+            "この操作は、管理者の合言葉（DXQA_ADMIN_TOKEN）を設定していない間は、このコンピューターからだけ行えます。",
         )
     # a page of another site, open in this computer's browser, also comes from the loopback address
     origin = request.headers.get("origin")
@@ -202,7 +218,9 @@ def create_app(
     async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         length = request.headers.get("content-length", "0")
         if length.isdigit() and int(length) > MAX_BODY_BYTES:
-            return JSONResponse({"detail": f"送信された内容が大きすぎます（上限 {MAX_BODY_BYTES // 1024}KB）。"}, 413)
+            return JSONResponse(
+                {"detail": f"送信された内容が大きすぎます（上限 {MAX_BODY_BYTES // 1024}KB）。"}, 413
+            )
         response = await call_next(request)
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
@@ -214,7 +232,14 @@ def create_app(
     def api_ask(body: AskRequest, index: Loaded) -> Reply:
         if body.answer == "generated":
             raise RequestValidationError(
-                [{"type": "value_error", "loc": ("body", "answer"), "msg": "言語モデルが設定されていないため、generated は選べません。", "input": body.answer}]
+                [
+                    {
+                        "type": "value_error",
+                        "loc": ("body", "answer"),
+                        "msg": "言語モデルが設定されていないため、generated は選べません。",
+                        "input": body.answer,
+                    }
+                ]
             )
         return ask(
             index,
@@ -252,7 +277,9 @@ def create_app(
         return {"text": _document(index, document_id).text[start:end]}
 
     @app.get("/api/cases", summary="事例の一覧")
-    def api_cases(index: Loaded, given: Annotated[FilterRequest, Query()]) -> dict[Literal["cases"], list[CaseEntry]]:
+    def api_cases(
+        index: Loaded, given: Annotated[FilterRequest, Query()]
+    ) -> dict[Literal["cases"], list[CaseEntry]]:
         return {"cases": case_entries(index, given.filters())}
 
     @app.get("/api/cases/{case_id}", summary="一つの事例")
@@ -267,7 +294,9 @@ def create_app(
     def api_index(index: Loaded) -> dict[str, Any]:
         return present.index_page(index) or {}
 
-    @app.post("/api/index/rebuild", status_code=202, summary="索引を作り直す", dependencies=[Depends(administrator)])
+    @app.post(
+        "/api/index/rebuild", status_code=202, summary="索引を作り直す", dependencies=[Depends(administrator)]
+    )
     def api_rebuild() -> dict[Literal["job_id"], str]:
         return {"job_id": jobs.start().id}
 
@@ -289,7 +318,9 @@ def create_app(
     # ---- pages
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
-    def page_ask(request: Request, q: str = "", h: Annotated[list[str] | None, Query()] = None) -> HTMLResponse:
+    def page_ask(
+        request: Request, q: str = "", h: Annotated[list[str] | None, Query()] = None
+    ) -> HTMLResponse:
         question = q.strip()
         history = [text.strip()[:MAX_QUESTION_CHARS] for text in (h or []) if text.strip()][-MAX_HISTORY:]
         index = current.get()
@@ -299,11 +330,18 @@ def create_app(
             return page(request, "ask.html", **shown)
         if index is None:
             return page(request, "ask.html", 503, **{**shown, "error": current.problem or NO_INDEX})
-        problem = _question_problem(question) or next((p for t in history if (p := _question_problem(t))), None)
+        problem = _question_problem(question) or next(
+            (p for t in history if (p := _question_problem(t))), None
+        )
         if problem:
             return page(request, "ask.html", 422, **{**shown, "history": [], "error": problem})
         reply = ask(index, encoder, question, history=history, top_k=8)
-        return page(request, "ask.html", **{**shown, "reply": present.reply_page(reply)}, index=present.index_page(index))
+        return page(
+            request,
+            "ask.html",
+            **{**shown, "reply": present.reply_page(reply)},
+            index=present.index_page(index),
+        )
 
     @app.get("/documents", response_class=HTMLResponse, include_in_schema=False)
     def page_documents(request: Request) -> HTMLResponse:
@@ -319,7 +357,11 @@ def create_app(
     ) -> HTMLResponse:
         document = _document(index, document_id)
         size = len(document.text)
-        span = (start, min(end, size)) if start is not None and end is not None and start < min(end, size) else None
+        span = (
+            (start, min(end, size))
+            if start is not None and end is not None and start < min(end, size)
+            else None
+        )
         return page(
             request,
             "document.html",
@@ -341,12 +383,21 @@ def create_app(
 
     @app.get("/cases/{case_id}", response_class=HTMLResponse, include_in_schema=False)
     def page_case(request: Request, case_id: str, index: Loaded) -> HTMLResponse:
-        return page(request, "case.html", **present.case_page(index, _case(index, case_id)), index=present.index_page(index))
+        return page(
+            request,
+            "case.html",
+            **present.case_page(index, _case(index, case_id)),
+            index=present.index_page(index),
+        )
 
     # ---- errors, in one place
 
     def failure(request: Request, status: int, detail: Any, message: str, headers: Any = None) -> Response:
-        if request.url.path.startswith("/api/") or request.url.path in {"/healthz", "/readyz", "/openapi.json"}:
+        if request.url.path.startswith("/api/") or request.url.path in {
+            "/healthz",
+            "/readyz",
+            "/openapi.json",
+        }:
             return JSONResponse({"detail": detail}, status, headers=headers)
         title, action = _ERROR_PAGES.get(status, _ERROR_PAGES[500])
         shown = page(request, "error.html", status, title=title, message=message, action=action)
@@ -407,7 +458,10 @@ _ERROR_PAGES = {
     404: ("ページが見つかりません", "資料一覧や事例一覧から探し直してください。"),
     422: ("指定が正しくありません", "アドレスや入力を確かめてください。"),
     503: ("ただいま準備中です", "しばらく待ってから、ページを読み込み直してください。"),
-    500: ("問題が起きました", "もう一度お試しください。続くときは、管理者に時刻とこのページのアドレスを知らせてください。"),
+    500: (
+        "問題が起きました",
+        "もう一度お試しください。続くときは、管理者に時刻とこのページのアドレスを知らせてください。",
+    ),
 }
 _MESSAGES = {
     "Not Found": "指定されたページはありません。",
@@ -451,8 +505,12 @@ def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(description="DX資料アシスタントを動かします。")
     add_common_options(parser)
-    parser.add_argument("--host", default=setting("HOST", "127.0.0.1"), help="待ち受けるアドレス（既定 127.0.0.1）")
-    parser.add_argument("--port", type=int, default=int(setting("PORT", "8000")), help="待ち受けるポート（既定 8000）")
+    parser.add_argument(
+        "--host", default=setting("HOST", "127.0.0.1"), help="待ち受けるアドレス（既定 127.0.0.1）"
+    )
+    parser.add_argument(
+        "--port", type=int, default=int(setting("PORT", "8000")), help="待ち受けるポート（既定 8000）"
+    )
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for name in ("httpx", "bm25s", "sentence_transformers"):
@@ -479,7 +537,9 @@ def main(argv: list[str] | None = None) -> int:
     app = create_app(
         current=CurrentIndex(Path(args.index), model_record(encoder)),
         encoder=encoder,
-        rebuild=lambda progress: build(documents_folder(args.documents), Path(args.index), encoder, progress=progress),
+        rebuild=lambda progress: build(
+            documents_folder(args.documents), Path(args.index), encoder, progress=progress
+        ),
         admin_token=setting("ADMIN_TOKEN", ""),
     )
     print(f"http://{args.host}:{args.port}/ で動いています（終えるには Ctrl+C）。", flush=True)

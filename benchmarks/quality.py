@@ -45,8 +45,12 @@ def _passage(document: dict[str, str]) -> Passage:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done, 2 an unusable dataset."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", type=Path, required=True, help="corpus.jsonl、queries.jsonl、qrels.tsv のあるフォルダー")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--dataset", type=Path, required=True, help="corpus.jsonl、queries.jsonl、qrels.tsv のあるフォルダー"
+    )
     parser.add_argument("--json", action="store_true", help="最後の行に JSON だけを出す")
     parser.add_argument("--model", default=None, help="sentence-transformers の名前かフォルダー")
     parser.add_argument("--models", type=Path, default=Path("var/models"))
@@ -55,12 +59,21 @@ def main(argv: list[str] | None = None) -> int:
     try:
         corpus = _lines(args.dataset / "corpus.jsonl")
         queries = _lines(args.dataset / "queries.jsonl")[: args.limit]
-        rows = [line.split("\t") for line in (args.dataset / "qrels.tsv").read_text(encoding="utf-8").splitlines() if line]
+        rows = [
+            line.split("\t")
+            for line in (args.dataset / "qrels.tsv").read_text(encoding="utf-8").splitlines()
+            if line
+        ]
     except OSError as error:
-        print(f"データセットを読めません（{error.filename}）。--dataset のフォルダーを確かめてください。", file=sys.stderr)
+        print(
+            f"データセットを読めません（{error.filename}）。--dataset のフォルダーを確かめてください。",
+            file=sys.stderr,
+        )
         return 2
     asked = {query["id"] for query in queries}
-    qrels = [ir_measures.Qrel(query, document, int(grade)) for query, document, grade in rows if query in asked]
+    qrels = [
+        ir_measures.Qrel(query, document, int(grade)) for query, document, grade in rows if query in asked
+    ]
 
     encoder = SentenceEncoder.load(args.model, models_dir=args.models)
     passages = [_passage(document) for document in corpus]
@@ -76,15 +89,19 @@ def main(argv: list[str] | None = None) -> int:
         by_vector = dense.search(vector, DEPTH)
         by_word = lexical.search(tokenize(question), DEPTH)
         for name, ranked in (("dense", by_vector), ("lexical", by_word), ("fused", fuse(by_vector, by_word))):
-            runs[name].extend(ir_measures.ScoredDoc(query["id"], corpus[row]["id"], score) for row, score in ranked[:100])
+            runs[name].extend(
+                ir_measures.ScoredDoc(query["id"], corpus[row]["id"], score) for row, score in ranked[:100]
+            )
 
     figures = {}
     for name, run in runs.items():
         found = ir_measures.calc_aggregate(list(MEASURES.values()), qrels, run)
         figures[name] = {label: round(found[measure], 4) for label, measure in MEASURES.items()}
     if not args.json:
-        print(f"{args.dataset.name}: {len(corpus)} documents, {len(queries)} queries, model {encoder.name}, "
-              f"{len(corpus) / encoding_s:.1f} documents/s")
+        print(
+            f"{args.dataset.name}: {len(corpus)} documents, {len(queries)} queries, model {encoder.name}, "
+            f"{len(corpus) / encoding_s:.1f} documents/s"
+        )
         print(f"{'':10}" + "".join(f"{label:>12}" for label in MEASURES))
         for name, values in figures.items():
             print(f"{name:10}" + "".join(f"{value:>12.4f}" for value in values.values()))

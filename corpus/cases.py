@@ -45,7 +45,9 @@ POPULATION = re.compile(
     r"(?P<who>[^\s：:、。（）()】]*)人口\s*[:：]?\s*約?(?P<number>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>万|千)?\s*人"
     r"(?:\s*[（(](?P<as_of>[^（）()]*?)(?:現在|時点)?[)）])?"
 )
-PHONE = re.compile(r"(?:電話(?:番号)?|TEL|Tel|℡|☎)\s*[:：]?\s*(?P<phone>\d{2,5}[-‐－(]\d{1,4}[-‐－)]\d{3,4}(?:[（(]内線[^（）()]*[)）])?)")
+PHONE = re.compile(
+    r"(?:電話(?:番号)?|TEL|Tel|℡|☎)\s*[:：]?\s*(?P<phone>\d{2,5}[-‐－(]\d{1,4}[-‐－)]\d{3,4}(?:[（(]内線[^（）()]*[)）])?)"
+)
 EMAIL = re.compile(r"(?P<email>[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+)")
 URL = re.compile(r"https?://[A-Za-z0-9\-._~:/?#\[\]@!$&'*+,;=%]+")
 _DEPARTMENT_WORD = r"(?:担当(?:部署|課|部局|部課|窓口)|所管(?:部署|課|部局)|(?:お?問い?合わ?せ|連絡)先)"
@@ -56,7 +58,9 @@ DEPARTMENT_HEADING = re.compile(rf"^[【<＜■◆]?{_DEPARTMENT_WORD}[】>＞]?
 DEPARTMENT_NOTE = re.compile(r"^[☆★※◎]?\s*担当(?:課|部署)?\s*[:：]\s*(?P<department>.+?)\s*[☆★◎]?$")
 _CONTACT_FOLLOWS = re.compile(r"\s*[（(]?\s*(?:電話|TEL|Tel|℡|☎|メール|E-?mail|FAX).*$")
 # 「受賞歴等：…」「関連URL：…」 in the closing lines of a case
-COLON_FIELD = re.compile(r"^(?:【[^【】]*】\s*)?(?P<label>[^\s:：、。（）()0-9]{2,14})[:：]\s*(?P<value>\S.*)$")
+COLON_FIELD = re.compile(
+    r"^(?:【[^【】]*】\s*)?(?P<label>[^\s:：、。（）()0-9]{2,14})[:：]\s*(?P<value>\S.*)$"
+)
 # 【2.人材確保】 or 「2. … 目次」: the next part of a book begins
 NEXT_PART = re.compile(r"^【\s*\d+\s*[.．].*】$|目次$|^奥付$|^索引$")
 
@@ -134,7 +138,11 @@ def find_cases(text: str, blocks: list[Block], path: str) -> CaseBook:
     warnings: list[str] = []
     for place, run in enumerate(in_order):
         start = run[0].line.start
-        limit = in_order[place + 1][0].line.start if place + 1 < len(in_order) else _end_of_book(blocks, run[-1], len(text))
+        limit = (
+            in_order[place + 1][0].line.start
+            if place + 1 < len(in_order)
+            else _end_of_book(blocks, run[-1], len(text))
+        )
         inside = [t for t in run if start <= t.line.start < limit]
         marks.extend((t.line.start, place) for t in inside)
         case = _read_case(text, blocks, run[0], start, limit, path)
@@ -190,7 +198,9 @@ def _longest_increasing(values: list[int]) -> list[int]:
     return chain[::-1]
 
 
-def _example(blocks: list[Block], run: list[_Title], in_order: list[list[_Title]], size: int) -> tuple[int, int]:
+def _example(
+    blocks: list[Block], run: list[_Title], in_order: list[list[_Title]], size: int
+) -> tuple[int, int]:
     """The span of a pictured page: from its first title line (or the label above it) to where the book speaks
     again: a list ① ② ③ that explains it, or after the closing labels, or the next case."""
     start = run[0].line.start
@@ -240,8 +250,16 @@ def _contents(text: str, blocks: list[Block]) -> list[_Entry]:
             elif legend:
                 start = line.start + words.index(legend["band"])
                 key = squeeze(legend["mark"])
-                bands.setdefault("無し" if key in {"無し", "なし", "無印", "空欄"} else key, _field(text, start, start + len(legend["band"])))
-            elif block.kind != "table" and letters(words) > 3 and not line.text.strip().startswith(("【", "[")) and "目次" not in words:
+                bands.setdefault(
+                    "無し" if key in {"無し", "なし", "無印", "空欄"} else key,
+                    _field(text, start, start + len(legend["band"])),
+                )
+            elif (
+                block.kind != "table"
+                and letters(words) > 3
+                and not line.text.strip().startswith(("【", "["))
+                and "目次" not in words
+            ):
                 category = _trimmed(text, line.start, line.end)
     if not any("【" in entry.organization for entry in entries):
         return entries
@@ -261,13 +279,22 @@ def _with_contents(text: str, case: Case, entry: _Entry | None, pages: int) -> C
         band = re.sub(r"の団体$", "", entry.band.value)
     first = int(entry.page.value.translate(_NARROW))
     return replace(
-        case, page_start=first, page_end=first + pages - 1, category=category, population_band=band, fields=fields
+        case,
+        page_start=first,
+        page_end=first + pages - 1,
+        category=category,
+        population_band=band,
+        fields=fields,
     )
 
 
 def _band_warnings(cases: list[Case]) -> Iterator[str]:
     for case in cases:
-        if case.population is None or case.population_band is None or case.organization_kind in {"都", "道", "府", "県"}:
+        if (
+            case.population is None
+            or case.population_band is None
+            or case.organization_kind in {"都", "道", "府", "県"}
+        ):
             continue
         low, high = band_limits(case.population_band)
         # the text rounds to 0.1万人, so a population may stand 500 persons beyond its band
@@ -331,13 +358,17 @@ def _read_case(text: str, blocks: list[Block], title: _Title, start: int, end: i
 
     inside = [b for b in blocks if start <= b.start < end]
     lines = [line for b in inside for line in b.lines]
-    population, as_of = _population(text, lines, organization.municipality or organization.prefecture or "", fields)
+    population, as_of = _population(
+        text, lines, organization.municipality or organization.prefecture or "", fields
+    )
     _department(text, inside, fields)
     _contact(text, lines, fields)
     for line in lines:
         found = COLON_FIELD.match(line.text)
         if found and re.search(r"URL|受賞|関連|参考", found["label"]) and found["label"] not in fields:
-            fields[found["label"]] = _field(text, line.start + found.start("value"), line.start + found.end("value"))
+            fields[found["label"]] = _field(
+                text, line.start + found.start("value"), line.start + found.end("value")
+            )
     urls: dict[str, None] = {}
     for block in inside:
         if block.searched:
@@ -364,7 +395,9 @@ def _read_case(text: str, blocks: list[Block], title: _Title, start: int, end: i
     )
 
 
-def _population(text: str, lines: list[Line], own_name: str, fields: dict[str, Field]) -> tuple[int | None, str | None]:
+def _population(
+    text: str, lines: list[Line], own_name: str, fields: dict[str, Field]
+) -> tuple[int | None, str | None]:
     """Population in persons and its date, as the case states it for its own organization."""
     for line in lines:
         for found in POPULATION.finditer(line.text.translate(_NARROW)):
@@ -377,7 +410,9 @@ def _population(text: str, lines: list[Line], own_name: str, fields: dict[str, F
             end = text.index("人", line.start + last) + 1
             fields["population"] = _field(text, line.start + found.start("number"), end)
             if found["as_of"]:
-                fields["population_as_of"] = _field(text, line.start + found.start("as_of"), line.start + found.end("as_of"))
+                fields["population_as_of"] = _field(
+                    text, line.start + found.start("as_of"), line.start + found.end("as_of")
+                )
             as_of = fields["population_as_of"].value if "population_as_of" in fields else None
             return _persons(found["number"], found["unit"]), as_of
     return None, None

@@ -68,7 +68,9 @@ def make_chunks(
                 start = min(opening[0], start)
             question, carried = carried, None
             if question is not None and (not section.path or section.path[:-1] != question.section.path[:-1]):
-                chunks.extend(_emit(question.pieces, text, question.section, book, breaks, document_id, path, seen))
+                chunks.extend(
+                    _emit(question.pieces, text, question.section, book, breaks, document_id, path, seen)
+                )
                 question = None
             answers = ""
             if question is not None:
@@ -79,8 +81,12 @@ def make_chunks(
             whole = units[len(question.units)].end if question is not None else start
             pieces = _pack(text, start, units, max_chars, whole)
             if question is not None:
-                pieces = [(s, e, h if s <= question.start else f"{answers}\n{h}".strip()) for s, e, h in pieces]
-            elif section.form == "parenthesised" and _SPEAKER_ASKS.search(plain(text[units[-1].start : units[-1].end])):
+                pieces = [
+                    (s, e, h if s <= question.start else f"{answers}\n{h}".strip()) for s, e, h in pieces
+                ]
+            elif section.form == "parenthesised" and _SPEAKER_ASKS.search(
+                plain(text[units[-1].start : units[-1].end])
+            ):
                 # A speaker asks: the question is not a passage of its own, it goes with what is answered.
                 carried = _Turn(section, units, start, units[-1].end, pieces)
                 continue
@@ -139,7 +145,11 @@ def _units(text: str, blocks: list[Block]) -> list[_Unit]:
 
 def _goes_on(text: str, last: _Unit, first: _Unit) -> bool:
     """Whether a page break cut a sentence: 「…確保し（人」 「材プール）、市町村を…」."""
-    if first.block.kind != "paragraph" or last.block.kind not in {"paragraph", "list"} or last.block is first.block:
+    if (
+        first.block.kind != "paragraph"
+        or last.block.kind not in {"paragraph", "list"}
+        or last.block is first.block
+    ):
         return False
     words = plain(text[last.start : last.end])
     line = words.rsplit("\n", 1)[-1]
@@ -176,7 +186,8 @@ def _is_header(line: str, lines: list) -> bool:  # type: ignore[type-arg]
         len(lines) >= 2
         and len(cells) >= 2
         and max(map(len, cells)) <= 24
-        and sum(bool(re.search(r"\d", c)) and not re.search(r"[年月期次]", c) for c in cells) * 2 <= len(cells)
+        and sum(bool(re.search(r"\d", c)) and not re.search(r"[年月期次]", c) for c in cells) * 2
+        <= len(cells)
     )
 
 
@@ -226,19 +237,26 @@ def _size(text: str) -> int:
     return len(searchable(_ADDRESS.sub("", text)))
 
 
-def _pack(text: str, start: int, units: list[_Unit], max_chars: int, whole: int) -> list[tuple[int, int, str]]:
+def _pack(
+    text: str, start: int, units: list[_Unit], max_chars: int, whole: int
+) -> list[tuple[int, int, str]]:
     """(start, end, header) of each chunk; the first begins at `start`, where the section's heading stands, and
     reaches at least to `whole`."""
     pieces: list[tuple[int, int, str]] = []
     begin, end, header = start, start, ""
     for unit in units:
-        if end > begin and end >= whole and _size(text[begin : unit.end]) > max_chars and _size(text[begin:end]) >= max_chars // 4:
+        if (
+            end > begin
+            and end >= whole
+            and _size(text[begin : unit.end]) > max_chars
+            and _size(text[begin:end]) >= max_chars // 4
+        ):
             pieces.append((begin, end, header))
             begin, header = unit.start, unit.header
         end = unit.end
     pieces.append((begin, end, header))
     if len(pieces) > 1:
-        (s1, e1, h1), (s2, e2, _) = pieces[-2:]
+        (s1, _e1, h1), (s2, e2, _) = pieces[-2:]
         if _size(text[s2:e2]) < max_chars // 4 and _size(text[s1:e2]) <= max_chars * TAIL:
             pieces[-2:] = [(s1, e2, h1)]
     return pieces

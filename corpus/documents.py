@@ -16,7 +16,9 @@ from corpus.sections import COVER_BLOCKS, find_sections, heading_words
 from corpus.structure import Block, plain, rank, split_blocks
 
 # 「令和6年4月24日」「2025年7月23日(水)」
-_DATE = re.compile(r"(?:令和|平成|昭和|[RHS])\s*(?:[0-9０-９]{1,2}|元)\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?|[0-9０-９]{4}\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?")
+_DATE = re.compile(
+    r"(?:令和|平成|昭和|[RHS])\s*(?:[0-9０-９]{1,2}|元)\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?|[0-9０-９]{4}\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?"
+)
 _TITLE_LINES = 4
 _TITLE_CHARS = 80
 
@@ -90,7 +92,12 @@ def _publisher(blocks: list[Block]) -> str | None:
     """A line of the cover that is the name of a public body and nothing else: 「総務省」."""
     for block in blocks[1:COVER_BLOCKS]:
         words = plain(block.text)
-        if len(block.lines) == 1 and len(words) <= 20 and not re.search(r"[\s、。（(]", words) and looks_like_organization(words):
+        if (
+            len(block.lines) == 1
+            and len(words) <= 20
+            and not re.search(r"[\s、。（(]", words)
+            and looks_like_organization(words)
+        ):
             return words
     return None
 

@@ -44,8 +44,28 @@ PREFECTURES: tuple[str, ...] = tuple(name for names in REGIONS.values() for name
 REGION_OF: dict[str, str] = {name: region for region, names in REGIONS.items() for name in names}
 
 DESIGNATED_CITIES: frozenset[str] = frozenset(
-    "札幌市 仙台市 さいたま市 千葉市 横浜市 川崎市 相模原市 新潟市 静岡市 浜松市 名古屋市 京都市 大阪市 堺市 神戸市 "
-    "岡山市 広島市 北九州市 福岡市 熊本市".split()
+    [
+        "札幌市",
+        "仙台市",
+        "さいたま市",
+        "千葉市",
+        "横浜市",
+        "川崎市",
+        "相模原市",
+        "新潟市",
+        "静岡市",
+        "浜松市",
+        "名古屋市",
+        "京都市",
+        "大阪市",
+        "堺市",
+        "神戸市",
+        "岡山市",
+        "広島市",
+        "北九州市",
+        "福岡市",
+        "熊本市",
+    ]
 )
 
 # 「山形県酒田市」: the prefecture is as short as it can be, what follows ends in the kind of municipality.
@@ -101,4 +121,6 @@ def looks_like_organization(name: str) -> bool:
     """
     name = re.sub(r"[（(].*?[)）]|ほか|等$|など$", "", name).strip()
     parts = re.split(r"[・、,\s]+", name)
-    return bool(parts) and all(re.search(r"[都道府県市区町村]$|組合$|連合$|機構$|協議会$|[省庁]$|センター$", p) for p in parts)
+    return bool(parts) and all(
+        re.search(r"[都道府県市区町村]$|組合$|連合$|機構$|協議会$|[省庁]$|センター$", p) for p in parts
+    )

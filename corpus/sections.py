@@ -129,12 +129,28 @@ class _Reader:
     def _open_heading(self, block: Block) -> None:
         self._close()
         self.leading = False
-        if self.deck and self.case is None and block.gap >= PICTURE_GAP and block.form in _INNER and self.open and self.open[-1].used:
+        if (
+            self.deck
+            and self.case is None
+            and block.gap >= PICTURE_GAP
+            and block.form in _INNER
+            and self.open
+            and self.open[-1].used
+        ):
             # On slides, what follows a lost picture may be a slide that lost its heading: no parent is better
             # than a wrong one.
             self.open.clear()
-        if not (self.open and not self.open[-1].used and block.form in _INNER and self.open[-1].rank >= rank(block)):
-            same = [place for place, open_ in enumerate(self.open) if open_.block.form == block.form and open_.rank == rank(block)]
+        if not (
+            self.open
+            and not self.open[-1].used
+            and block.form in _INNER
+            and self.open[-1].rank >= rank(block)
+        ):
+            same = [
+                place
+                for place, open_ in enumerate(self.open)
+                if open_.block.form == block.form and open_.rank == rank(block)
+            ]
             if same:
                 # a sibling of the last of its form; outside a case, where no page ends a chain, of the first
                 del self.open[same[-1] if self.case is not None else same[0] :]
@@ -155,7 +171,12 @@ class _Reader:
             self._close()
             if self.open and self.open[-1].used:
                 self.open.clear()  # closing lines belong to the case, not to the last answer
-        elif self.leading and self.pending and _LEAD.match(self.pending[0].text) and not _LEAD.match(block.text):
+        elif (
+            self.leading
+            and self.pending
+            and _LEAD.match(self.pending[0].text)
+            and not _LEAD.match(block.text)
+        ):
             self._close()
             self.leading = False
         self.pending.append(block)
@@ -168,7 +189,9 @@ class _Reader:
         fresh = heading is not None and not self.open[-1].used
         path = self._path()
         if heading is None and self.case is not None:
-            label = _LABEL_NAME.match(plain(self.pending[0].text)) if self.pending[0].kind == "label" else None
+            label = (
+                _LABEL_NAME.match(plain(self.pending[0].text)) if self.pending[0].kind == "label" else None
+            )
             if label:
                 path = (*path, label["bracket"] or label["word"] or CLOSING)
             elif self.leading and (_LEAD.match(self.pending[0].text) or self.pending[0].kind == "list"):
@@ -226,10 +249,14 @@ def _cover(blocks: list[Block], book: CaseBook) -> int:
                 return 0
             continue
         following = blocks[index + 1] if index + 1 < len(blocks) else None
-        if block.form in {"numbered", "chapter", "marked", "markdown", "question"} or len(block.text) >= 80 and block.kind == "paragraph":
+        if block.form in {"numbered", "chapter", "marked", "markdown", "question"} or (
+            len(block.text) >= 80 and block.kind == "paragraph"
+        ):
             return index
-        if block.kind == "heading" and following is not None and (
-            len(following.text) >= 60 or following.form in {"marked", "chapter", "numbered"}
+        if (
+            block.kind == "heading"
+            and following is not None
+            and (len(following.text) >= 60 or following.form in {"marked", "chapter", "numbered"})
         ):
             return index
     return min(3, len(blocks)) if len(blocks) > COVER_BLOCKS else 0

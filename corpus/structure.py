@@ -18,16 +18,22 @@ from corpus.text import letters, squeeze
 # 「# 見出し」
 MARKDOWN = re.compile(r"^(#{1,6})\s+(\S.*?)\s*#*$")
 # 「第3章 推進体制」「第２節　方針」「Ⅱ 現状」
-CHAPTER = re.compile(r"^(?:第\s*[0-9０-９一二三四五六七八九十]+\s*(?P<unit>[編部章節款])|[ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩ])(?:[\s.．　:：、]|$)")
+CHAPTER = re.compile(
+    r"^(?:第\s*[0-9０-９一二三四五六七八九十]+\s*(?P<unit>[編部章節款])|[ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩ])(?:[\s.．　:：、]|$)"
+)
 # 「2. ありたい姿」「1.2 現状」「（3）方法」
-NUMBERED = re.compile(r"^(?P<number>[0-9０-９]{1,2}(?:[.．-][0-9０-９]{1,2})*)(?:[.．、)）]\s*|\s+)(?=\S)(?![0-9０-９])")
+NUMBERED = re.compile(
+    r"^(?P<number>[0-9０-９]{1,2}(?:[.．-][0-9０-９]{1,2})*)(?:[.．、)）]\s*|\s+)(?=\S)(?![0-9０-９])"
+)
 NUMBERED_PAREN = re.compile(r"^[（(][0-9０-９]{1,2}[)）]\s*[^\s0-9０-９]")
 # 「一、町民のために」「二．方針」
 NUMBERED_KANJI = re.compile(r"^[一二三四五六七八九十]{1,3}[、.．]\s*\S")
 # 「■広域連携の必要性」
 MARKED = re.compile(r"^(?P<mark>[■◆□◇▼▽])\s*\S")
 # 「【推進体制の全体像】」「＜先進地視察＞」「[体制図]」
-BRACKETED = re.compile(r"^(?:【[^【】]{1,60}】|[<＜〈《][^<>＜＞〈〉《》]{1,60}[>＞〉》]|[\[［〔][^\[\]［］〔〕]{1,60}[\]］〕])$")
+BRACKETED = re.compile(
+    r"^(?:【[^【】]{1,60}】|[<＜〈《][^<>＜＞〈〉《》]{1,60}[>＞〉》]|[\[［〔][^\[\]［］〔〕]{1,60}[\]］〕])$"
+)
 # 「（兵庫県）」「(システム標準化支援)」
 PARENTHESISED = re.compile(r"^[（(][^（）()]{1,40}[)）]$")
 # 「【担当部署】 企画課（電話：…）」 a label and its value on one line
@@ -35,12 +41,16 @@ LABELLED = re.compile(r"^【(?P<label>[^【】]{1,20})】\s*(?=\S)")
 # 「関連URL：…」「受賞歴等：…」
 COLON_LABEL = re.compile(r"^[^\s：:。、（(]{2,12}[：:]\s*\S")
 # 「担当部署 企画課」「問合せ先：総務課」
-CONTACT_LABEL = re.compile(r"^(?:担当|所管)(?:部署|課|部局|部課|窓口)[\s:：]+\S|^(?:お?問い?合わ?せ|連絡)先[\s:：]+\S")
+CONTACT_LABEL = re.compile(
+    r"^(?:担当|所管)(?:部署|課|部局|部課|窓口)[\s:：]+\S|^(?:お?問い?合わ?せ|連絡)先[\s:：]+\S"
+)
 # 「今後の展望を教えてください。」「取組にコストはかかりましたか。」「費用は？」
 QUESTION_END = re.compile(
     r"(?:教え|聞かせ|説明し|述べ|話し|示し)て?(?:みて)?(?:ください|下さい|ほしい|欲しい)[。！!]*$|か[。？?]*$|[？?]+$"
 )
-QUESTION_MARK = re.compile(r"^(?:[QＱ][0-9０-９]*\s*[.．:：、)）]?\s*|[問質][0-9０-９]+\s*[.．:：、)）]?\s*)(?=\S)")
+QUESTION_MARK = re.compile(
+    r"^(?:[QＱ][0-9０-９]*\s*[.．:：、)）]?\s*|[問質][0-9０-９]+\s*[.．:：、)）]?\s*)(?=\S)"
+)
 # 「・項目」「- 項目」「① 項目」「1. 項目」「➤ 要点」「※注」
 BULLET = re.compile(
     r"^\s*(?:[-–—•・○●◎◇◆□■▪▶➤➢►✓✔☑★☆※→⇒●*+]|[①-⑳❶-❿]|[0-9０-９]{1,2}[.．)）]|[（(][0-9０-９a-zA-Zア-ンｱ-ﾝ]{1,2}[)）])\s*(?=\S)"
@@ -54,12 +64,16 @@ CONTENTS_WORD = re.compile(r"(?:目\s*次|もくじ|CONTENTS|Contents)\s*$")
 # 「…を導入した」「…が必要である」: a sentence that lost its full stop
 PREDICATE_END = re.compile(r"(?:する|した|です|ます|ました|ない|いる|ある|れる|せる|った|いく|だ|い)$")
 # 「令和6年4月24日」「2023年9月12日（火）」
-DATE_ONLY = re.compile(r"^(?:(?:令和|平成|昭和|[RHS])\s*[0-9０-９元]{1,2}|[0-9０-９]{4})\s*年[\s0-9０-９年月日度版（）()月火水木金土日]*$")
+DATE_ONLY = re.compile(
+    r"^(?:(?:令和|平成|昭和|[RHS])\s*[0-9０-９元]{1,2}|[0-9０-９]{4})\s*年[\s0-9０-９年月日度版（）()月火水木金土日]*$"
+)
 SENTENCE_END = re.compile(r"[。！？!?」』）)】：:；;]$")
 # 「Copyright(c) …」
 COPYRIGHT = re.compile(r"^(?:copyright|©|\(c\)\s)", re.IGNORECASE)
 # 「- 3 -」「12 / 40」「P.5」 a page number printed on a line of its own
-PAGE_NUMBER = re.compile(r"^(?:[-–―]\s*[0-9０-９]{1,4}\s*[-–―]|[pPｐＰ][.．]?\s*[0-9０-９]{1,4}|[0-9０-９]{1,4}\s*/\s*[0-9０-９]{1,4})$")
+PAGE_NUMBER = re.compile(
+    r"^(?:[-–―]\s*[0-9０-９]{1,4}\s*[-–―]|[pPｐＰ][.．]?\s*[0-9０-９]{1,4}|[0-9０-９]{1,4}\s*/\s*[0-9０-９]{1,4})$"
+)
 # 「● 未 ● 作業中 ● 完了済み」 the options of a form on a screen
 WIDGETS = re.compile(r"(?:[●○◉□☐☑▽]\s*\S{1,8}\s*){2,}[●○◉□☐☑]?$")
 # 「https://example.jp/k/109/show#record=85&id=1」 an address bar: a bare address with a query or fragment
@@ -191,9 +205,9 @@ def _split_run(run: list[Line], gap: int) -> list[Block]:
         following = run[index + 1] if index + 1 < len(run) else None
         kind, form = _line_kind(line, following, alone=len(run) == 1, first=index == 0, as_table=as_table)
         # A line that goes on under a bullet belongs to it: 「※講師は、\n県の補佐官」
-        if kind == "paragraph" and pieces and pieces[-1][0] in {"list", "label"} and not as_table:
-            pieces[-1][2].append(line)
-        elif pieces and pieces[-1][0] == kind and kind != "heading":
+        if (kind == "paragraph" and pieces and pieces[-1][0] in {"list", "label"} and not as_table) or (
+            pieces and pieces[-1][0] == kind and kind != "heading"
+        ):
             pieces[-1][2].append(line)
         else:
             pieces.append((kind, form, [line]))
@@ -212,7 +226,9 @@ def _split_run(run: list[Line], gap: int) -> list[Block]:
     return blocks
 
 
-def _line_kind(line: Line, following: Line | None, *, alone: bool, first: bool, as_table: bool) -> tuple[str, str]:
+def _line_kind(
+    line: Line, following: Line | None, *, alone: bool, first: bool, as_table: bool
+) -> tuple[str, str]:
     words = plain(line.text)
     if MARKDOWN.match(line.text):
         return "heading", "markdown"
@@ -224,10 +240,10 @@ def _line_kind(line: Line, following: Line | None, *, alone: bool, first: bool, 
         return "heading", "marked"
     if BRACKETED.match(words) and "://" not in words and letters(words) > 1:
         return "heading", "bracketed"
-    if PARENTHESISED.match(words) and letters(words) > 1 and not re.search(r"[。、：:…]|https?", words):
-        # In the middle of a list it heads the bullets after it, else it goes on with the line before it.
-        if first or (following is not None and BULLET.match(following.text)):
-            return "heading", "parenthesised"
+    # In the middle of a list it heads the bullets after it, else it goes on with the line before it.
+    opens = first or (following is not None and BULLET.match(following.text))
+    if opens and PARENTHESISED.match(words) and letters(words) > 1 and not re.search(r"[。、：:…]|https?", words):
+        return "heading", "parenthesised"
     if LABELLED.match(words):
         return "label", ""
     if QUESTION_MARK.match(words) and len(words) <= 2 * HEADING_CHARS and (alone or first):
@@ -237,7 +253,9 @@ def _line_kind(line: Line, following: Line | None, *, alone: bool, first: bool, 
     if alone and len(words) <= 2 * HEADING_CHARS and not words.endswith("。"):
         if NUMBERED.match(words):
             return "heading", "numbered"
-        if len(words) <= 40 and (NUMBERED_PAREN.match(words) or NUMBERED_KANJI.match(words) or CIRCLED.match(words)):
+        if len(words) <= 40 and (
+            NUMBERED_PAREN.match(words) or NUMBERED_KANJI.match(words) or CIRCLED.match(words)
+        ):
             return "heading", "numbered item"
     if BULLET.match(words):
         return "list", ""
@@ -299,7 +317,9 @@ def _is_short_heading(words: str, following: Block) -> bool:
     if letters(words) < 2 or len(words) > HEADING_CHARS - 5 or "://" in words or "@" in words or "※" in words:
         return False
     outside = re.sub(r"[（(][^（）()]*[)）]", "", words)
-    if re.search(r"[。、，,：:；;=＝→⇒←↑↓|]", outside) or (len(outside) > 14 and PREDICATE_END.search(outside)):
+    if re.search(r"[。、，,：:；;=＝→⇒←↑↓|]", outside) or (
+        len(outside) > 14 and PREDICATE_END.search(outside)
+    ):
         return False
     if DATE_ONLY.match(words) or following.kind == "label":
         return False
@@ -332,9 +352,19 @@ def _furniture(blocks: list[Block]) -> list[Block]:
             drop(index, "page number")
         elif COPYRIGHT.match(words) and len(block.lines) == 1:
             drop(index, "copyright")
-        elif block.form == "bracketed" and not re.match(r"【\s*\d", words) and block.gap_after >= PICTURE_GAP and blocks[index + 1 : index + 2] and blocks[index + 1].kind == "heading":
+        elif (
+            block.form == "bracketed"
+            and not re.match(r"【\s*\d", words)
+            and block.gap_after >= PICTURE_GAP
+            and blocks[index + 1 : index + 2]
+            and blocks[index + 1].kind == "heading"
+        ):
             drop(index, "picture label")  # 「＜先進地視察＞」 over a photograph
-        elif len(block.lines) == 1 and PARENTHESISED.match(words) and max(block.gap, block.gap_after) >= PICTURE_GAP:
+        elif (
+            len(block.lines) == 1
+            and PARENTHESISED.match(words)
+            and max(block.gap, block.gap_after) >= PICTURE_GAP
+        ):
             drop(index, "picture label")  # 「(総務省)」 under a portrait
         elif block.kind == "list" and len(block.lines) >= 3 and _announces(block, heading_keys):
             drop(index, "contents")
@@ -361,7 +391,11 @@ def contents_blocks(blocks: list[Block]) -> list[int]:
         and any(LEADER.search(line.text) for line in block.lines)
         and (block.kind == "table" or len(block.lines) >= 2 or block.kind == "list" or len(block.text) < 80)
     ]
-    titles = [i for i, b in enumerate(blocks) if len(b.lines) <= 2 and CONTENTS_WORD.search(plain(b.text)) and len(b.text) < 60]
+    titles = [
+        i
+        for i, b in enumerate(blocks)
+        if len(b.lines) <= 2 and CONTENTS_WORD.search(plain(b.text)) and len(b.text) < 60
+    ]
     found: set[int] = set()
     for number, title in enumerate(titles):
         limit = titles[number + 1] if number + 1 < len(titles) else len(blocks)
@@ -389,7 +423,10 @@ def _screenshots(blocks: list[Block]) -> list[tuple[int, int]]:
     """Runs of blocks that are the text of a picture of a screen: an address bar or tabs, then widgets."""
     regions, index = [], 0
     while index < len(blocks):
-        if any(ADDRESS_BAR.match(plain(line.text)) or TAB_BAR.search(plain(line.text)) for line in blocks[index].lines):
+        if any(
+            ADDRESS_BAR.match(plain(line.text)) or TAB_BAR.search(plain(line.text))
+            for line in blocks[index].lines
+        ):
             last, signs = index, 1
             for later in range(index + 1, len(blocks)):
                 if blocks[later].form in {"markdown", "chapter", "numbered"}:
@@ -398,7 +435,9 @@ def _screenshots(blocks: list[Block]) -> list[tuple[int, int]]:
                         last = later - 1
                     break
                 if any(
-                    WIDGETS.search(plain(line.text)) or ADDRESS_BAR.match(plain(line.text)) or TAB_BAR.search(plain(line.text))
+                    WIDGETS.search(plain(line.text))
+                    or ADDRESS_BAR.match(plain(line.text))
+                    or TAB_BAR.search(plain(line.text))
                     for line in blocks[later].lines
                 ):
                     last, signs = later, signs + 1
@@ -409,4 +448,3 @@ def _screenshots(blocks: list[Block]) -> list[tuple[int, int]]:
                 index = last
         index += 1
     return regions
-

@@ -77,7 +77,9 @@ def model_record(encoder: Encoder) -> ModelRecord:
 
 def vector_key(passage: Passage) -> str:
     """The key of the vector of a passage: passages of one key have one vector."""
-    return hashlib.sha256(f"{passage.where}\x00{passage.words}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256(f"{passage.where}\x00{passage.words}".encode("utf-8", "surrogatepass")).hexdigest()[
+        :32
+    ]
 
 
 def tokens_of(passage: Passage) -> Tokens:
@@ -86,7 +88,9 @@ def tokens_of(passage: Passage) -> Tokens:
     return Tokens([*tokenize(passage.where), *words], [*tokenize(passage.near), *words])
 
 
-def encode(encoder: Encoder, passages: Sequence[Passage], progress: Callable[[int, int], None] | None = None) -> Vectors:
+def encode(
+    encoder: Encoder, passages: Sequence[Passage], progress: Callable[[int, int], None] | None = None
+) -> Vectors:
     """The vectors of passages, in their order  # (n, dim) float32, unit length."""
     return encoder.encode_passages([p.words for p in passages], progress, [p.where for p in passages])
 
@@ -112,7 +116,9 @@ def _alone(root: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise BuildRefusedError("ほかの索引作成が実行中です。終わってからもう一度実行してください。") from error
+            raise BuildRefusedError(
+                "ほかの索引作成が実行中です。終わってからもう一度実行してください。"
+            ) from error
         yield
 
 
@@ -144,11 +150,14 @@ def _build(
     if not parsed:
         named = "、".join(f"{path}：{message}" for path, message in errors[:3])
         raise NothingToIndexError(
-            f"読める資料が一つもありません（{documents}）。" + (named or "文書のファイルを置いてから、もう一度実行してください。")
+            f"読める資料が一つもありません（{documents}）。"
+            + (named or "文書のファイルを置いてから、もう一度実行してください。")
         )
     chunks = [chunk for one in parsed for chunk in one.chunks]
     if not chunks:
-        raise NothingToIndexError("どの資料からも検索できる本文が見つかりませんでした。ファイルの内容を確かめてください。")
+        raise NothingToIndexError(
+            "どの資料からも検索できる本文が見つかりませんでした。ファイルの内容を確かめてください。"
+        )
     organizations = {case.id: case.organization for one in parsed for case in one.cases}
     passages = [
         passage_of(one.document.title, chunk, organizations.get(chunk.case_id or ""))
@@ -221,7 +230,9 @@ def _read_all(folder: Path, max_chars: int, progress: Progress) -> tuple[list[Pa
             errors.append((path, str(error)))
             continue
         except OSError as error:
-            errors.append((path, f"ファイルを開けません（{error.strerror}）。読み取りの許可を確かめてください。"))
+            errors.append(
+                (path, f"ファイルを開けません（{error.strerror}）。読み取りの許可を確かめてください。")
+            )
             continue
         twin = parsed.get(one.document.id)
         if twin is not None:
@@ -251,7 +262,11 @@ def _check(index: Index, tokens: list[Tokens], vectors: Vectors) -> None:
     """A self-query for each engine: a chunk must be found by its own vector and by its own words."""
     row = len(tokens) // 2
     own = index.chunks[row].id
-    twins = {chunk.id for chunk, vector in zip(index.chunks, vectors, strict=True) if vector @ vectors[row] > 0.9999}
+    twins = {
+        chunk.id
+        for chunk, vector in zip(index.chunks, vectors, strict=True)
+        if vector @ vectors[row] > 0.9999
+    }
     by_vector = [hit.chunk.id for hit in index.search(vectors[row], [], 3)]
     by_word = index.search(vectors[row], tokens[row].whole, 10)
     if not twins & set(by_vector) or not any(hit.lexical for hit in by_word if hit.chunk.id in {own} | twins):

@@ -50,14 +50,17 @@ class DenseIndex:
         """All vectors in row order  # (n, dim) float32."""
         return np.asarray(self._index.reconstruct_n(0, len(self)), dtype=np.float32).reshape(len(self), -1)
 
-    def search(self, vector: Vectors, k: int, rows: npt.NDArray[np.int64] | None = None) -> list[tuple[int, float]]:
+    def search(
+        self, vector: Vectors, k: int, rows: npt.NDArray[np.int64] | None = None
+    ) -> list[tuple[int, float]]:
         """(row, cosine) of the k nearest to `vector`  # (dim,), best first; only among `rows` where given."""
         k = min(k, len(self) if rows is None else len(rows))
         if k <= 0:
             return []
         parameters = None
         if rows is not None:
-            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBatch(np.ascontiguousarray(rows, dtype=np.int64)))
+            selector = faiss.IDSelectorBatch(np.ascontiguousarray(rows, dtype=np.int64))
+            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
         scores, found = self._index.search(vector.reshape(1, -1).astype(np.float32), k, params=parameters)
         # FAISS fills up with -1 where it finds fewer than k
         return [(int(row), float(score)) for row, score in zip(found[0], scores[0], strict=True) if row >= 0]

@@ -175,10 +175,16 @@ class SentenceEncoder:
         """Means over the tokens of the texts only, each read with what stands before it."""
         with self._lock:
             tokens = self._model.encode(
-                texts, prompt=prompt, batch_size=len(texts), show_progress_bar=False, output_value="token_embeddings"
+                texts,
+                prompt=prompt,
+                batch_size=len(texts),
+                show_progress_bar=False,
+                output_value="token_embeddings",
             )
             # all tokens up to here are prompt and context; the end mark is not counted
-            cuts = [len(ids) - 1 for ids in self._model.tokenizer([prompt + c for c in contexts])["input_ids"]]
+            cuts = [
+                len(ids) - 1 for ids in self._model.tokenizer([prompt + c for c in contexts])["input_ids"]
+            ]
         vectors = np.zeros((len(texts), self.dimension), np.float32)
         for row, (states, cut) in enumerate(zip(tokens, cuts, strict=True)):
             values = np.asarray(states.float().cpu(), np.float32)

@@ -88,7 +88,9 @@ class Jobs:
                 self._set(job_id, replace(state, status="failed", errors=(JobError("", str(error)),)))
             except Exception:
                 _log.exception("rebuild %s failed", job_id)
-                message = "索引を作り直せませんでした。前の索引を使い続けます。記録（ログ）を確かめてください。"
+                message = (
+                    "索引を作り直せませんでした。前の索引を使い続けます。記録（ログ）を確かめてください。"
+                )
                 self._set(job_id, replace(state, status="failed", errors=(JobError("", message),)))
             else:
                 self._set(

@@ -50,7 +50,8 @@ class LexicalIndex:
     def load(cls, folder: Path, size: int) -> LexicalIndex:
         """The index written by `save`, of `size` rows."""
         whole, near = (
-            bm25s.BM25.load(str(folder / name), load_corpus=False, allow_pickle=False) for name in ("whole", "near")
+            bm25s.BM25.load(str(folder / name), load_corpus=False, allow_pickle=False)
+            for name in ("whole", "near")
         )
         return cls(whole, near, size)
 
@@ -71,7 +72,9 @@ class LexicalIndex:
                 total += weight * np.asarray(part.get_scores(known), dtype=np.float32)
         return total
 
-    def search(self, tokens: Sequence[str], k: int, rows: npt.NDArray[np.int64] | None = None) -> list[tuple[int, float]]:
+    def search(
+        self, tokens: Sequence[str], k: int, rows: npt.NDArray[np.int64] | None = None
+    ) -> list[tuple[int, float]]:
         """(row, score) of the k best, best first; only among `rows` where given; rows without a match are left out."""
         scores = self.scores(tokens)
         if rows is not None:

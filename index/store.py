@@ -136,7 +136,8 @@ class Index:
         by_word = self._lexical.search(tokens, depth, rows)
         dense, lexical = dict(by_vector), dict(by_word)
         return [
-            Hit(self.chunks[row], score, dense.get(row), lexical.get(row)) for row, score in fuse(by_vector, by_word)[:k]
+            Hit(self.chunks[row], score, dense.get(row), lexical.get(row))
+            for row, score in fuse(by_vector, by_word)[:k]
         ]
 
     def vectors_by_key(self) -> dict[str, npt.NDArray[np.float32]]:
@@ -231,7 +232,9 @@ def write_version(
     try:
         (folder / "texts").mkdir()
         for document in documents:
-            (folder / "texts" / f"{document.id}.txt").write_bytes(document.text.encode("utf-8", "surrogatepass"))
+            (folder / "texts" / f"{document.id}.txt").write_bytes(
+                document.text.encode("utf-8", "surrogatepass")
+            )
         _write_lines(folder / "documents.jsonl", (_document_line(document) for document in documents))
         _write_lines(folder / "cases.jsonl", (asdict(case) for case in cases))
         _write_lines(folder / "chunks.jsonl", (asdict(chunk) for chunk in chunks))
@@ -251,7 +254,9 @@ def write_version(
             "vector_keys": list(vector_keys),
             "files": _checksums(folder),
         }
-        (folder / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
+        (folder / "manifest.json").write_text(
+            json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8"
+        )
         _sync(folder)
         folder.rename(versions / name)
         _sync_one(versions)
@@ -269,7 +274,9 @@ def switch(root: Path, name: str) -> None:
     temporary.replace(root / "CURRENT")
     _sync_one(root)
     folders = sorted(p for p in (root / "versions").iterdir() if p.is_dir())
-    for folder in [p for p in folders if not p.name.startswith(".") and p.name != name][: -(KEEP_VERSIONS - 1)]:
+    for folder in [p for p in folders if not p.name.startswith(".") and p.name != name][
+        : -(KEEP_VERSIONS - 1)
+    ]:
         shutil.rmtree(folder, ignore_errors=True)
     for folder in (p for p in folders if p.name.startswith(".building-")):
         shutil.rmtree(folder, ignore_errors=True)  # left behind by a build that was cut off
@@ -286,7 +293,9 @@ def current_version(root: Path) -> str | None:
 def read_manifest(root: Path, name: str) -> dict[str, Any]:
     """A version's manifest; raises IndexUnusableError where it is not there or of another format."""
     try:
-        manifest: dict[str, Any] = json.loads((root / "versions" / name / "manifest.json").read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = json.loads(
+            (root / "versions" / name / "manifest.json").read_text(encoding="utf-8")
+        )
     except (OSError, ValueError) as error:
         raise IndexUnusableError(
             f"索引の版「{name}」の目録（manifest.json）を読めません。build_index.py --full で作り直してください。"
@@ -334,12 +343,16 @@ def load_version(root: Path, name: str, model: ModelRecord | None = None) -> Ind
     try:
         return _read_version(folder, manifest)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise IndexUnusableError(f"索引の版「{name}」を読めません（{type(error).__name__}）。{rebuild}") from error
+        raise IndexUnusableError(
+            f"索引の版「{name}」を読めません（{type(error).__name__}）。{rebuild}"
+        ) from error
 
 
 def _read_version(folder: Path, manifest: dict[str, Any]) -> Index:
     documents = [
-        _read_document(line, (folder / "texts" / f"{line['id']}.txt").read_bytes().decode("utf-8", "surrogatepass"))
+        _read_document(
+            line, (folder / "texts" / f"{line['id']}.txt").read_bytes().decode("utf-8", "surrogatepass")
+        )
         for line in _read_lines(folder / "documents.jsonl")
     ]
     cases = [_read_case(line) for line in _read_lines(folder / "cases.jsonl")]

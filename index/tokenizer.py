@@ -15,7 +15,29 @@ import fugashi
 CONTENT = frozenset({"名詞", "動詞", "形容詞", "形状詞", "副詞", "接頭辞", "接尾辞"})
 """Parts of speech that carry meaning (UniDic's pos1)."""
 # Words of content form that nearly every sentence has. UniDic's lemmas: する, いる, ある, なる, できる, こと …
-STOP = frozenset("為る 居る 有る 成る 出来る 事 物 為 様 等 付く 依る 於く 言う 教える 下さる 何 どの 何処".split())
+STOP = frozenset(
+    [
+        "為る",
+        "居る",
+        "有る",
+        "成る",
+        "出来る",
+        "事",
+        "物",
+        "為",
+        "様",
+        "等",
+        "付く",
+        "依る",
+        "於く",
+        "言う",
+        "教える",
+        "下さる",
+        "何",
+        "どの",
+        "何処",
+    ]
+)
 
 _local = threading.local()  # a Tagger is not for two threads at once
 

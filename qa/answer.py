@@ -33,9 +33,15 @@ _LEAD = re.compile(r"^[\s\-・○●■◆➤►▶※☆★|]+")
 # What a value of the kind asked for looks like, by the words that ask for it.
 _VALUES: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = (
     (re.compile(r"電話|TEL|内線|連絡先|問い?合わ?せ先"), re.compile(r"\d{2,5}-\d{1,4}-\d{3,4}")),
-    (re.compile(r"メール|mail|アドレス|宛先|連絡先|問い?合わ?せ先", re.IGNORECASE), re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")),
+    (
+        re.compile(r"メール|mail|アドレス|宛先|連絡先|問い?合わ?せ先", re.IGNORECASE),
+        re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"),
+    ),
     (re.compile(r"いつ|何年|何月|日付|時期|期限|日程"), re.compile(r"\d+\s*[年月]|元年|[RH]\d+\.\d+")),
-    (re.compile(r"いくら|費用|金額|コスト|料金|予算|価格|単価|円"), re.compile(r"\d[\d,.]*\s*(?:億|万|千)*円")),
+    (
+        re.compile(r"いくら|費用|金額|コスト|料金|予算|価格|単価|円"),
+        re.compile(r"\d[\d,.]*\s*(?:億|万|千)*円"),
+    ),
     (re.compile(r"何人|人数|人口|何名"), re.compile(r"\d[\d,.]*\s*[万千]?[人名]")),
     (re.compile(r"割合|何割|何%|何パーセント|率"), re.compile(r"\d[\d.]*\s*[%％割]")),
     (re.compile(r"何[件回課団市町社時日]|いくつ|件数|数は|何倍"), re.compile(r"\d")),
@@ -129,15 +135,21 @@ def ask(
     query = understand(question, history, [case.organization for case in index.cases.values()])
     selection = select(index, encoder, query, filters or Filters(), top_k)
     if selection.filtered_out or not selection.hits:
-        return _reply(index, question, selection, (), "filtered_out" if selection.filtered_out else "no_match", started)
+        return _reply(
+            index, question, selection, (), "filtered_out" if selection.filtered_out else "no_match", started
+        )
     return _reply(index, question, selection, _choose(index, query, selection), None, started)
 
 
-def search(index: Index, encoder: Encoder, text: str, *, filters: Filters | None = None, top_k: int = 10) -> Passages:
+def search(
+    index: Index, encoder: Encoder, text: str, *, filters: Filters | None = None, top_k: int = 10
+) -> Passages:
     """The passages nearest to a text, best first, without an answer."""
     started = time.perf_counter()
     query = understand(text, (), [case.organization for case in index.cases.values()])
-    selection = select(index, encoder, Query(query.question, query.text, query.organizations), filters or Filters(), top_k)
+    selection = select(
+        index, encoder, Query(query.question, query.text, query.organizations), filters or Filters(), top_k
+    )
     return Passages(cite(index, selection.hits), index.version, _ms(started))
 
 
@@ -158,7 +170,11 @@ def _reply(
         AnswerSentence(s.text, (number[s.chunk_id],), _label(index, s.chunk_id)) for s in chosen
     )
     text = _NO[reason] if reason else "\n".join(s.text for s in sentences)
-    applied = {name: getattr(selection.filters, name) for name in AppliedFilters.__dataclass_fields__ if name != "from_question"}
+    applied = {
+        name: getattr(selection.filters, name)
+        for name in AppliedFilters.__dataclass_fields__
+        if name != "from_question"
+    }
     return Reply(
         question=question,
         answerable=reason is None,
@@ -234,7 +250,9 @@ def _sentences(index: Index, hit: Hit) -> list[_Sentence]:
     text = index.documents[hit.chunk.document_id].text
     found: list[_Sentence] = []
     # 「。」 ends a sentence unless a bracket closes after it; a line break ends an item or a row
-    for piece in re.finditer(r"[^。！？!?\n]*(?:[。！？!?]+[」』）)*]*|\n|$)", text[hit.chunk.start : hit.chunk.end]):
+    for piece in re.finditer(
+        r"[^。！？!?\n]*(?:[。！？!?]+[」』）)*]*|\n|$)", text[hit.chunk.start : hit.chunk.end]
+    ):
         start, end = hit.chunk.start + piece.start(), hit.chunk.start + piece.end()
         lead = _LEAD.match(text[start:end])
         start += lead.end() if lead else 0

@@ -83,7 +83,10 @@ def document_entries(index: Index) -> list[DocumentEntry]:
     """All documents in the order of their paths."""
     chunks = Counter(chunk.document_id for chunk in index.chunks)
     cases = Counter(case.document_id for case in index.cases.values())
-    return [_entry(index, d, chunks[d.id], cases[d.id]) for d in sorted(index.documents.values(), key=lambda d: d.path)]
+    return [
+        _entry(index, d, chunks[d.id], cases[d.id])
+        for d in sorted(index.documents.values(), key=lambda d: d.path)
+    ]
 
 
 def document_detail(index: Index, document: Document) -> DocumentDetail:
@@ -173,7 +176,13 @@ def _reason(case: Case, other: Case) -> str:
     parts = []
     if case.population and other.population:
         ratio = other.population / case.population
-        parts.append("人口がほぼ同じ" if 0.8 <= ratio <= 1.25 else f"人口が約{ratio:.1f}倍" if ratio > 1 else f"人口が約{ratio:.2f}倍")
+        parts.append(
+            "人口がほぼ同じ"
+            if 0.8 <= ratio <= 1.25
+            else f"人口が約{ratio:.1f}倍"
+            if ratio > 1
+            else f"人口が約{ratio:.2f}倍"
+        )
     else:
         parts.append("人口の記載がない")
     if case.organization_kind and case.organization_kind == other.organization_kind:

@@ -88,7 +88,9 @@ def passage_url(document_id: str, start: int, end: int) -> str:
     return f"/documents/{document_id}?start={start}&end={end}"
 
 
-def cite(index: Index, hits: Sequence[Hit], spans: Iterable[tuple[str, int, int]] = ()) -> tuple[Citation, ...]:
+def cite(
+    index: Index, hits: Sequence[Hit], spans: Iterable[tuple[str, int, int]] = ()
+) -> tuple[Citation, ...]:
     """The citations of hits, in their order; `spans` are (chunk id, start, end) of what the answer quotes."""
     quoted: dict[str, list[Highlight]] = {}
     for chunk_id, start, end in spans:

@@ -6,6 +6,7 @@ canonical text; the pieces of a document, put together, are its text to the lett
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
@@ -18,8 +19,12 @@ from qa.catalog import CaseEntry, case_entries, document_entries, similar_cases
 from qa.cite import Citation, passage_url
 from qa.understand import Filters
 
-FACETS = {"categories": "category", "prefectures": "prefecture", "organization_kinds": "organization_kind",
-          "population_bands": "population_band"}
+FACETS = {
+    "categories": "category",
+    "prefectures": "prefecture",
+    "organization_kinds": "organization_kind",
+    "population_bands": "population_band",
+}
 EXAMPLES = 4
 _ROWS = (
     ("団体", "organization"),
@@ -81,7 +86,9 @@ def document_segments(document: Document, start: int | None, end: int | None) ->
 
     A piece that is both belongs to the passage and keeps the heading's id.
     """
-    cuts: dict[int, tuple[int, str, int]] = {h.start: (h.end, f"h{h.start}", h.level) for h in document.headings}
+    cuts: dict[int, tuple[int, str, int]] = {
+        h.start: (h.end, f"h{h.start}", h.level) for h in document.headings
+    }
     marks = {0, len(document.text), *(p for h in document.headings for p in (h.start, h.end))}
     passage = (start, end) if start is not None and end is not None and start < end else None
     if passage:
@@ -89,7 +96,7 @@ def document_segments(document: Document, start: int | None, end: int | None) ->
     points = sorted(marks)
     segments: list[dict[str, Any]] = []
     heading: tuple[int, str, int] | None = None
-    for begin, stop in zip(points, points[1:], strict=False):
+    for begin, stop in itertools.pairwise(points):
         heading = cuts.get(begin, heading)
         if heading is not None and begin >= heading[0]:
             heading = None
@@ -109,7 +116,12 @@ def document_segments(document: Document, start: int | None, end: int | None) ->
 def passage_bar(index: Index, document: Document, start: int, end: int) -> dict[str, Any]:
     """Where a passage stands: lines from 1, and the printed page where a chunk of it knows one."""
     page = next(
-        (c.page for c in index.chunks if c.document_id == document.id and c.start <= start < c.end and c.page), None
+        (
+            c.page
+            for c in index.chunks
+            if c.document_id == document.id and c.start <= start < c.end and c.page
+        ),
+        None,
     )
     return {
         "start": start,
@@ -152,11 +164,18 @@ def facets(entries: list[CaseEntry], chosen: dict[str, list[str]]) -> dict[str, 
     found: dict[str, list[dict[str, Any]]] = {}
     for name, attribute in FACETS.items():
         others = {key: values for key, values in chosen.items() if key != name}
-        counts = Counter(getattr(e, attribute) for e in entries if matches(e, others) and getattr(e, attribute))
+        counts = Counter(
+            getattr(e, attribute) for e in entries if matches(e, others) and getattr(e, attribute)
+        )
         for value in chosen.get(name, []):
             counts.setdefault(value, 0)
         found[name] = [
-            {"value": value, "count": count, "selected": value in chosen.get(name, []), "url": _toggled(chosen, name, value)}
+            {
+                "value": value,
+                "count": count,
+                "selected": value in chosen.get(name, []),
+                "url": _toggled(chosen, name, value),
+            }
             for value, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         ]
     return {name: values for name, values in found.items() if values}
@@ -182,7 +201,12 @@ def case_page(index: Index, entry: CaseEntry) -> dict[str, Any]:
     rows += [{"label": "関連URL", "value": url, "href": None, "link": url} for url in entry.urls]
     shown = [name for _, name in _ROWS] + ["title", "number"]
     rows += [
-        {"label": name, "value": field.value, "href": passage_url(entry.document_id, field.start, field.end), "link": None}
+        {
+            "label": name,
+            "value": field.value,
+            "href": passage_url(entry.document_id, field.start, field.end),
+            "link": None,
+        }
         for name, field in entry.fields.items()
         if name not in shown
     ]

@@ -79,7 +79,9 @@ def allowed_chunks(index: Index, filters: Filters) -> set[str] | None:
     """Ids of the chunks that the filters let through, None where there is no filter."""
     if not filters:
         return None
-    return {chunk.id for chunk in index.chunks if _passes(chunk, index.cases.get(chunk.case_id or ""), filters)}
+    return {
+        chunk.id for chunk in index.chunks if _passes(chunk, index.cases.get(chunk.case_id or ""), filters)
+    }
 
 
 def _passes(chunk: Chunk, case: Case | None, filters: Filters) -> bool:
@@ -100,7 +102,9 @@ def _conditions(case: Case, filters: Filters) -> Iterator[bool]:
     if filters.case_ids:
         yield case.id in filters.case_ids
     if filters.organizations:
-        yield any(case.organization == name or case.organization.endswith(name) for name in filters.organizations)
+        yield any(
+            case.organization == name or case.organization.endswith(name) for name in filters.organizations
+        )
     if filters.prefectures:
         yield case.prefecture in filters.prefectures
     if filters.regions:

@@ -68,7 +68,9 @@ _NUMBER = r"(?P<number>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>万|千)?\s*人"
 _POPULATION = re.compile(
     rf"(?:人口[がはの約]*)?{_NUMBER}\s*(?P<relation>未満|以下|以内|以上|超え?|を超える|前後|程度|くらい|ぐらい|規模|台|の(?:町|村|市|自治体|団体)|から)?"
 )
-_RANGE = re.compile(rf"{_NUMBER}\s*(?:以上|から|[~〜～-])\s*(?P<number2>\d[\d,]*(?:\.\d+)?)\s*(?P<unit2>万|千)?\s*人?\s*(?:未満|以下|まで)?")
+_RANGE = re.compile(
+    rf"{_NUMBER}\s*(?:以上|から|[~〜～-])\s*(?P<number2>\d[\d,]*(?:\.\d+)?)\s*(?P<unit2>万|千)?\s*人?\s*(?:未満|以下|まで)?"
+)
 _OUR_OWN = re.compile(r"うち|当[市町村県]|本[市町村県]|私(?:たち|ども)|わが|我が|同じ(?:くらい|規模)")
 NEAR = Decimal("0.5")
 """A population 「くらい」 is between this part of it and its reciprocal multiple."""
@@ -88,7 +90,9 @@ def understand(question: str, history: Sequence[str] = (), organizations: Iterab
         # A follow-up names its subject only in what was asked before: 「そこの人口は？」
         previous = normalize(history[-1])
         text = f"{previous} {question}"
-        named = named or next((n for n in (named_organizations(normalize(h), known) for h in reversed(history)) if n), ())
+        named = named or next(
+            (n for n in (named_organizations(normalize(h), known) for h in reversed(history)) if n), ()
+        )
     filters = _conditions(question)
     return Query(question, text, named, filters, lists=bool(_LISTS.search(question)) or bool(filters))
 
@@ -107,7 +111,11 @@ def named_organizations(text: str, known: Iterable[str]) -> tuple[str, ...]:
         stem = short[:-1]
         if len(stem) >= 2:
             # 「酒田」 but not inside another name: 「福島」 in 「東福島駅」, 「大分」 as an adverb is written in kana
-            places.extend(m.start() for m in re.finditer(re.escape(stem), text) if not _other_name(text, m.end(), own.kind))
+            places.extend(
+                m.start()
+                for m in re.finditer(re.escape(stem), text)
+                if not _other_name(text, m.end(), own.kind)
+            )
         hits = [place for place in places if place >= 0]
         if hits:
             found.append((min(hits), name))
@@ -141,7 +149,11 @@ def _population(question: str, filters: Filters) -> Filters:
         high = _persons(between["number2"], between["unit2"])
         return replace(filters, population_min=low, population_max=high)
     stated = [found for found in _POPULATION.finditer(question) if found["unit"] or len(found["number"]) >= 4]
-    compared = [found for found in stated if found["relation"] in {"未満", "以下", "以内", "以上", "超", "超え", "を超える"}]
+    compared = [
+        found
+        for found in stated
+        if found["relation"] in {"未満", "以下", "以内", "以上", "超", "超え", "を超える"}
+    ]
     for found in compared[:2]:
         persons = _persons(found["number"], found["unit"])
         if found["relation"] in {"未満", "以下", "以内"}:

@@ -94,7 +94,11 @@ def _utf16_without_mark(data: bytes) -> str | None:
     sample = data[:4096]
     for encoding in ("utf-16-le", "utf-16-be"):
         text = sample.decode(encoding, errors="replace")
-        usual = sum(1 for c in text if c in "\t\r\n" or " " <= c <= "~" or "\u3000" <= c <= "\u9fff" or "\uff00" <= c <= "\uffef")
+        usual = sum(
+            1
+            for c in text
+            if c in "\t\r\n" or " " <= c <= "~" or "\u3000" <= c <= "\u9fff" or "\uff00" <= c <= "\uffef"
+        )
         if usual > 0.9 * len(text):
             return encoding
     return None
