@@ -24,7 +24,7 @@ from index.build import (
     find_files,
     process_threads,
 )
-from index.encoder import DEFAULT_MODEL, ModelNotFoundError, SentenceEncoder
+from index.encoder import DEFAULT_MODEL, ModelNotFoundError, SentenceEncoder, best_precision
 
 HOME = Path(__file__).resolve().parent
 SAMPLES = HOME / "corpus" / "samples"
@@ -88,7 +88,11 @@ def documents_folder(given: str) -> Path:
 def load_encoder(args: argparse.Namespace) -> SentenceEncoder:
     """The encoder that the options name."""
     return SentenceEncoder.load(
-        args.model, models_dir=Path(args.models), allow_hub=args.allow_hub, threads=process_threads()
+        args.model,
+        models_dir=Path(args.models),
+        allow_hub=args.allow_hub,
+        threads=process_threads(),
+        precision=best_precision(),
     )
 
 

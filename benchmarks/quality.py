@@ -24,7 +24,7 @@ from corpus.records import Passage
 from corpus.text import searchable
 from index.build import encode, tokens_of
 from index.dense import DenseIndex
-from index.encoder import SentenceEncoder
+from index.encoder import SentenceEncoder, best_precision
 from index.fusion import fuse
 from index.lexical import LexicalIndex
 from index.tokenizer import tokenize
@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         ir_measures.Qrel(query, document, int(grade)) for query, document, grade in rows if query in asked
     ]
 
-    encoder = SentenceEncoder.load(args.model, models_dir=args.models)
+    encoder = SentenceEncoder.load(args.model, models_dir=args.models, precision=best_precision())
     passages = [_passage(document) for document in corpus]
     started = time.perf_counter()
     dense = DenseIndex.build(encode(encoder, passages))

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corpus.text import letters, searchable
+from corpus.text import letters, normalize, searchable
 from index.encoder import Encoder
 from index.store import Hit, Index
 from index.tokenizer import tokenize
@@ -22,7 +22,7 @@ from qa.select import Selection, select
 from qa.understand import Filters, Query, understand
 
 WHOLE_CHARS = 140
-"""A passage this short is the answer as it stands, in searchable characters."""
+"""A passage this short, in characters, is the answer as it stands."""
 SENTENCES = 3
 LIST_CASES = 8
 SHARE = 0.75
@@ -208,10 +208,14 @@ def _choose(index: Index, query: Query, selection: Selection) -> list[_Sentence]
 
     def worth(sentence: _Sentence) -> float:
         found = sum(weights.get(token, 0.0) for token in wanted & set(sentence.tokens))
-        return found + sum(2.0 for value in values if value.search(searchable(sentence.text)))
+        return found + sum(2.0 for value in values if value.search(normalize(sentence.text)))
 
     own = [s for s in candidates if s.chunk_id == top[0].chunk.id]
-    if own and sum(len(searchable(s.text)) for s in own) <= WHOLE_CHARS:
+    stating = [s for s in own if values and any(value.search(normalize(s.text)) for value in values)]
+    if stating and len(stating) < len(own):
+        # a value is asked for: what states one answers, what stands around it does not
+        chosen = sorted(stating, key=worth, reverse=True)[:SENTENCES]
+    elif own and sum(len(s.text) for s in own) <= WHOLE_CHARS:
         chosen = own
     else:
         chosen = sorted(own, key=worth, reverse=True)[:SENTENCES]

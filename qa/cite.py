@@ -104,7 +104,7 @@ def cite(
             Citation(
                 id=rank,
                 rank=rank,
-                score=round(hit.score, 4),
+                score=round(min(hit.score, 1.0), 4),
                 scores=Scores(
                     None if hit.dense is None else round(hit.dense, 4),
                     None if hit.lexical is None else round(hit.lexical, 4),

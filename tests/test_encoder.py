@@ -332,8 +332,9 @@ def test_the_fingerprint_follows_the_content(
     weights[-1] ^= 1
     (other / "model.safetensors").write_bytes(weights)
     prompted = with_prompts(tiny_folder, tmp_path / "prompted", {"query": "Q", "document": "D"})
-    seen = {fingerprint(other), fingerprint(prompted), fingerprint(same, precision="bf16"), fingerprint(same)}
-    assert len(seen) == 4
+    assert fingerprint(same, precision="bf16") == fingerprint(same)  # an index may move between processors
+    seen = {fingerprint(other), fingerprint(prompted), fingerprint(same)}
+    assert len(seen) == 3
 
 
 def test_bf16_is_near_and_not_the_same(models_dir: Path, encoder: SentenceEncoder) -> None:

@@ -1,0 +1,64 @@
+# The targets set up what they need. Variables: PYTHON, PIP_ARGS (passed to pip install), HOST, PORT.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_ARGS ?=
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev browser index serve test check format bench clean
+
+help:
+	@echo "make serve   準備をして、索引を作り、http://127.0.0.1:8000/ で動かす"
+	@echo "make index   documents/ の資料から索引を作り直す"
+	@echo "make test    準備をして、すべてのテストを動かす"
+	@echo "make check   書式・静的検査・型検査"
+	@echo "make bench   速さを測る（DOCUMENTS=資料のフォルダー）"
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 以上が必要です（PYTHON=… で指定できます）。"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Python の仮想環境を作れません。Debian・Ubuntu では python3-venv を入れてください。"; exit 2; }
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.created pyproject.toml
+	@echo "必要なパッケージを入れています（初回は数分かかります）…"
+	@$(BIN)/python -m pip install -q $(PIP_ARGS) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime pyproject.toml
+	@$(BIN)/python -m pip install -q $(PIP_ARGS) -e '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.runtime
+
+dev: $(VENV)/.dev
+
+# The tests use a real browser; where it cannot be installed they say so and leave those tests out.
+browser:
+	@command -v chromium >/dev/null || { echo "テスト用のブラウザー（chromium）と日本語フォントを入れています…"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-noto-cjk >/dev/null; } \
+	  || echo "chromium を入れられないので、ブラウザーのテストを省きます。"
+
+index: setup
+	@$(BIN)/python build_index.py
+
+serve: setup
+	@$(BIN)/python server.py
+
+test: dev browser
+	@$(BIN)/python -m pytest
+
+check: dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy corpus index qa server.py build_index.py benchmarks
+
+format: dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: dev
+	@$(BIN)/python benchmarks/speed.py $(if $(DOCUMENTS),--documents $(DOCUMENTS))
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
