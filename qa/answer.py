@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corpus.text import letters, normalize, searchable
+from corpus.text import letters, normalize, searchable, squeeze
 from index.encoder import Encoder
 from index.store import Hit, Index
 from index.tokenizer import tokenize
@@ -25,6 +25,7 @@ WHOLE_CHARS = 140
 """A passage this short, in characters, is the answer as it stands."""
 SENTENCES = 3
 LIST_CASES = 8
+LIST_ITEMS = 8
 SHARE = 0.75
 """A further sentence must match at least this part of what the best one matches."""
 
@@ -201,6 +202,8 @@ def _choose(index: Index, query: Query, selection: Selection) -> list[_Sentence]
     if query.lists and selection.hits[0].chunk.case_id is not None:
         return _one_a_case(index, query, selection.hits)
     top = list(selection.hits[:3])
+    if query.lists and len(items := _sentences(index, top[0])) > 1:
+        return items[:LIST_ITEMS]
     wanted = frozenset(tokenize(searchable(query.text)))
     candidates = [s for hit in top for s in _sentences(index, hit)]
     weights = _weights(candidates)
@@ -250,7 +253,7 @@ def _weights(sentences: Sequence[_Sentence]) -> dict[str, float]:
 
 
 def _sentences(index: Index, hit: Hit) -> list[_Sentence]:
-    """The sentences, items and rows of a passage; its heading line alone is not one where there is more."""
+    """The sentences, items and rows of a passage; its heading lines are not, where there is more."""
     text = index.documents[hit.chunk.document_id].text
     found: list[_Sentence] = []
     # 「。」 ends a sentence unless a bracket closes after it; a line break ends an item or a row
@@ -265,6 +268,6 @@ def _sentences(index: Index, hit: Hit) -> list[_Sentence]:
         if letters(text[start:end]) >= 2:
             words = text[start:end]
             found.append(_Sentence(hit.chunk.id, start, end, words, tuple(tokenize(searchable(words)))))
-    heading = hit.chunk.heading_path[-1] if hit.chunk.heading_path else ""
-    body = [s for s in found if s.text.strip("*# ") != heading]
+    headings = {squeeze(name) for name in hit.chunk.heading_path}
+    body = [s for s in found if squeeze(s.text) not in headings]
     return body or found

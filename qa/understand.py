@@ -66,11 +66,15 @@ _REGION_WORDS: dict[str, re.Pattern[str]] = {
 }
 _NUMBER = r"(?P<number>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>万|千)?\s*人"
 _POPULATION = re.compile(
-    rf"(?:人口[がはの約]*)?{_NUMBER}\s*(?P<relation>未満|以下|以内|以上|超え?|を超える|前後|程度|くらい|ぐらい|規模|台|の(?:町|村|市|自治体|団体)|から)?"
+    rf"(?:人口[がはの約]*)?{_NUMBER}\s*(?P<relation>未満|以下|以内|まで|以上|超え?|を超える|前後|程度|くらい|ぐらい|規模|台|の(?:町|村|市|自治体|団体)|から)?"
 )
 _RANGE = re.compile(
     rf"{_NUMBER}\s*(?:以上|から|[~〜～-])\s*(?P<number2>\d[\d,]*(?:\.\d+)?)\s*(?P<unit2>万|千)?\s*人?\s*(?:未満|以下|まで)?"
 )
+# A condition chooses cases only where cases are asked for, and not one value: 「人口5万人までの団体は月額いくら」 asks for
+# a price that a table gives by population.
+_ASKS_CASES = re.compile(r"事例|取組|取り組|団体|自治体|市町村|ところ|(?:町|村|市|県)(?:は|を|が|の例|$)")
+_ASKS_VALUE = re.compile(r"いくら|いつ|いくつ|何[人名件円年月日割%倍回課]|だれ|誰|電話|メール|割合|どのくらい|どれくらい|金額|料金|費用")
 _OUR_OWN = re.compile(r"うち|当[市町村県]|本[市町村県]|私(?:たち|ども)|わが|我が|同じ(?:くらい|規模)")
 NEAR = Decimal("0.5")
 """A population 「くらい」 is between this part of it and its reciprocal multiple."""
@@ -93,7 +97,8 @@ def understand(question: str, history: Sequence[str] = (), organizations: Iterab
         named = named or next(
             (n for n in (named_organizations(normalize(h), known) for h in reversed(history)) if n), ()
         )
-    filters = _conditions(question)
+    chooses = _ASKS_CASES.search(question) and not _ASKS_VALUE.search(question)
+    filters = _conditions(question) if chooses else Filters()
     return Query(question, text, named, filters, lists=bool(_LISTS.search(question)) or bool(filters))
 
 
@@ -152,11 +157,11 @@ def _population(question: str, filters: Filters) -> Filters:
     compared = [
         found
         for found in stated
-        if found["relation"] in {"未満", "以下", "以内", "以上", "超", "超え", "を超える"}
+        if found["relation"] in {"未満", "以下", "以内", "まで", "以上", "超", "超え", "を超える"}
     ]
     for found in compared[:2]:
         persons = _persons(found["number"], found["unit"])
-        if found["relation"] in {"未満", "以下", "以内"}:
+        if found["relation"] in {"未満", "以下", "以内", "まで"}:
             filters = replace(filters, population_max=persons - (found["relation"] == "未満"))
         else:
             filters = replace(filters, population_min=persons)
