@@ -8,7 +8,8 @@ was read from, and the spans that show a case only as an example. The rules, by 
 2. The contents give each case's first page, its category (the line above its rows) and, as a mark, its
    population band, which a legend explains: 「⑩ : 人口5万人以上10万人未満の団体」.
 3. Cases follow one another in the order of the contents. A title that stands out of that order, while the
-   same case also stands in it, heads a picture of a page (「本書の見方」), an example and not the case.
+   same case also stands in it, heads a picture of a page (「本書の見方」), an example and not the case. So do
+   the first case's title lines beyond the pages that the contents give it.
 4. Contact data and population stand after labels: 「【担当部署】 企画課（電話：…、メール：…）」,
    「担当部署」 as a heading, 「酒田市人口：9.6万人（令和6年2月29日現在）」.
 
@@ -125,7 +126,7 @@ def find_cases(text: str, blocks: list[Block], path: str) -> CaseBook:
     titles = [t for t in titles if t.key in listed or looks_like_organization(t.organization)]
     if len({t.key for t in titles}) < 2 and not any(t.key in listed for t in titles):
         return CaseBook()
-    runs = _runs(titles)
+    runs = _without_pictures(_runs(titles), entries)
     order = {key: place for place, key in enumerate(listed)}
     chain = _longest_increasing([order.get(run[0].key, run[0].number - 1) for run in runs])
     in_order = [runs[i] for i in chain]
@@ -179,13 +180,27 @@ def _runs(titles: list[_Title]) -> list[list[_Title]]:
     return runs
 
 
+def _without_pictures(runs: list[list[_Title]], entries: list[_Entry]) -> list[list[_Title]]:
+    """The runs, the first case's cut in two where it has more title lines than the contents give it pages.
+
+    A picture of the first case's pages stands right before the case itself, with no other case between them.
+    """
+    if len(entries) < 2 or not runs or runs[0][0].key != (entries[0].number, squeeze(entries[0].organization)):
+        return runs
+    first, second = (int(entry.page.value.translate(_NARROW)) for entry in entries[:2])
+    surplus = len(runs[0]) - (second - first)
+    if second <= first or not 0 < surplus < len(runs[0]):
+        return runs
+    return [runs[0][:surplus], runs[0][surplus:], *runs[1:]]
+
+
 def _longest_increasing(values: list[int]) -> list[int]:
-    """Indexes of a longest strictly increasing subsequence; among equals the one that ends first."""
+    """Indexes of a longest strictly increasing subsequence; of equal values the later, for pictures come first."""
     best: list[tuple[int, int]] = []  # (length, previous)
     for i, value in enumerate(values):
         length, previous = 1, -1
         for j in range(i):
-            if values[j] < value and best[j][0] + 1 > length:
+            if values[j] < value and best[j][0] + 1 >= length:
                 length, previous = best[j][0] + 1, j
         best.append((length, previous))
     if not best:

@@ -24,6 +24,8 @@ TAIL = 1.3
 """A last piece may make a chunk this much longer, rather than stand alone."""
 LEAST_LETTERS = 12
 """Below this a chunk is a fragment of a picture (「→ 効果」) and not a passage."""
+LONGEST_UNIT = 1200
+"""Above this many characters a sentence or a row is cut: the encoder reads 512 tokens."""
 MAX_CONTEXT = 160
 
 _ADDRESS = re.compile(r"<?https?://\S+")
@@ -140,7 +142,26 @@ def _units(text: str, blocks: list[Block]) -> list[_Unit]:
         if units and own and _goes_on(text, units[-1], own[0]):
             own[0] = _Unit(units.pop().start, own[0].end, block, own[0].header)
         units.extend(own)
-    return units
+    return [part for unit in units for part in _cut(text, unit)]
+
+
+def _cut(text: str, unit: _Unit) -> list[_Unit]:
+    """A unit in parts where it is too long for any encoder: at commas, cells and line breaks, else anywhere.
+
+    A sentence of two thousand characters is a list without line breaks or a broken conversion.
+    """
+    if unit.end - unit.start <= LONGEST_UNIT:
+        return [unit]
+    parts: list[_Unit] = []
+    start = unit.start
+    while unit.end - start > LONGEST_UNIT:
+        window = text[start : start + LONGEST_UNIT]
+        places = [window.rfind(mark) for mark in ("\n", "。", "、", "|", "\t", " ")]
+        best = max(places)
+        stop = start + (best + 1 if best > LONGEST_UNIT // 3 else LONGEST_UNIT)
+        parts.append(_Unit(start, stop, unit.block, unit.header))
+        start = stop
+    return [*parts, _Unit(start, unit.end, unit.block, unit.header)]
 
 
 def _goes_on(text: str, last: _Unit, first: _Unit) -> bool:

@@ -13,11 +13,11 @@ equals the first.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import combinations
 
-from corpus.sections import Section
+from corpus.sections import Section, heading_words
 from corpus.structure import PICTURE_GAP, Block
 from corpus.text import squeeze
 
@@ -27,6 +27,8 @@ A misread copy keeps about 0.6; different slides under a recurring heading share
 SAME_WORDS = 0.75
 """The same for two blocks under different headings: a summary and its text share up to 0.7."""
 LEAST_CHARS = 40
+COMMON = 20
+"""A 3-gram in more blocks than this, or a heading on more slides, tells no two of them apart."""
 
 
 def repeated_blocks(text: str, sections: list[Section]) -> set[int]:
@@ -34,21 +36,42 @@ def repeated_blocks(text: str, sections: list[Section]) -> set[int]:
     grams = Counter(_grams(squeeze(text)))
     slides = _slides([s for s in sections if s.case is None and s.blocks])
     dropped: set[int] = set()
-    for place, first in enumerate(slides):
-        for second in slides[place + 1 :]:
-            if any(b.start in dropped for b in (*first.blocks, *second.blocks)):
-                continue
-            one, other = _words(first.blocks), _words(second.blocks)
-            if first.heading and first.heading == second.heading and _alike(one, other, SAME_HEADING):
-                dropped.update(b.start for b in (first, second)[_worse(one, other, grams)].blocks)
+    by_heading: dict[str, list[_Slide]] = defaultdict(list)
+    for slide in slides:
+        if slide.heading:
+            by_heading[slide.heading].append(slide)
+    for first, second in (pair for same in by_heading.values() for pair in combinations(same[:COMMON], 2)):
+        if any(b.start in dropped for b in (*first.blocks, *second.blocks)):
+            continue
+        one, other = _words(first.blocks), _words(second.blocks)
+        if _alike(one, other, SAME_HEADING):
+            dropped.update(b.start for b in (first, second)[_worse(one, other, grams)].blocks)
     blocks = [b for slide in slides for b in slide.blocks if b.start not in dropped]
-    for place, block in enumerate(blocks):
-        for later in blocks[place + 1 :]:
-            if block.start in dropped or later.start in dropped:
-                continue
-            if _alike(block.text, later.text, SAME_WORDS):
-                dropped.add((block, later)[_worse(block.text, later.text, grams)].start)
+    for one, other in _candidates([b.text for b in blocks]):
+        block, later = blocks[one], blocks[other]
+        if block.start in dropped or later.start in dropped:
+            continue
+        if _alike(block.text, later.text, SAME_WORDS):
+            dropped.add((block, later)[_worse(block.text, later.text, grams)].start)
     return dropped
+
+
+def _candidates(texts: list[str]) -> list[tuple[int, int]]:
+    """Pairs of texts, in order, that share a 3-gram which few others hold: only these can be alike.
+
+    Comparing all pairs would take a long document minutes.
+    """
+    holders: dict[str, list[int]] = defaultdict(list)
+    for place, text in enumerate(texts):
+        squeezed = squeeze(text)
+        if len(squeezed) >= LEAST_CHARS:
+            for gram in set(_grams(squeezed)):
+                holders[gram].append(place)
+    shared: Counter[tuple[int, int]] = Counter()
+    for places in holders.values():
+        if len(places) <= COMMON:
+            shared.update(combinations(places, 2))
+    return sorted(pair for pair, count in shared.items() if count >= LEAST_CHARS // 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +83,16 @@ class _Slide:
 
 
 def _slides(sections: list[Section]) -> list[_Slide]:
-    return [
-        _Slide(heading, tuple(b for s in members for b in _until_gap(s.blocks)))
-        for heading, members in groupby(sections, key=lambda s: squeeze(s.path[0]) if s.path else "")
-    ]
+    """Slides in order: a new one begins where the outermost heading changes or stands in the text again."""
+    slides: list[tuple[str, list[Block]]] = []
+    for section in sections:
+        heading = squeeze(section.path[0]) if section.path else ""
+        opened = [*section.openers, *([section.heading] if section.heading else [])]
+        again = bool(opened) and squeeze(heading_words(opened[0])) == heading
+        if not slides or slides[-1][0] != heading or again:
+            slides.append((heading, []))
+        slides[-1][1].extend(_until_gap(section.blocks))
+    return [_Slide(heading, tuple(blocks)) for heading, blocks in slides]
 
 
 def _alike(one: str, other: str, share: float) -> bool:
