@@ -41,7 +41,9 @@ def _questions(file: Path | None, current: CurrentIndex) -> list[dict[str, objec
     index = current.get()
     if index is None:
         return []
-    headings = {h.text for d in index.documents.values() for h in d.headings if h.text.endswith(("。", "？", "?"))}
+    headings = {
+        h.text for d in index.documents.values() for h in d.headings if h.text.endswith(("。", "？", "?"))
+    }
     return [{"question": heading[:500]} for heading in sorted(headings)][:100]
 
 
@@ -57,7 +59,9 @@ def _ask(port: int, body: dict[str, object]) -> float:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit status: 0 done."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--documents", type=Path, default=SAMPLES, help="資料のフォルダー（既定は見本）")
     parser.add_argument("--questions", type=Path, default=None, help="質問の JSONL ファイル")
     parser.add_argument("--models", type=Path, default=HOME / "var" / "models")
@@ -66,7 +70,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     started = time.perf_counter()
-    encoder = SentenceEncoder.load(None, models_dir=args.models, threads=process_threads(), precision=best_precision())
+    encoder = SentenceEncoder.load(
+        None, models_dir=args.models, threads=process_threads(), precision=best_precision()
+    )
     load_s = time.perf_counter() - started
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "index"

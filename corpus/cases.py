@@ -185,7 +185,11 @@ def _without_pictures(runs: list[list[_Title]], entries: list[_Entry]) -> list[l
 
     A picture of the first case's pages stands right before the case itself, with no other case between them.
     """
-    if len(entries) < 2 or not runs or runs[0][0].key != (entries[0].number, squeeze(entries[0].organization)):
+    if (
+        len(entries) < 2
+        or not runs
+        or runs[0][0].key != (entries[0].number, squeeze(entries[0].organization))
+    ):
         return runs
     first, second = (int(entry.page.value.translate(_NARROW)) for entry in entries[:2])
     surplus = len(runs[0]) - (second - first)

@@ -242,7 +242,12 @@ def _line_kind(
         return "heading", "bracketed"
     # In the middle of a list it heads the bullets after it, else it goes on with the line before it.
     opens = first or (following is not None and BULLET.match(following.text))
-    if opens and PARENTHESISED.match(words) and letters(words) > 1 and not re.search(r"[。、：:…]|https?", words):
+    if (
+        opens
+        and PARENTHESISED.match(words)
+        and letters(words) > 1
+        and not re.search(r"[。、：:…]|https?", words)
+    ):
         return "heading", "parenthesised"
     if LABELLED.match(words):
         return "label", ""

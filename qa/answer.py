@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corpus.text import letters, normalize, searchable, squeeze
+from corpus.text import letters, searchable, squeeze
 from index.encoder import Encoder
 from index.store import Hit, Index
 from index.tokenizer import tokenize
 from qa.cite import Citation, cite
 from qa.select import Selection, select
-from qa.understand import Filters, Query, understand
+from qa.understand import Filters, Query, states_value, understand
 
 WHOLE_CHARS = 140
 """A passage this short, in characters, is the answer as it stands."""
@@ -31,23 +31,6 @@ SHARE = 0.75
 
 # the marks of an item, a heading or a row, which a quoted sentence does not need
 _LEAD = re.compile(r"^[\s\-・○●■◆➤►▶※☆★|]+")
-# What a value of the kind asked for looks like, by the words that ask for it.
-_VALUES: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = (
-    (re.compile(r"電話|TEL|内線|連絡先|問い?合わ?せ先"), re.compile(r"\d{2,5}-\d{1,4}-\d{3,4}")),
-    (
-        re.compile(r"メール|mail|アドレス|宛先|連絡先|問い?合わ?せ先", re.IGNORECASE),
-        re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"),
-    ),
-    (re.compile(r"いつ|何年|何月|日付|時期|期限|日程"), re.compile(r"\d+\s*[年月]|元年|[RH]\d+\.\d+")),
-    (
-        re.compile(r"いくら|費用|金額|コスト|料金|予算|価格|単価|円"),
-        re.compile(r"\d[\d,.]*\s*(?:億|万|千)*円"),
-    ),
-    (re.compile(r"何人|人数|人口|何名"), re.compile(r"\d[\d,.]*\s*[万千]?[人名]")),
-    (re.compile(r"割合|何割|何%|何パーセント|率"), re.compile(r"\d[\d.]*\s*[%％割]")),
-    (re.compile(r"何[件回課団市町社時日]|いくつ|件数|数は|何倍"), re.compile(r"\d")),
-    (re.compile(r"URL|ホームページ|サイト|リンク", re.IGNORECASE), re.compile(r"https?://")),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +132,11 @@ def search(
     started = time.perf_counter()
     query = understand(text, (), [case.organization for case in index.cases.values()])
     selection = select(
-        index, encoder, Query(query.question, query.text, query.organizations), filters or Filters(), top_k
+        index,
+        encoder,
+        Query(query.question, query.text, query.organizations, values=query.values),
+        filters or Filters(),
+        top_k,
     )
     return Passages(cite(index, selection.hits), index.version, _ms(started))
 
@@ -207,14 +194,13 @@ def _choose(index: Index, query: Query, selection: Selection) -> list[_Sentence]
     wanted = frozenset(tokenize(searchable(query.text)))
     candidates = [s for hit in top for s in _sentences(index, hit)]
     weights = _weights(candidates)
-    values = [value for asks, value in _VALUES if asks.search(query.question)]
 
     def worth(sentence: _Sentence) -> float:
         found = sum(weights.get(token, 0.0) for token in wanted & set(sentence.tokens))
-        return found + sum(2.0 for value in values if value.search(normalize(sentence.text)))
+        return found + (2.0 if states_value(sentence.text, query.values) else 0.0)
 
     own = [s for s in candidates if s.chunk_id == top[0].chunk.id]
-    stating = [s for s in own if values and any(value.search(normalize(s.text)) for value in values)]
+    stating = [s for s in own if states_value(s.text, query.values)]
     if stating and len(stating) < len(own):
         # a value is asked for: what states one answers, what stands around it does not
         chosen = sorted(stating, key=worth, reverse=True)[:SENTENCES]

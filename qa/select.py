@@ -16,10 +16,12 @@ from corpus.text import searchable
 from index.encoder import Encoder
 from index.store import Hit, Index
 from index.tokenizer import tokenize
-from qa.understand import Filters, Query
+from qa.understand import Filters, Query, states_value
 
 PREFERENCE = 0.1
 """Added to the fused score (0..1) of a passage of a named organization's own case."""
+STATES = 0.06
+"""Added to the score of a passage that states a value of the kind asked for (an amount, a telephone number)."""
 POOL = 60
 """Hits that are looked at before the first ones are shown."""
 
@@ -48,6 +50,8 @@ def select(index: Index, encoder: Encoder, query: Query, given: Filters, k: int)
     hits = index.search(encoder.encode_query(text), tokenize(text), max(POOL, k), allowed)
     if query.organizations:
         hits = _prefer(index, hits, query.organizations)
+    if query.values:
+        hits = _prefer_stating(hits, query.values)
     if from_question:
         hits = _each_case_once(index, hits)
     return Selection(tuple(hits[:k]), filters, from_question)
@@ -125,6 +129,14 @@ def _prefer(index: Index, hits: list[Hit], organizations: tuple[str, ...]) -> li
         return case is not None and case.organization in organizations
 
     raised = [replace(hit, score=hit.score + PREFERENCE) if preferred(hit) else hit for hit in hits]
+    return sorted(raised, key=lambda hit: -hit.score)
+
+
+def _prefer_stating(hits: list[Hit], values: tuple[str, ...]) -> list[Hit]:
+    raised = [
+        replace(hit, score=hit.score + STATES) if states_value(hit.chunk.text, values) else hit
+        for hit in hits
+    ]
     return sorted(raised, key=lambda hit: -hit.score)
 
 

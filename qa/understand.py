@@ -36,13 +36,17 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question understood. `text` is what is searched for; `organizations` are the indexed ones it names."""
+    """A question understood. `text` is what is searched for; `organizations` are the indexed ones it names.
+
+    `lists` where several cases answer; `values` are the kinds of value asked for (names of VALUES).
+    """
 
     question: str
     text: str
     organizations: tuple[str, ...] = ()
     filters: Filters = field(default_factory=Filters)
     lists: bool = False
+    values: tuple[str, ...] = ()
 
 
 # 「どこの団体」「一覧がほしい」「事例を見せて」: several cases answer, so each should be seen once
@@ -74,10 +78,44 @@ _RANGE = re.compile(
 # A condition chooses cases only where cases are asked for, and not one value: 「人口5万人までの団体は月額いくら」 asks for
 # a price that a table gives by population.
 _ASKS_CASES = re.compile(r"事例|取組|取り組|団体|自治体|市町村|ところ|(?:町|村|市|県)(?:は|を|が|の例|$)")
-_ASKS_VALUE = re.compile(r"いくら|いつ|いくつ|何[人名件円年月日割%倍回課]|だれ|誰|電話|メール|割合|どのくらい|どれくらい|金額|料金|費用")
+_ASKS_VALUE = re.compile(
+    r"いくら|いつ|いくつ|何[人名件円年月日割%倍回課]|だれ|誰|電話|メール|割合|どのくらい|どれくらい|金額|料金|費用"
+)
 _OUR_OWN = re.compile(r"うち|当[市町村県]|本[市町村県]|私(?:たち|ども)|わが|我が|同じ(?:くらい|規模)")
 NEAR = Decimal("0.5")
 """A population 「くらい」 is between this part of it and its reciprocal multiple."""
+
+
+# A kind of value: the words that ask for it, and what one looks like.
+VALUES: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
+    "phone": (re.compile(r"電話|TEL|内線|連絡先|問い?合わ?せ先"), re.compile(r"\d{2,5}-\d{1,4}-\d{3,4}")),
+    "email": (
+        re.compile(r"メール|mail|アドレス|宛先|連絡先|問い?合わ?せ先", re.IGNORECASE),
+        re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"),
+    ),
+    "date": (
+        re.compile(r"いつ|何年|何月|日付|時期|期限|日程"),
+        re.compile(r"\d+\s*[年月]|元年|[RH]\d+\.\d+"),
+    ),
+    "amount": (
+        re.compile(r"いくら|費用|金額|コスト|料金|利用料|予算|価格|単価"),
+        re.compile(r"\d[\d,.]*\s*(?:億|万|千|百)*円"),
+    ),
+    "persons": (re.compile(r"何人|人数|人口|何名"), re.compile(r"\d[\d,.]*\s*[万千]?[人名]")),
+    "share": (re.compile(r"割合|何割|何%|何パーセント|率は"), re.compile(r"\d[\d.]*\s*[%割]")),
+    "count": (re.compile(r"何[件回課団市町社時日分倍]|いくつ|件数|数は"), re.compile(r"\d")),
+    "address": (re.compile(r"URL|ホームページ|サイト|リンク", re.IGNORECASE), re.compile(r"https?://")),
+}
+
+
+def states_value(text: str, kinds: Iterable[str]) -> bool:
+    """Whether a text holds a value of one of the kinds.
+
+    >>> states_value("改造費は約420万円です。", ["amount"])
+    True
+    """
+    words = normalize(text)
+    return any(VALUES[kind][1].search(words) for kind in kinds)
 
 
 def understand(question: str, history: Sequence[str] = (), organizations: Iterable[str] = ()) -> Query:
@@ -97,9 +135,12 @@ def understand(question: str, history: Sequence[str] = (), organizations: Iterab
         named = named or next(
             (n for n in (named_organizations(normalize(h), known) for h in reversed(history)) if n), ()
         )
+    values = tuple(kind for kind, (asks, _) in VALUES.items() if asks.search(question))
     chooses = _ASKS_CASES.search(question) and not _ASKS_VALUE.search(question)
     filters = _conditions(question) if chooses else Filters()
-    return Query(question, text, named, filters, lists=bool(_LISTS.search(question)) or bool(filters))
+    return Query(
+        question, text, named, filters, lists=bool(_LISTS.search(question)) or bool(filters), values=values
+    )
 
 
 def named_organizations(text: str, known: Iterable[str]) -> tuple[str, ...]:
