@@ -20,6 +20,7 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -34,7 +35,7 @@ from server import create_app
 HOME = Path(__file__).resolve().parents[1]
 
 
-def _questions(file: Path | None, current: CurrentIndex) -> list[dict[str, object]]:
+def _questions(file: Path | None, current: CurrentIndex) -> list[dict[str, Any]]:
     if file is not None:
         items = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
         return [{"question": item["question"], "history": item.get("history") or []} for item in items]
@@ -44,10 +45,10 @@ def _questions(file: Path | None, current: CurrentIndex) -> list[dict[str, objec
     headings = {
         h.text for d in index.documents.values() for h in d.headings if h.text.endswith(("。", "？", "?"))
     }
-    return [{"question": heading[:500]} for heading in sorted(headings)][:100]
+    return [{"question": heading[:500], "history": []} for heading in sorted(headings)][:100]
 
 
-def _ask(port: int, body: dict[str, object]) -> float:
+def _ask(port: int, body: dict[str, Any]) -> float:
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/ask", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
@@ -77,11 +78,15 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "index"
         stages: dict[str, float] = {}
+
+        def note(stage: str, done: int, total: int) -> None:
+            stages.setdefault(stage, time.perf_counter())
+
         build_report = build(
             args.documents,
             root,
             encoder,
-            progress=lambda stage, done, total: stages.setdefault(stage, time.perf_counter()),
+            progress=note,
         )
         encoding_s = stages["writing"] - stages["encoding"]
         current = CurrentIndex(root, model_record(encoder))

@@ -6,13 +6,13 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 
-from corpus.cases import find_cases
+from corpus.cases import CaseBook, find_cases
 from corpus.chunks import MAX_CHARS, make_chunks
 from corpus.municipalities import looks_like_organization
 from corpus.readers import read
 from corpus.records import Case, Chunk, Document, Heading
 from corpus.repeats import repeated_blocks
-from corpus.sections import COVER_BLOCKS, find_sections, heading_words
+from corpus.sections import COVER_BLOCKS, Section, find_sections, heading_words
 from corpus.structure import Block, plain, rank, split_blocks
 
 # 「令和6年4月24日」「2025年7月23日(水)」
@@ -66,7 +66,7 @@ def parse(path: str, data: bytes, *, max_chars: int = MAX_CHARS) -> Parsed:
         format=source.format,
         sha256=sha256,
         text=text,
-        headings=_outline(blocks, book.examples),
+        headings=_outline(blocks, sections, book),
         publisher=_publisher(blocks),
         date=_date(blocks),
         pages=pages,
@@ -111,14 +111,22 @@ def _date(blocks: list[Block]) -> str | None:
     return None
 
 
-def _outline(blocks: list[Block], examples: tuple[tuple[int, int], ...]) -> tuple[Heading, ...]:
-    """Headings in order; a level is the number of headings of outer rank that are open above, plus one."""
+def _outline(blocks: list[Block], sections: list[Section], book: CaseBook) -> tuple[Heading, ...]:
+    """Headings in order; a level is the number of headings of outer rank that are open above, plus one.
+
+    Lines of the cover, pictured pages, and the title that every further page of a case repeats are left out.
+    """
+    cover = sections[0].end if sections and sections[0].form == "cover" else 0
+    first_title: dict[int, int] = {}
+    for start, place in book.title_lines:
+        first_title.setdefault(place, start)
+    repeated = {start for start, place in book.title_lines if start != first_title[place]}
     outline: list[Heading] = []
     open_ranks: list[int] = []
-    for block in blocks:
-        if block.kind != "heading" or not block.searched:
+    for number, block in enumerate(blocks):
+        if block.kind != "heading" or not block.searched or (number > 0 and block.end <= cover):
             continue
-        if any(start <= block.start < end for start, end in examples):
+        if block.start in repeated or any(start <= block.start < end for start, end in book.examples):
             continue
         own = rank(block)
         while open_ranks and open_ranks[-1] >= own:

@@ -43,9 +43,9 @@ def repeated_blocks(text: str, sections: list[Section]) -> set[int]:
     for first, second in (pair for same in by_heading.values() for pair in combinations(same[:COMMON], 2)):
         if any(b.start in dropped for b in (*first.blocks, *second.blocks)):
             continue
-        one, other = _words(first.blocks), _words(second.blocks)
-        if _alike(one, other, SAME_HEADING):
-            dropped.update(b.start for b in (first, second)[_worse(one, other, grams)].blocks)
+        words = _words(first.blocks), _words(second.blocks)
+        if _alike(*words, SAME_HEADING):
+            dropped.update(b.start for b in (first, second)[_worse(*words, grams)].blocks)
     blocks = [b for slide in slides for b in slide.blocks if b.start not in dropped]
     for one, other in _candidates([b.text for b in blocks]):
         block, later = blocks[one], blocks[other]

@@ -22,7 +22,9 @@ COVER_BLOCKS = 12
 # 「【1.体制整備】」 on a cover: the volume of a series
 _VOLUME = re.compile(r"^【\s*(\d+\s*[.．].{1,30})】$")
 # 「【担当部署】 …」「担当部署 …」 names its section by its label
-_LABEL_NAME = re.compile(r"^(?:【(?P<bracket>[^【】]{1,20})】|(?P<word>(?!http)[^\s:：]{2,12})[\s:：])")
+_LABEL_NAME = re.compile(
+    r"^(?:[☆★※◎]\s*)?(?:【(?P<bracket>[^【】]{1,20})】|(?P<word>(?!http)[^\s:：]{2,12})[\s:：])"
+)
 # 「➤ 現場の声を吸い上げる」 the lead of a case
 _LEAD = re.compile(r"^\s*[➤►▶➢]|^Point\b")
 

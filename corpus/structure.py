@@ -40,9 +40,9 @@ PARENTHESISED = re.compile(r"^[（(][^（）()]{1,40}[)）]$")
 LABELLED = re.compile(r"^【(?P<label>[^【】]{1,20})】\s*(?=\S)")
 # 「関連URL：…」「受賞歴等：…」
 COLON_LABEL = re.compile(r"^[^\s：:。、（(]{2,12}[：:]\s*\S")
-# 「担当部署 企画課」「問合せ先：総務課」
+# 「担当部署 企画課」「☆担当：企画課☆」「問合せ先：総務課」
 CONTACT_LABEL = re.compile(
-    r"^(?:担当|所管)(?:部署|課|部局|部課|窓口)[\s:：]+\S|^(?:お?問い?合わ?せ|連絡)先[\s:：]+\S"
+    r"^(?:[☆★※◎]\s*)?(?:担当|所管)(?:部署|課|部局|部課|窓口)?(?:[:：]|(?<=[署課局口])\s)\s*\S|^(?:お?問い?合わ?せ|連絡)先[\s:：]+\S"
 )
 # 「今後の展望を教えてください。」「取組にコストはかかりましたか。」「費用は？」
 QUESTION_END = re.compile(
@@ -262,10 +262,10 @@ def _line_kind(
             NUMBERED_PAREN.match(words) or NUMBERED_KANJI.match(words) or CIRCLED.match(words)
         ):
             return "heading", "numbered item"
-    if BULLET.match(words):
-        return "list", ""
     if (COLON_LABEL.match(words) and "http" in words) or CONTACT_LABEL.match(words):
         return "label", ""
+    if BULLET.match(words):
+        return "list", ""
     return "paragraph", ""
 
 

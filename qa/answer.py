@@ -218,18 +218,23 @@ def _choose(index: Index, query: Query, selection: Selection) -> list[_Sentence]
 
 
 def _one_a_case(index: Index, query: Query, hits: Sequence[Hit]) -> list[_Sentence]:
-    """For a question that several cases answer: the best sentence of each."""
-    wanted = frozenset(tokenize(searchable(query.text)))
+    """For a question that several cases answer: one sentence of each.
+
+    Where conditions chose the cases, it is the lead of the case's opening passage, else the best match.
+    """
     per_case: dict[str, list[_Sentence]] = {}
     for hit in hits:
-        if hit.chunk.case_id is not None:
-            per_case.setdefault(hit.chunk.case_id, []).extend(_sentences(index, hit))
+        case_id = hit.chunk.case_id
+        if case_id is not None and not (query.filters and case_id in per_case):
+            per_case.setdefault(case_id, []).extend(_sentences(index, hit))
+    groups = [group for group in per_case.values() if group][:LIST_CASES]
+    if query.filters:
+        return [group[0] for group in groups]
+    wanted = frozenset(tokenize(searchable(query.text)))
     weights = _weights([s for group in per_case.values() for s in group])
-    chosen = []
-    for group in list(per_case.values())[:LIST_CASES]:
-        if group:
-            chosen.append(max(group, key=lambda s: sum(weights.get(t, 0.0) for t in wanted & set(s.tokens))))
-    return chosen
+    return [
+        max(group, key=lambda s: sum(weights.get(t, 0.0) for t in wanted & set(s.tokens))) for group in groups
+    ]
 
 
 def _weights(sentences: Sequence[_Sentence]) -> dict[str, float]:

@@ -208,7 +208,7 @@ def case_page(index: Index, entry: CaseEntry) -> dict[str, Any]:
             "link": None,
         }
         for name, field in entry.fields.items()
-        if name not in shown
+        if name not in shown and not any(url in field.value for url in entry.urls)
     ]
     sections = [
         {
