@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import logging
+import socket
 import sys
 import unicodedata
 from collections.abc import Awaitable, Callable
@@ -509,7 +510,7 @@ def main(argv: list[str] | None = None) -> int:
         "--host", default=setting("HOST", "127.0.0.1"), help="待ち受けるアドレス（既定 127.0.0.1）"
     )
     parser.add_argument(
-        "--port", type=int, default=int(setting("PORT", "8000")), help="待ち受けるポート（既定 8000）"
+        "--port", type=int, default=setting("PORT", "8000"), help="待ち受けるポート（既定 8000）"
     )
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -542,6 +543,15 @@ def main(argv: list[str] | None = None) -> int:
         ),
         admin_token=setting("ADMIN_TOKEN", ""),
     )
+    try:
+        with socket.create_server((args.host, args.port)):
+            pass
+    except OSError as error:
+        print(
+            f"{args.host} のポート {args.port} で待ち受けられません（{error.strerror}）。--port で別の番号を指定してください。",
+            file=sys.stderr,
+        )
+        return 1
     print(f"http://{args.host}:{args.port}/ で動いています（終えるには Ctrl+C）。", flush=True)
     uvicorn.run(app, host=args.host, port=args.port, log_level="warning", server_header=False)
     return 0
