@@ -32,7 +32,7 @@ from corpus.text import letters, squeeze
 
 TITLE = re.compile(
     r"^(?:[^\w【「『]*(?:New|NEW|新規?)\W+)?(?:事例|取組)?\s*(?P<number>\d{1,3})\s*[.．、:：)）]?\s*"
-    r"(?P<title>\S.*?)\s*【(?P<organization>[^【】]+)】\s*(?:[①-⑳]+)?\s*$"
+    r"(?P<title>\S.*?)\s*【\s*(?P<organization>[^【】]+?)\s*】\s*(?:[①-⑳]+)?\s*$"
 )
 # 「| 9 外部人材の下に…を設置 | 【山形県酒田市】 | ⑩ | … | 26 |」, also without the bars
 CONTENTS_ROW = re.compile(
@@ -163,7 +163,8 @@ def find_cases(text: str, blocks: list[Block], path: str) -> CaseBook:
 
 def _titles(block: Block) -> Iterator[_Title]:
     for line in block.lines:
-        words = plain(line.text).translate(_NARROW)
+        # 「## 3 移動窓口を始める【青葉県】」: Markdown's marks are no part of a title
+        words = re.sub(r"^#{1,6}\s+|\s+#+$", "", plain(line.text)).translate(_NARROW)
         found = TITLE.match(words)
         if found and len(words) <= 150 and not LEADER.search(words):
             yield _Title(line, int(found["number"]), found["title"], found["organization"])
@@ -343,6 +344,17 @@ def _field(text: str, start: int, end: int) -> Field:
     return Field(text[start:end], start, end)
 
 
+def _words_in(text: str, line: str, words: str, base: int, at: int) -> Field:
+    """Where a line that begins at `base` has these words from `at` on, with the emphasis marks between them.
+
+    「窓口の改善」 is found in 「窓口の**改善**」.
+    """
+    found = re.compile(r"\**".join(map(re.escape, words))).search(line, at)
+    if found is None:
+        raise ValueError(f"title line without its own words: {words!r} is not in {line!r}")
+    return _field(text, base + found.start(), base + found.end())
+
+
 def _trimmed(text: str, start: int, end: int) -> Field:
     while start < end and text[start].isspace():
         start += 1
@@ -363,9 +375,8 @@ def _read_case(text: str, blocks: list[Block], title: _Title, start: int, end: i
     narrow = line_text.translate(_NARROW)
     base = title.line.start
     opening = narrow.rindex("【")
-    fields["organization"] = _field(text, base + opening + 1, base + opening + 1 + len(title.organization))
-    at = narrow.index(title.title)
-    fields["title"] = _field(text, base + at, base + at + len(title.title))
+    fields["organization"] = _words_in(text, narrow, title.organization, base, opening)
+    fields["title"] = _words_in(text, narrow, title.title, base, 0)
     number = re.search(r"\d+", narrow)
     if number:
         fields["number"] = _field(text, base + number.start(), base + number.end())
@@ -377,9 +388,7 @@ def _read_case(text: str, blocks: list[Block], title: _Title, start: int, end: i
 
     inside = [b for b in blocks if start <= b.start < end]
     lines = [line for b in inside for line in b.lines]
-    population, as_of = _population(
-        text, lines, organization.municipality or organization.prefecture or "", fields
-    )
+    population, as_of = _population(text, lines, organization.municipality or organization.name, fields)
     _department(text, inside, fields)
     _contact(text, lines, fields)
     for line in lines:
@@ -398,8 +407,8 @@ def _read_case(text: str, blocks: list[Block], title: _Title, start: int, end: i
         id=hashlib.sha256(identity.encode()).hexdigest()[:16],
         document_id="",
         number=title.number,
-        title=fields["title"].value,
-        organization=name.value,
+        title=plain(fields["title"].value),
+        organization=plain(name.value),
         start=start,
         end=end,
         prefecture=organization.prefecture,

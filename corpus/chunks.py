@@ -89,8 +89,12 @@ def make_chunks(
             elif section.form == "parenthesised" and _SPEAKER_ASKS.search(
                 plain(text[units[-1].start : units[-1].end])
             ):
-                # A speaker asks: the question is not a passage of its own, it goes with what is answered.
-                carried = _Turn(section, units, start, units[-1].end, pieces)
+                # A speaker asks: the question is not a passage of its own, it goes with what is answered. Of a
+                # long speech this is the last piece.
+                *before, last = pieces
+                chunks.extend(_emit(before, text, section, book, breaks, document_id, path, seen))
+                asked = [unit for unit in units if unit.start >= last[0]]
+                carried = _Turn(section, asked or units, last[0], units[-1].end, [last])
                 continue
             chunks.extend(_emit(pieces, text, section, book, breaks, document_id, path, seen))
     if carried is not None:

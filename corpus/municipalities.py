@@ -69,8 +69,13 @@ DESIGNATED_CITIES: frozenset[str] = frozenset(
 )
 
 # 「山形県酒田市」: the prefecture is as short as it can be, what follows ends in the kind of municipality.
-# A prefecture that is not in the table (a fictional one in a sample) is still read by this form.
-_MUNICIPALITY = re.compile(r"^(?P<prefecture>.{1,4}?[都道府県])?(?P<name>.+?(?P<kind>[市区町村]))$")
+# A 県 that is not in the table (a fictional one in a sample) is still read by this form; 「宇都宮市」 and
+# 「京都市中京区」 show why 都, 道 and 府 are not, 「山県郡…」 why no 郡 may follow.
+_MUNICIPALITY = re.compile(r"^(?P<prefecture>.{1,4}?県(?!郡))?(?P<name>.+?(?P<kind>[市区町村]))$")
+# 「市町村」「各都道府県」: a class of bodies and not the name of one
+_CLASS_OF_BODIES = re.compile(
+    r"^(?:各|全|全国|関係|関連|国|都道府県|道府県|市区町村|市町村|市町|町村|府省庁?|省庁|[県市区町村及び・の])+$"
+)
 _PREFECTURE = re.compile(r"^.{1,3}(?P<kind>[都道府県])$")
 
 
@@ -105,11 +110,12 @@ def parse_organization(name: str) -> Organization:
         rest = found["name"]
     if not rest or rest[-1] not in "市区町村":
         return Organization(name, prefecture, None, None)
-    kind = rest[-1]
+    kind: str | None = rest[-1]
     if rest in DESIGNATED_CITIES:
         kind = "政令指定都市"
     elif kind == "区":
-        kind = "特別区"
+        # 「大阪市北区」 is a part of a city and no body of its own
+        kind = None if "市" in rest[1:-1] else "特別区"
     return Organization(name, prefecture, rest, kind)
 
 
@@ -120,6 +126,8 @@ def looks_like_organization(name: str) -> bool:
     (True, False)
     """
     name = re.sub(r"[（(].*?[)）]|ほか|等$|など$", "", name).strip()
+    if _CLASS_OF_BODIES.match(name):
+        return False
     parts = re.split(r"[・、,\s]+", name)
     return bool(parts) and all(
         re.search(r"[都道府県市区町村]$|組合$|連合$|機構$|協議会$|[省庁]$|センター$", p) for p in parts

@@ -7,11 +7,11 @@ printed page of a case begins a new section. Blocks that are not searched stay o
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from corpus.cases import CaseBook
 from corpus.records import Case
-from corpus.structure import COLON_LABEL, PICTURE_GAP, Block, is_deck, plain, rank
+from corpus.structure import COLON_LABEL, PICTURE_GAP, Block, Line, is_deck, plain, rank
 
 COVER = "表紙"
 INTERVIEW = "インタビュー"
@@ -83,7 +83,9 @@ class _Reader:
     """Reads the blocks in order, with the headings that are open; built for one document."""
 
     def __init__(self, blocks: list[Block], book: CaseBook, title: str) -> None:
-        self.blocks, self.book, self.title = blocks, book, title
+        titles = {start for start, _ in book.title_lines}
+        self.blocks = [part for block in blocks for part in _titles_apart(block, titles)]
+        self.book, self.title = book, title
         self.sections: list[Section] = []
         self.open: list[_Open] = []
         self.pending: list[Block] = []
@@ -99,6 +101,11 @@ class _Reader:
         title_starts = [start for start, _ in self.book.title_lines]
         for block in self.blocks[cover:]:
             if any(start <= block.start < end for start, end in self.book.examples):
+                # what stands before an example and what stands after it are not one slice
+                self._close()
+                for open_ in self.open:
+                    open_.used = True
+                self.openers = []
                 continue
             here = self.book.case_at(block.start)
             opens_page = any(block.start <= start < block.end for start in title_starts)
@@ -225,6 +232,28 @@ class _Reader:
                 names.append(INTERVIEW)
         names.extend(heading_words(open_.block) for open_ in self.open)
         return tuple(name for name in names if name != self.title)
+
+
+def _titles_apart(block: Block, titles: set[int]) -> list[Block]:
+    """A block with the title lines of cases as blocks of their own: text may follow one without a blank line."""
+    runs: list[list[Line]] = []
+    for line in block.lines:
+        if not runs or line.start in titles or runs[-1][-1].start in titles:
+            runs.append([])
+        runs[-1].append(line)
+    if len(runs) == 1:
+        return [block]
+    return [
+        replace(
+            block,
+            start=run[0].start,
+            end=run[-1].end,
+            lines=tuple(run),
+            gap=block.gap if place == 0 else 0,
+            gap_after=block.gap_after if place == len(runs) - 1 else 0,
+        )
+        for place, run in enumerate(runs)
+    ]
 
 
 def _stays_in_closing(block: Block) -> bool:

@@ -75,7 +75,7 @@ PAGE_NUMBER = re.compile(
     r"^(?:[-–―]\s*[0-9０-９]{1,4}\s*[-–―]|[pPｐＰ][.．]?\s*[0-9０-９]{1,4}|[0-9０-９]{1,4}\s*/\s*[0-9０-９]{1,4})$"
 )
 # 「● 未 ● 作業中 ● 完了済み」 the options of a form on a screen
-WIDGETS = re.compile(r"(?:[●○◉□☐☑▽]\s*\S{1,8}\s*){2,}[●○◉□☐☑]?$")
+WIDGETS = re.compile(r"(?:[●○◉□☐☑▽]\s*[^\s●○◉□☐☑▽]{1,8}\s*){2,}[●○◉□☐☑]?$")
 # 「https://example.jp/k/109/show#record=85&id=1」 an address bar: a bare address with a query or fragment
 ADDRESS_BAR = re.compile(r"^https?://\S+[?#&]\S*=\S*(?:\s.{0,8})?$")
 # 「担当者一覧 - 青葉野市 x +」 a browser's tabs

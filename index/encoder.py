@@ -181,16 +181,22 @@ class SentenceEncoder:
                 show_progress_bar=False,
                 output_value="token_embeddings",
             )
-            # all tokens up to here are prompt and context; the end mark is not counted
-            cuts = [
-                len(ids) - 1 for ids in self._model.tokenizer([prompt + c for c in contexts])["input_ids"]
-            ]
+            # Where each token ends. Tokens of the context alone are not counted instead: its last "▁" and the first
+            # word after it are two tokens (「予算」) or one (「1」, 「・」).
+            spans = self._model.tokenizer(
+                [prompt + text for text in texts],
+                truncation=True,
+                max_length=self._model.max_seq_length,
+                return_offsets_mapping=True,
+            )["offset_mapping"]
         vectors = np.zeros((len(texts), self.dimension), np.float32)
-        for row, (states, cut) in enumerate(zip(tokens, cuts, strict=True)):
+        for row, (states, ends) in enumerate(zip(tokens, spans, strict=True)):
             values = np.asarray(states.float().cpu(), np.float32)
-            # nothing is left of the text where the context alone fills the model's window
-            own = values[cut:] if contexts[row] and cut < len(values) - 1 else values
-            vectors[row] = own.mean(axis=0)
+            before = len(prompt + contexts[row])
+            # The end mark counts, as in the mean over a text without context. Nothing is left of the text where
+            # the context alone fills the model's window: then the mean is over all of it.
+            first = next((place for place, (_, end) in enumerate(ends) if end > before), 0)
+            vectors[row] = values[first if contexts[row] else 0 :].mean(axis=0)
         return self._unit(vectors)
 
     def _unit(self, vectors: np.ndarray) -> np.ndarray:
@@ -208,8 +214,10 @@ def _clean(text: str) -> str:
 def _pools_tokens(model: Any) -> bool:
     """Whether a model's vector is the plain mean of its token vectors, so that parts of it may be weighed."""
     modules = [type(module).__name__ for module in model]
-    plain = modules[:2] == ["Transformer", "Pooling"] and modules[2:] in ([], ["Normalize"])
-    return plain and model[1].pooling_mode in ("mean", ("mean",), ["mean"])
+    if modules[:2] != ["Transformer", "Pooling"] or modules[2:] not in ([], ["Normalize"]):
+        return False
+    pools = model[1].pooling_mode in ("mean", ("mean",), ["mean"]) and model[1].include_prompt
+    return bool(pools and model.tokenizer.is_fast)  # a slow tokenizer does not tell where its tokens stand
 
 
 def _batches(texts: Sequence[str]) -> Iterator[list[int]]:

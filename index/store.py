@@ -43,6 +43,7 @@ FORMAT_VERSION = 1
 KEEP_VERSIONS = 3
 DEPTH = 200
 """Candidates taken from each engine before fusion."""
+_MANIFEST_KEYS = ("version", "built_at", "model", "tokenizer", "chunks", "errors", "vector_keys", "files")
 
 
 class IndexMissingError(RuntimeError):
@@ -293,16 +294,21 @@ def current_version(root: Path) -> str | None:
 def read_manifest(root: Path, name: str) -> dict[str, Any]:
     """A version's manifest; raises IndexUnusableError where it is not there or of another format."""
     try:
-        manifest: dict[str, Any] = json.loads(
-            (root / "versions" / name / "manifest.json").read_text(encoding="utf-8")
-        )
+        content = json.loads((root / "versions" / name / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise IndexUnusableError(
             f"索引の版「{name}」の目録（manifest.json）を読めません。build_index.py --full で作り直してください。"
         ) from error
+    manifest: dict[str, Any] = content if isinstance(content, dict) else {}
     if manifest.get("format_version") != FORMAT_VERSION:
         raise IndexUnusableError(
             f"索引の形式が違います（索引 {manifest.get('format_version')}・このプログラム {FORMAT_VERSION}）。"
+            "build_index.py --full で作り直してください。"
+        )
+    lacking = [key for key in _MANIFEST_KEYS if key not in manifest]
+    if lacking:
+        raise IndexUnusableError(
+            f"索引の版「{name}」の目録（manifest.json）に {'・'.join(lacking)} がありません。"
             "build_index.py --full で作り直してください。"
         )
     return manifest
@@ -342,6 +348,8 @@ def load_version(root: Path, name: str, model: ModelRecord | None = None) -> Ind
             raise IndexUnusableError(f"索引の版「{name}」が壊れています（{file} が{state}）。{rebuild}")
     try:
         return _read_version(folder, manifest)
+    except IndexUnusableError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise IndexUnusableError(
             f"索引の版「{name}」を読めません（{type(error).__name__}）。{rebuild}"

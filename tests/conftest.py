@@ -1,10 +1,13 @@
-"""What several test files share: the folder of models, and the default encoder, made once for all of them."""
+"""What several test files share: a fake encoder, the default one, and a model with random weights, made once."""
 
 from __future__ import annotations
 
 import os
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from index.encoder import SentenceEncoder
@@ -22,3 +25,85 @@ def models_dir() -> Path:
 def encoder(models_dir: Path) -> SentenceEncoder:
     """The product's default encoder, with the real model."""
     return SentenceEncoder.load(None, models_dir=models_dir)
+
+
+class FakeEncoder:
+    """Counts character bigrams by their checksum into 8 numbers; a context counts half. Keeps what it encoded."""
+
+    def __init__(self, name: str = "fake", fingerprint: str = "f0") -> None:
+        self.name, self.model_fingerprint, self.dimension = name, fingerprint, 8
+        self.prompts = {"query": "", "passage": ""}
+        self.passages: list[str] = []
+        self.queries: list[str] = []
+
+    def encode_passages(
+        self,
+        texts: Sequence[str],
+        progress: Callable[[int, int], None] | None = None,
+        contexts: Sequence[str] | None = None,
+    ) -> np.ndarray:
+        self.passages.extend(texts)
+        if progress is not None:
+            progress(len(texts), len(texts))
+        pairs = zip(texts, contexts or [""] * len(texts), strict=True)
+        return _unit([_bigrams(text) + 0.5 * _bigrams(context) for text, context in pairs])
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        self.queries.extend(texts)
+        return _unit([_bigrams(text) for text in texts])
+
+    def encode_query(self, text: str) -> np.ndarray:
+        return self.encode_queries([text])[0]
+
+
+def _bigrams(text: str) -> np.ndarray:
+    counts = np.zeros(8, np.float32)
+    for pair in zip(text, text[1:], strict=False):
+        counts[zlib.crc32("".join(pair).encode()) % 8] += 1
+    return counts
+
+
+def _unit(rows: list[np.ndarray]) -> np.ndarray:
+    vectors = np.array(rows, np.float32).reshape(-1, 8) + np.float32(1e-3)  # no text has length zero
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.fixture
+def fake() -> FakeEncoder:
+    return FakeEncoder()
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with random weights: 2 layers, 16 dimensions, a token a character, no prompts."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    from index.e5_weights import quiet_and_offline
+
+    root = tmp_path_factory.mktemp("tiny")
+    words = ["[PAD]", "[UNK]", *"市町村課電話番号は何ですか窓口予算職員研修querypassage: QD"]
+    vocabulary = {word: row for row, word in enumerate(dict.fromkeys(words))}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    with quiet_and_offline():
+        torch.manual_seed(7)
+        BertModel(config).save_pretrained(root / "bert")
+        PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=64
+        ).save_pretrained(root / "bert")
+        modules = [Transformer(str(root / "bert")), Pooling(16, pooling_mode="mean")]
+        SentenceTransformer(modules=modules, device="cpu").save_pretrained(
+            str(root / "tiny"), create_model_card=False
+        )
+    return root / "tiny"

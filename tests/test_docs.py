@@ -61,7 +61,9 @@ def test_relative_links_lead_somewhere() -> None:
 
 
 def test_every_dependency_is_listed_with_its_licence() -> None:
-    block = re.search(r"^dependencies = \[(.*?)^\]", _source("pyproject.toml"), flags=re.DOTALL | re.MULTILINE)
+    block = re.search(
+        r"^dependencies = \[(.*?)^\]", _source("pyproject.toml"), flags=re.DOTALL | re.MULTILINE
+    )
     assert block
     names = re.findall(r'"([A-Za-z0-9-]+)', block[1])
     shown = README.lower().replace("pytorch", "pytorch torch").replace("faiss", "faiss faiss-cpu")

@@ -30,42 +30,6 @@ SENTENCES = [
 
 
 @pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model with random weights: 2 layers, 16 dimensions, a token a character, no prompts."""
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    from index.e5_weights import quiet_and_offline
-
-    root = tmp_path_factory.mktemp("tiny")
-    words = ["[PAD]", "[UNK]", *"市町村課電話番号は何ですか窓口予算職員研修querypassage: QD"]
-    vocabulary = {word: row for row, word in enumerate(dict.fromkeys(words))}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-    )
-    with quiet_and_offline():
-        torch.manual_seed(7)
-        BertModel(config).save_pretrained(root / "bert")
-        PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=64
-        ).save_pretrained(root / "bert")
-        modules = [Transformer(str(root / "bert")), Pooling(16, pooling_mode="mean")]
-        SentenceTransformer(modules=modules, device="cpu").save_pretrained(
-            str(root / "tiny"), create_model_card=False
-        )
-    return root / "tiny"
-
-
-@pytest.fixture(scope="session")
 def tiny(tiny_folder: Path) -> SentenceEncoder:
     return SentenceEncoder.load(str(tiny_folder), models_dir=Path("not-asked"))
 
@@ -172,7 +136,7 @@ def test_threads_share_an_encoder(tiny: SentenceEncoder) -> None:
 
 
 def test_only_one_thread_is_inside_the_model_at_a_time() -> None:
-    class Watchful:
+    class Watchful(list[object]):  # a SentenceTransformer is a sequence of modules; this one has none
         inside = most = 0
 
         def encode(self, texts: list[str], **options: object) -> np.ndarray:
@@ -190,7 +154,7 @@ def test_only_one_thread_is_inside_the_model_at_a_time() -> None:
 
 
 def test_a_vector_that_is_not_finite_is_an_error() -> None:
-    class Broken:
+    class Broken(list[object]):
         def encode(self, texts: list[str], **options: object) -> np.ndarray:
             return np.full((len(texts), 3), np.nan)
 
@@ -382,3 +346,121 @@ def test_waiting_threads_sleep(tiny_folder: Path) -> None:
             arguments, capture_output=True, text=True, cwd=root, env=environment, check=True
         )
         assert done.stdout == expected
+
+
+# ---------------------------------------------------------------- contexts (late pooling)
+
+# text, what stands before it. The tokenizer joins the end of a context with a digit or a bullet that follows it.
+LATE = [
+    ("予算は前年度より増えた。", "情報化推進計画 ＞ 費用"),
+    ("1人あたりの費用は年96万円です。", "情報化推進計画 ＞ 費用"),
+    ("・窓口は平日に開く", "よくある質問 ＞ 窓口"),
+    ("AI-OCRの読み取り精度", "読み取り"),
+    ("職員は4名。", ""),
+    ("電話\0番号は0000-11-2345", "問い合わせ\ud800先"),
+    ("研修を受ける", " 前に空白のある見出し "),
+]
+
+
+def _judge(folder: Path, prompt: str, text: str, context: str, window: int) -> np.ndarray:
+    """A second implementation: transformers' own forward pass, and the mean of the tokens after the context."""
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    from index.e5_weights import quiet_and_offline
+
+    with quiet_and_offline():
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    before = f"{prompt}{context}\n" if context else ""
+    whole = before + text if context else prompt + text
+    read = tokenizer(
+        whole, return_offsets_mapping=True, return_tensors="pt", truncation=True, max_length=window
+    )
+    spans = read.pop("offset_mapping")[0].tolist()
+    with torch.inference_mode():
+        states = model(**read).last_hidden_state[0].numpy()
+    inside = [place for place, (_, end) in enumerate(spans) if end > len(before)]
+    own = states[inside[0] :] if context and inside else states
+    vector: np.ndarray = own.mean(axis=0)
+    return vector / np.linalg.norm(vector)
+
+
+def test_late_pooling_agrees_with_transformers(models_dir: Path, encoder: SentenceEncoder) -> None:
+    texts, contexts = zip(*LATE, strict=True)
+    vectors = encoder.encode_passages(texts, contexts=contexts)
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-5)
+    folder = models_dir / "multilingual-e5-small"
+    for row in (0, 1, 2, 4):
+        judged = _judge(folder, "passage: ", *LATE[row], 512)
+        assert vectors[row] == pytest.approx(judged, abs=2e-5), LATE[row]
+    cleaned = encoder.encode_passages(["電話 番号は0000-11-2345"], contexts=["問い合わせ 先"])[0]
+    assert vectors[5] == pytest.approx(cleaned, abs=1e-5)
+
+
+def test_late_pooling_of_a_model_without_an_end_mark(tiny_folder: Path, tiny: SentenceEncoder) -> None:
+    vectors = tiny.encode_passages(["電話番号", "予算"], contexts=["窓口課", "市町村"])
+    for row, (text, context) in enumerate((("電話番号", "窓口課"), ("予算", "市町村"))):
+        assert vectors[row] == pytest.approx(_judge(tiny_folder, "", text, context, 64), abs=1e-5)
+
+
+def test_late_pooling_with_prompts(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = with_prompts(tiny_folder, tmp_path / "prompted", {"query": "Q: ", "document": "D: "})
+    prompted = SentenceEncoder.load(str(folder), models_dir=tmp_path)
+    vector = prompted.encode_passages(["予算"], contexts=["窓口"])[0]
+    assert vector == pytest.approx(_judge(folder, "D: ", "予算", "窓口", 64), abs=1e-5)
+
+
+def test_empty_contexts_are_no_contexts(encoder: SentenceEncoder) -> None:
+    without = encoder.encode_passages(SENTENCES)
+    assert encoder.encode_passages(SENTENCES, contexts=[""] * len(SENTENCES)).tobytes() == without.tobytes()
+    beside = encoder.encode_passages([*SENTENCES, "予算"], contexts=[*[""] * len(SENTENCES), "窓口"])
+    assert beside[:-1] == pytest.approx(without, abs=1e-5)  # a neighbour with a context changes nothing
+
+
+def test_a_context_changes_the_vector_less_than_the_same_words_in_the_text(encoder: SentenceEncoder) -> None:
+    context, text = "自治体DX推進手順書 ＞ 事例集 ＞ 窓口のキャッシュレス決済", "費用は年96万円でした。"
+    alone = encoder.encode_passages([text])[0]
+    late = encoder.encode_passages([text], contexts=[context])[0]
+    inside = encoder.encode_passages([f"{context}\n{text}"])[0]
+    assert float(alone @ inside) + 0.005 < float(alone @ late) < 0.9999
+
+
+def test_contexts_stay_with_their_texts(tiny: SentenceEncoder) -> None:
+    texts = [("市町村課電話番号"[i % 8]) * (1 + (i * 7) % 23) for i in range(30)]
+    contexts = [("窓口予算"[i % 4]) * (i % 5) for i in range(30)]
+    together = tiny.encode_passages(texts, contexts=contexts)
+    alone = [
+        tiny.encode_passages([text], contexts=[context])[0]
+        for text, context in zip(texts, contexts, strict=True)
+    ]
+    assert together == pytest.approx(np.stack(alone), abs=1e-5)
+    assert np.abs(together - np.roll(together, 1, axis=0)).max() > 0.01
+
+
+def test_a_context_that_fills_the_window(tiny_folder: Path, tiny: SentenceEncoder) -> None:
+    # 64 tokens, one a character: 63 and a line break fill the window
+    full = tiny.encode_passages(["予算"], contexts=["窓口市" * 21])[0]
+    assert full == pytest.approx(tiny.encode_passages(["窓口市" * 21 + "\n予算"])[0], abs=1e-5)
+    assert full == pytest.approx(_judge(tiny_folder, "", "予算", "窓口市" * 21, 64), abs=1e-5)
+    one_left = tiny.encode_passages(["予算"], contexts=["窓" * 62])[0]
+    assert one_left == pytest.approx(_judge(tiny_folder, "", "予算", "窓" * 62, 64), abs=1e-5)
+    assert np.abs(one_left - tiny.encode_passages(["窓" * 62 + "\n予算"])[0]).max() > 0.01
+
+
+def test_as_many_contexts_as_texts(tiny: SentenceEncoder) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        tiny.encode_passages(["予算", "窓口"], contexts=["市"])
+
+
+def test_a_model_that_does_not_pool_means_reads_the_context_as_text(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "first-token")
+    config = folder / "1_Pooling" / "config.json"
+    values = json.loads(config.read_text())
+    config.write_text(json.dumps(values | {"pooling_mode": "cls"}))
+    first = SentenceEncoder.load(str(folder), models_dir=tmp_path)
+    late = first.encode_passages(["予算"], contexts=["窓口"])[0]
+    assert late == pytest.approx(first.encode_passages(["窓口\n予算"])[0], abs=1e-6)

@@ -20,6 +20,8 @@ _BOMS: tuple[tuple[bytes, str], ...] = (
 )
 # EUC-JP before CP932: nearly every EUC-JP text is also valid CP932 (as half-width katakana), not the reverse.
 _TRIALS = ("utf-8", "euc_jp", "cp932")
+# Python's cp932 gives these for the bytes 80, A0 and FD to FF, which stand in no text.
+_NO_CP932 = frozenset("\x80\xa0\uf8f0\uf8f1\uf8f2\uf8f3")
 _ISO2022_ESCAPES = (b"\x1b$B", b"\x1b$@", b"\x1b(J", b"\x1b(B", b"\x1b(I")
 _BINARY_SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "PDF"),
@@ -78,27 +80,48 @@ def _decode_strictly(data: bytes) -> tuple[str, str]:
             pass
     for encoding in _TRIALS:
         try:
-            return data.decode(encoding), encoding
-        except UnicodeDecodeError:
+            text = data.decode(encoding)
+        except UnicodeDecodeError as error:
+            if encoding == "utf-8" and _nearly_utf8(data):
+                raise ReadError(
+                    f"文字コード（UTF-8）の途中でデータが壊れています（{error.start}バイト目）。元のファイルを確かめてください。"
+                ) from error
             continue
+        if encoding != "cp932" or _NO_CP932.isdisjoint(text):
+            return text, encoding
     raise ReadError(
         "文字コードを判別できません（UTF-8・Shift_JIS・EUC-JP・UTF-16のいずれでもありません）。UTF-8で保存し直してください。"
     )
 
 
+def _nearly_utf8(data: bytes) -> bool:
+    """Whether a few bytes only are not UTF-8: a file cut off in a character would be read as CP932, all of it
+    garbled (「遯灘哨」 for 「窓口」)."""
+    text = data.decode("utf-8", errors="replace")
+    japanese = sum(1 for c in text if "\u3040" <= c <= "\u30ff" or "\u4e00" <= c <= "\u9fff")
+    return japanese > 2 * text.count("\ufffd")
+
+
 def _utf16_without_mark(data: bytes) -> str | None:
     """UTF-16 without a byte order mark: only there do zero bytes stand in a text; its order is the one
-    in which nearly all characters are those of Japanese texts."""
+    in which nearly all characters are those of Japanese texts. Kana and ASCII in the wrong order look like
+    rare kanji, so where both orders would do, the one with more kana and ASCII is right."""
     if len(data) % 2 or b"\x00" not in data:
         return None
     sample = data[:4096]
+    found: list[tuple[int, str]] = []
     for encoding in ("utf-16-le", "utf-16-be"):
         text = sample.decode(encoding, errors="replace")
+        sure = sum(1 for c in text if c in "\t\r\n" or " " <= c <= "~" or "\u3000" <= c <= "\u30ff")
         usual = sum(
             1
             for c in text
-            if c in "\t\r\n" or " " <= c <= "~" or "\u3000" <= c <= "\u9fff" or "\uff00" <= c <= "\uffef"
+            if c in "\t\r\n"
+            or " " <= c <= "~"
+            or "\u2010" <= c <= "\u27bf"  # 「…」「→」「①」「■」
+            or "\u3000" <= c <= "\u9fff"
+            or "\uff00" <= c <= "\uffef"
         )
         if usual > 0.9 * len(text):
-            return encoding
-    return None
+            found.append((sure, encoding))
+    return max(found)[1] if found else None
