@@ -72,7 +72,7 @@ SENTENCE_END = re.compile(r"[。！？!?」』）)】：:；;]$")
 COPYRIGHT = re.compile(r"^(?:copyright|©|\(c\)\s)", re.IGNORECASE)
 # 「- 3 -」「12 / 40」「P.5」 a page number printed on a line of its own
 PAGE_NUMBER = re.compile(
-    r"^(?:[-–―]\s*[0-9０-９]{1,4}\s*[-–―]|[pPｐＰ][.．]?\s*[0-9０-９]{1,4}|[0-9０-９]{1,4}\s*/\s*[0-9０-９]{1,4})$"
+    r"^(?:[-–—―－]\s*[0-9０-９]{1,4}\s*[-–—―－]|[pPｐＰ][.．]?\s*[0-9０-９]{1,4}|[0-9０-９]{1,4}\s*/\s*[0-9０-９]{1,4})$"
 )
 # 「● 未 ● 作業中 ● 完了済み」 the options of a form on a screen
 WIDGETS = re.compile(r"(?:[●○◉□☐☑▽]\s*[^\s●○◉□☐☑▽]{1,8}\s*){2,}[●○◉□☐☑]?$")

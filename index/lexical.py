@@ -67,7 +67,7 @@ class LexicalIndex:
         """The score of every row  # (n,) float32, 0 where no token matches."""
         total = np.zeros(self._size, dtype=np.float32)
         for weight, part in self._parts:
-            known = [t for t in dict.fromkeys(tokens) if t in part.vocab_dict and t != _NOTHING]
+            known = [t for t in dict.fromkeys(tokens) if t in part.vocab_dict and t not in ("", _NOTHING)]
             if known:
                 total += weight * np.asarray(part.get_scores(known), dtype=np.float32)
         return total

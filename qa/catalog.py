@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from corpus.municipalities import REGION_OF
-from corpus.records import Case, Document, Field, Heading
+from corpus.records import Case, Document
 from index.store import Index
 from qa.select import case_passes
 from qa.understand import Filters
@@ -38,10 +38,29 @@ class DocumentEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class OutlineEntry:
+    """A heading of a document, its depth (1 is the outermost), and where it stands."""
+
+    text: str
+    level: int
+    char_start: int
+    char_end: int
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentDetail(DocumentEntry):
     """A document with its outline."""
 
-    outline: tuple[Heading, ...]
+    outline: tuple[OutlineEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldEntry:
+    """The words a value was read from: the document's text at `[char_start:char_end]`."""
+
+    value: str
+    char_start: int
+    char_end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +87,7 @@ class CaseEntry:
     phone: str | None
     email: str | None
     urls: tuple[str, ...]
-    fields: dict[str, Field]
+    fields: dict[str, FieldEntry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +114,8 @@ def document_detail(index: Index, document: Document) -> DocumentDetail:
     cases = sum(case.document_id == document.id for case in index.cases.values())
     entry = _entry(index, document, chunks, cases)
     values = {name: getattr(entry, name) for name in DocumentEntry.__dataclass_fields__}
-    return DocumentDetail(**values, outline=document.headings)
+    outline = tuple(OutlineEntry(h.text, h.level, h.start, h.end) for h in document.headings)
+    return DocumentDetail(**values, outline=outline)
 
 
 def _entry(index: Index, document: Document, chunks: int, cases: int) -> DocumentEntry:
@@ -139,7 +159,7 @@ def case_entry(case: Case) -> CaseEntry:
         phone=case.phone,
         email=case.email,
         urls=case.urls,
-        fields=case.fields,
+        fields={name: FieldEntry(f.value, f.start, f.end) for name, f in case.fields.items()},
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlencode
 
-from corpus.records import Document, Field
+from corpus.records import Document
 from index.store import Index
 from qa.answer import Reply
 from qa.catalog import CaseEntry, case_entries, document_entries, similar_cases
@@ -204,7 +204,7 @@ def case_page(index: Index, entry: CaseEntry) -> dict[str, Any]:
         {
             "label": name,
             "value": field.value,
-            "href": passage_url(entry.document_id, field.start, field.end),
+            "href": passage_url(entry.document_id, field.char_start, field.char_end),
             "link": None,
         }
         for name, field in entry.fields.items()
@@ -225,14 +225,14 @@ def case_page(index: Index, entry: CaseEntry) -> dict[str, Any]:
 
 
 def _row(entry: CaseEntry, label: str, name: str) -> dict[str, Any]:
-    field: Field | None = entry.fields.get(name)
+    field = entry.fields.get(name)
     value = getattr(entry, name)
     if name == "population" and value is not None:
         value = f"{population_text(value)}（原文：{field.value}）" if field else population_text(value)
     if name == "page_start" and value is not None:
         value = f"p.{value}" if entry.page_end in (None, value) else f"p.{value}～{entry.page_end}"
     link = {"phone": f"tel:{value}", "email": f"mailto:{value}"}.get(name) if value else None
-    href = passage_url(entry.document_id, field.start, field.end) if field else None
+    href = passage_url(entry.document_id, field.char_start, field.char_end) if field else None
     return {"label": label, "value": None if value is None else str(value), "href": href, "link": link}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -58,7 +59,7 @@ class FakeEncoder:
 
 def _bigrams(text: str) -> np.ndarray:
     counts = np.zeros(8, np.float32)
-    for pair in zip(text, text[1:], strict=False):
+    for pair in itertools.pairwise(text):
         counts[zlib.crc32("".join(pair).encode()) % 8] += 1
     return counts
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import CASE_BOOK, FAQ, MINUTES
@@ -62,7 +64,7 @@ def test_a_chunk_is_a_slice_in_order_and_alone(lines: list[str]) -> None:
         assert chunk.line_end == text.count("\n", 0, chunk.end - 1) + 1
         assert len(searchable(chunk.text)) <= MAX_CHARS * TAIL + LONGEST_UNIT
     assert len({chunk.id for chunk in chunks}) == len(chunks)
-    for one, other in zip(chunks, chunks[1:], strict=False):
+    for one, other in itertools.pairwise(chunks):
         assert one.end <= other.start
     starts = [case.start for case in found.cases]
     for chunk in chunks:

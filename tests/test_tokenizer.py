@@ -1,0 +1,63 @@
+"""The tokenizer: which words of a text are searched, and in which form."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from index.tokenizer import STOP, tokenize, tokenizer_name
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("DXを進めた", ["dx", "進める"]),  # no lemma for DX: it stands for itself
+        ("ＤＸを進める", ["dx", "進める"]),
+        ("システムの更新をする", ["システム", "更新"]),  # not 「システム-system」; する says nothing
+        ("ガイドブック ｶﾞｲﾄﾞﾌﾞｯｸ", ["ガイドブック", "ガイドブック"]),
+        ("令和5年10月", ["令和", "5", "年", "10", "月"]),  # a number stays a number
+        ("電話番号は何ですか", ["電話", "番号"]),
+        ("Wi-Fi", ["wi", "fi"]),
+        ("電話\0番号", ["電話", "番号"]),
+        ("、。！", []),
+        ("あああああああああ。", []),
+        (" \n\u3000", []),
+        ("", []),
+    ],
+)
+def test_words(text: str, tokens: list[str]) -> None:
+    assert tokenize(text) == tokens
+
+
+def test_what_is_asked_has_the_form_of_what_is_written() -> None:
+    written, asked = tokenize("窓口の改革を進めました。"), tokenize("窓口改革は進んでいますか")
+    assert {"窓口", "改革"} <= set(written) & set(asked)
+
+
+def test_words_of_every_sentence_are_left_out() -> None:
+    assert tokenize("それについて教えてください。どのような事ができるのですか。") == []
+    assert not STOP & set(tokenize("この物は、ある場所でできる事のために、こういう様になっている。"))
+
+
+def test_the_name_holds_what_must_agree() -> None:
+    assert tokenizer_name().startswith("fugashi 1 + unidic-lite 1.")
+    assert tokenizer_name() == tokenizer_name()
+
+
+def test_threads_have_their_own_tagger() -> None:
+    texts = [f"{number}番の窓口で住民票の写しを受け取りました。" * 5 for number in range(200)]
+    alone = [tokenize(text) for text in texts]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(tokenize, texts)) == alone
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_any_text_gives_words_in_lower_case(text: str) -> None:
+    for token in tokenize(text):
+        assert token
+        assert token == token.lower()
+        assert token not in STOP
