@@ -31,6 +31,8 @@ MAX_CONTEXT = 160
 _ADDRESS = re.compile(r"<?https?://\S+")
 # the end of a sentence inside a line: 「…です。次に」; a bracket that closes after it still belongs to it
 _SENTENCE = re.compile(r"[。！？!?]+[」』）)】\"”]*")
+# 「…でよい。」と述べた」: the full stop is the quotation's, and the sentence goes on
+_QUOTED = re.compile(r"[」』）)][ぁ-ん、]")
 _SPEAKER_ASKS = re.compile(r"(?:か|ください|ほしい|欲しい|願いたい|伺いたい|ききたい|聞きたい|質問)[。？?]?$")
 
 
@@ -238,7 +240,7 @@ def _sentences(text: str, start: int, end: int, block: Block) -> list[_Unit]:
     at = start
     for found in _SENTENCE.finditer(text, start, end):
         stop = found.end()
-        if _inside_brackets(text[at:stop]):
+        if _inside_brackets(text[at:stop]) or _QUOTED.match(text, stop - 1, end):
             continue
         units.append(_Unit(at, stop, block))
         at = stop

@@ -279,7 +279,19 @@ def _headings(blocks: list[Block]) -> list[Block]:
         if block.kind != "paragraph" or len(block.lines) != 1 or (block.gap == 0 and index > 0):
             continue
         words, following = plain(block.text), blocks[index + 1]
-        if len(words) <= 2 * HEADING_CHARS and QUESTION_END.search(words) and _is_question(words, following):
+        # 「(青葉野市)」 「利用料を教えてほしい。」: what a speaker asks heads nothing, the speaker does
+        before = blocks[index - 1] if index > 0 else None
+        spoken = (
+            before is not None
+            and before.form == "parenthesised"
+            and max(before.gap, before.gap_after) < PICTURE_GAP
+        )
+        if (
+            not spoken
+            and len(words) <= 2 * HEADING_CHARS
+            and QUESTION_END.search(words)
+            and _is_question(words, following)
+        ):
             found[index] = replace(block, kind="heading", form="question")
         elif _is_short_heading(words, following):
             found[index] = replace(block, kind="heading", form="plain")
@@ -289,7 +301,14 @@ def _headings(blocks: list[Block]) -> list[Block]:
     # From the end, so that a heading that heads nothing is seen before the one above it is judged.
     for index in range(len(found) - 1, -1, -1):
         block = found[index]
-        if block.form in {"part", "plain", "parenthesised", "numbered item"} and not _has_body(found, index):
+        weak = block.form in {"part", "plain", "parenthesised", "numbered item"} or (
+            # a question right before 「■次の議題」 has no answer, and must not be lost
+            block.form == "question"
+            and found[index + 1 : index + 2]
+            and found[index + 1].kind == "heading"
+            and rank(found[index + 1]) <= RANK["marked"]
+        )
+        if weak and not _has_body(found, index):
             found[index] = replace(block, kind="paragraph", form="")
     return found
 

@@ -29,7 +29,10 @@ class CurrentIndex:
         """The index to answer with, None while there is none; `problem` then says why."""
         name = current_version(self.root)
         index = self._index
-        if name is None or (index is not None and index.version == name) or name == self._refused:
+        if index is not None and index.version == name:
+            self.problem = self._refused = None  # also where a refused version was taken back
+            return index
+        if name is None or name == self._refused:
             return index
         if not self._loading.acquire(blocking=index is None):
             return index  # another request is loading the new version; answer with the old one

@@ -48,7 +48,9 @@ class DenseIndex:
 
     def vectors(self) -> Vectors:
         """All vectors in row order  # (n, dim) float32."""
-        return np.asarray(self._index.reconstruct_n(0, len(self)), dtype=np.float32).reshape(len(self), self.dimension)
+        return np.asarray(self._index.reconstruct_n(0, len(self)), dtype=np.float32).reshape(
+            len(self), self.dimension
+        )
 
     def search(
         self, vector: Vectors, k: int, rows: npt.NDArray[np.int64] | None = None

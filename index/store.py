@@ -270,9 +270,13 @@ def write_version(
 def switch(root: Path, name: str) -> None:
     """Makes a version the current one in a single step, and removes versions beyond the last few."""
     temporary = root / f"CURRENT.{os.getpid()}"
-    temporary.write_text(name + "\n", encoding="utf-8")
-    _sync_one(temporary)
-    temporary.replace(root / "CURRENT")
+    try:
+        temporary.write_text(name + "\n", encoding="utf-8")
+        _sync_one(temporary)
+        temporary.replace(root / "CURRENT")
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     _sync_one(root)
     folders = sorted(p for p in (root / "versions").iterdir() if p.is_dir())
     for folder in [p for p in folders if not p.name.startswith(".") and p.name != name][

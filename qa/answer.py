@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from corpus.structure import QUESTION_END
 from corpus.text import letters, searchable, squeeze
 from index.encoder import Encoder
 from index.store import Hit, Index
@@ -261,4 +262,6 @@ def _sentences(index: Index, hit: Hit) -> list[_Sentence]:
             found.append(_Sentence(hit.chunk.id, start, end, words, tuple(tokenize(searchable(words)))))
     headings = {squeeze(name) for name in hit.chunk.heading_path}
     body = [s for s in found if squeeze(s.text) not in headings]
-    return body or found
+    # in minutes a passage may begin with the question that it answers
+    told = [s for s in body if not QUESTION_END.search(s.text)]
+    return told or body or found

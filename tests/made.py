@@ -161,10 +161,10 @@ class FakeEncoder:
     """Hashed character bigrams, unit length: like words are near, and every number can be checked."""
 
     name = "fake"
-    prompts = {"query": "q: ", "passage": "p: "}
     model_fingerprint = "0" * 16
 
     def __init__(self, dimension: int = 64) -> None:
+        self.prompts = {"query": "q: ", "passage": "p: "}
         self.dimension = dimension
         self.encoded: list[str] = []
 

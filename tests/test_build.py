@@ -1,38 +1,45 @@
-"""Builds and versions: what is encoded, what is kept, and that a failure leaves the version in use alone."""
+"""Building: what is read, what is encoded again, and that a failure leaves the old version in use."""
 
 from __future__ import annotations
 
 import fcntl
-import json
+import os
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made import CASE_BOOK, FAQ, MINUTES, FakeEncoder
+from conftest import FakeEncoder
 
-import index.store as store
-from index.build import BuildRefusedError, NothingToIndexError, build, model_record
-from index.current import CurrentIndex
-from index.jobs import Jobs
-from index.store import (
-    IndexMissingError,
-    IndexUnusableError,
-    ModelRecord,
-    current_version,
-    load_current,
-    switch,
-)
+from index import build as build_module
+from index.build import BuildRefusedError, NothingToIndexError, build, find_files, model_record, vector_key
+from index.store import current_version, load_current
+from index.tokenizer import tokenize
+
+
+def book(place: str, fee: str = "三百円") -> str:
+    """A document of three chunks, one a heading."""
+    return (
+        f"# {place}の手引き\n\n## 受付\n\n{place}の受付は平日の午前九時から午後五時までです。\n\n"
+        f"## 手数料\n\n{place}の手数料は一通につき{fee}です。\n\n"
+        f"## 問い合わせ\n\n電話は{place}の窓口担当におかけください。\n"
+    )
+
+
+def put(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 @pytest.fixture
 def documents(tmp_path: Path) -> Path:
-    folder = tmp_path / "documents"
-    (folder / "会議").mkdir(parents=True)
-    (folder / "事例集.txt").write_text(CASE_BOOK, encoding="utf-8")
-    (folder / "会議" / "議事録.txt").write_bytes(MINUTES.encode("cp932"))
-    (folder / "faq.md").write_text(FAQ, encoding="utf-8")
-    return folder
+    for place in ("市民課", "税務課", "福祉課", "教育課"):
+        put(tmp_path / "documents", f"{place}.md", book(place))
+    return tmp_path / "documents"
 
 
 @pytest.fixture
@@ -40,221 +47,321 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
-def test_a_version_comes_back_as_it_was_written(documents: Path, root: Path) -> None:
-    encoder = FakeEncoder()
-    report = build(documents, root, encoder)
-    index = load_current(root, model_record(encoder))
-    assert (report.documents, report.cases, report.added) == (3, 3, 3)
-    assert report.chunks == len(index.chunks) == len(encoder.encoded) == report.encoded
-    assert {d.path for d in index.documents.values()} == {"事例集.txt", "会議/議事録.txt", "faq.md"}
-    minutes = next(d for d in index.documents.values() if d.path.startswith("会議"))
-    assert minutes.text == MINUTES
-    for row, chunk in enumerate(index.chunks):
+def leftovers(root: Path) -> list[str]:
+    return [p.name for p in root.rglob("*") if p.name.startswith((".building", "CURRENT."))]
+
+
+def test_the_first_build(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    report = build(documents, root, fake)
+    assert (report.documents, report.chunks, report.cases) == (4, 12, 0)
+    assert (report.added, report.changed, report.removed, report.unchanged) == (4, 0, 0, 0)
+    assert (report.encoded, report.reused) == (12, 0) == (len(fake.passages), 0)
+    assert (report.errors, leftovers(root)) == ((), [])
+    index = load_current(root, model_record(fake))
+    assert index.version == report.version == current_version(root)
+    for chunk in index.chunks:
         assert index.documents[chunk.document_id].text[chunk.start : chunk.end] == chunk.text
-        # row i is row i: a chunk is found by its own vector
-        vector = index._dense.vectors()[row]
-        assert chunk.id in [hit.chunk.id for hit in index.search(vector, [], 3)]
 
 
-def test_an_unchanged_rebuild_encodes_nothing(documents: Path, root: Path) -> None:
-    build(documents, root, FakeEncoder())
-    encoder = FakeEncoder()
-    report = build(documents, root, encoder)
-    assert encoder.encoded == []
-    assert (report.added, report.changed, report.removed, report.unchanged) == (0, 0, 0, 3)
-    assert (report.encoded, report.reused) == (0, report.chunks)
-    assert build(documents, root, encoder, full=True).encoded == report.chunks
+def test_row_i_is_row_i(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    """A chunk's vector and words find that chunk, also after a build that took most vectors over."""
+    build(documents, root, fake)
+    put(documents, "市民課.md", book("市民課", "四百円"))
+    put(documents, "あ.md", book("戸籍課"))  # comes first: all rows move
+    build(documents, root, fake)
+    index = load_current(root)
+    titles = {document.id: document.title for document in index.documents.values()}
+    for chunk in index.chunks:
+        passage = build_module.passage_of(titles[chunk.document_id], chunk, None)
+        vector = fake.encode_passages([passage.words], contexts=[passage.where])[0]
+        found = {hit.chunk.id: hit.dense for hit in index.search(vector, [], len(index.chunks))}
+        assert found[chunk.id] == pytest.approx(1.0, abs=1e-5)
+        place = chunk.text.split("の")[0].split()[-1]
+        by_word = index.search(vector, tokenize(passage.words), 1)[0]
+        assert by_word.chunk.id == chunk.id, place
 
 
-def test_a_changed_document_encodes_only_its_changed_chunks(documents: Path, root: Path) -> None:
-    build(documents, root, FakeEncoder())
+def test_nothing_changed(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    first = build(documents, root, fake)
     before = load_current(root)
-    (documents / "faq.md").write_text(FAQ.replace("24時間", "平日の日中に"), encoding="utf-8")
-    encoder = FakeEncoder()
-    report = build(documents, root, encoder)
-    assert (report.changed, report.unchanged, report.encoded) == (1, 2, 1)
-    assert "平日の日中" in encoder.encoded[0]
+    fake.passages.clear()
+    second = build(documents, root, fake)
+    assert fake.passages == []
+    assert (second.encoded, second.reused, second.unchanged, second.added) == (0, 12, 4, 0)
+    assert first.version != second.version
     after = load_current(root)
-    kept = {c.id for c in before.chunks} & {c.id for c in after.chunks}
-    assert len(kept) == len(after.chunks) - 1
+    assert after.chunks == before.chunks
+    assert {k: v.tobytes() for k, v in after.vectors_by_key().items()} == {
+        k: v.tobytes() for k, v in before.vectors_by_key().items()
+    }
 
 
-def test_removed_and_unreadable_files(documents: Path, root: Path) -> None:
-    build(documents, root, FakeEncoder())
-    (documents / "faq.md").unlink()
-    (documents / "空.txt").write_bytes(b"")
-    (documents / "絵.txt").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
-    (documents / "表.xlsx").write_bytes(b"PK\x03\x04")
-    (documents / ".隠れ.txt").write_text("見ない", encoding="utf-8")
-    (documents / "写し.txt").write_text(CASE_BOOK, encoding="utf-8")
-    report = build(documents, root, FakeEncoder())
-    assert (report.documents, report.removed) == (2, 1)
-    assert {path for path, _ in report.errors} == {"空.txt", "絵.txt", "表.xlsx"}
-    assert all(message.endswith("。") for _, message in report.errors)
-    assert any("同じ内容" in warning for _, warning in report.warnings)
-    assert load_current(root).manifest["errors"] == [
-        {"path": path, "message": message} for path, message in report.errors
-    ]
-
-
-def test_links_that_leave_the_folder_are_not_read(documents: Path, root: Path, tmp_path: Path) -> None:
-    secret = tmp_path / "secret.txt"
-    secret.write_text("秘密の文書です。外には出しません。", encoding="utf-8")
-    (documents / "link.txt").symlink_to(secret)
-    assert build(documents, root, FakeEncoder()).documents == 3
-
-
-def test_nothing_readable_leaves_the_old_version(documents: Path, root: Path, tmp_path: Path) -> None:
-    build(documents, root, FakeEncoder())
-    name = current_version(root)
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with pytest.raises(NothingToIndexError, match="読める資料が一つもありません"):
-        build(empty, root, FakeEncoder())
-    assert current_version(root) == name
-
-
-class Breaking(FakeEncoder):
-    def encode_passages(
-        self,
-        texts: Sequence[str],
-        progress: Callable[[int, int], None] | None = None,
-        contexts: Sequence[str] | None = None,
-    ) -> np.ndarray:
-        raise MemoryError("no room")
-
-
-def test_a_failure_leaves_the_old_version_and_no_rubbish(
-    documents: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+def test_full_encodes_everything_and_still_counts_what_changed(
+    documents: Path, root: Path, fake: FakeEncoder
 ) -> None:
-    build(documents, root, FakeEncoder())
-    name = current_version(root)
-    with pytest.raises(MemoryError):
-        build(documents, root, Breaking(), full=True)
-    monkeypatch.setattr(
-        store.DenseIndex, "save", lambda self, path: (_ for _ in ()).throw(OSError("disk full"))
-    )
-    with pytest.raises(OSError, match="disk full"):
-        build(documents, root, FakeEncoder(), full=True)
-    assert current_version(root) == name
-    assert load_current(root).version == name
-    assert [p.name for p in (root / "versions").iterdir()] == [name]
+    build(documents, root, fake)
+    report = build(documents, root, fake, full=True)
+    assert (report.encoded, report.reused, report.unchanged, report.added) == (12, 0, 4, 0)
 
 
-def test_a_second_build_is_refused(documents: Path, root: Path) -> None:
-    build(documents, root, FakeEncoder())
+def test_one_document_of_four_changed(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    build(documents, root, fake)
+    fake.passages.clear()
+    put(documents, "税務課.md", book("税務課", "五百円"))
+    report = build(documents, root, fake)
+    assert len(fake.passages) == 1
+    assert "五百円" in fake.passages[0]
+    assert (report.changed, report.unchanged, report.added, report.removed) == (1, 3, 0, 0)
+    assert (report.encoded, report.reused) == (1, 11)
+    assert any("五百円" in chunk.text for chunk in load_current(root).chunks)
+
+
+def test_added_changed_removed_unchanged(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    build(documents, root, fake)
+    (documents / "教育課.md").unlink()
+    put(documents, "福祉課.md", book("福祉課", "無料"))
+    put(documents, "新しい課.md", book("新しい課"))
+    report = build(documents, root, fake)
+    assert (report.added, report.changed, report.removed, report.unchanged) == (1, 1, 1, 2)
+    assert {d.path for d in load_current(root).documents.values()} == {
+        "市民課.md",
+        "税務課.md",
+        "福祉課.md",
+        "新しい課.md",
+    }
+
+
+def test_a_removed_document_that_comes_back(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    build(documents, root, fake)
+    words = (documents / "教育課.md").read_text(encoding="utf-8")
+    (documents / "教育課.md").unlink()
+    build(documents, root, fake)
+    put(documents, "教育課.md", words)
+    report = build(documents, root, fake)
+    assert (report.added, report.removed, report.encoded) == (1, 0, 3)
+
+
+def test_the_same_content_under_two_names(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    put(documents, "写し/税務課のコピー.md", book("税務課"))
+    report = build(documents, root, fake)
+    assert (report.documents, report.chunks, report.errors) == (4, 12, ())
+    assert len(report.warnings) == 1
+    kept, note = report.warnings[0]
+    names = {"写し/税務課のコピー.md", "税務課.md"}
+    assert kept in names
+    assert (names - {kept}).pop() in note
+
+
+def test_the_same_words_under_one_heading_are_encoded_once(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    text = "# 同じ題\n\n## 受付\n\n受付は平日の午前九時から午後五時までです。\n\n## 費用\n\n費用は{}が出します。\n"
+    put(documents, "x.md", text.format("国と県"))
+    put(documents, "y.md", text.format("市と町"))
+    report = build(documents, root, fake)
+    assert (report.chunks, report.encoded, len(fake.passages)) == (16, 15, 15)
+    assert len({chunk.id for chunk in load_current(root).chunks}) == 16
+
+
+def test_a_vector_is_kept_for_its_words_and_its_place() -> None:
+    from corpus.records import Passage
+
+    keys = {vector_key(Passage(*p)) for p in [("a", "", "b"), ("ab", "", ""), ("", "", "ab"), ("a\0", "", "b")]}
+    assert len(keys) == 4
+    assert vector_key(Passage("a", "x", "b")) == vector_key(Passage("a", "y", "b"))  # `near` is not embedded
+
+
+def test_unreadable_files_are_reported_and_the_others_indexed(
+    documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (documents / "空.txt").write_bytes(b"")
+    (documents / "表.xlsx").write_bytes(b"PK\x03\x04")
+    put(documents, "大きい.txt", "あ" * 2000)
+    monkeypatch.setattr(build_module, "MAX_FILE_BYTES", 5000)
+    real = Path.read_bytes
+
+    def read_bytes(self: Path) -> bytes:
+        if self.name == "禁止.txt":
+            raise PermissionError(13, "Permission denied")
+        return real(self)
+
+    put(documents, "禁止.txt", "読めない")
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    report = build(documents, root, fake)
+    assert report.documents == 4
+    errors = dict(report.errors)
+    assert set(errors) == {"空.txt", "表.xlsx", "大きい.txt", "禁止.txt"}
+    assert all(message.endswith("ください。") for message in errors.values())
+    assert ".xlsx" in errors["表.xlsx"]
+    assert {e["path"] for e in load_current(root).manifest["errors"]} == set(errors)
+
+
+@pytest.mark.parametrize("left", ["nothing", "unreadable", "no words"])
+def test_nothing_to_index_leaves_the_old_version(
+    documents: Path, root: Path, fake: FakeEncoder, left: str
+) -> None:
+    first = build(documents, root, fake).version
+    for path in documents.iterdir():
+        path.unlink()
+    if left == "unreadable":
+        (documents / "空.txt").write_bytes(b"")
+    elif left == "no words":
+        put(documents, "線.txt", "-----\n")
+    with pytest.raises(NothingToIndexError) as raised:
+        build(documents, root, fake)
+    assert ("空.txt" in str(raised.value)) == (left == "unreadable")
+    assert str(raised.value).endswith("ください。")
+    assert load_current(root).version == first
+    assert leftovers(root) == []
+
+
+def test_a_second_build_at_the_same_time_is_refused(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    build(documents, root, fake)
     with (root / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with pytest.raises(BuildRefusedError, match="実行中"):
-            build(documents, root, FakeEncoder())
+            build(documents, root, fake)
+    build(documents, root, fake)  # and free again after
 
 
-def test_another_model_encodes_everything_anew(documents: Path, root: Path) -> None:
-    build(documents, root, FakeEncoder())
-    encoder = FakeEncoder(dimension=32)
-    report = build(documents, root, encoder)
-    assert report.encoded == report.chunks
-    assert load_current(root, model_record(encoder)).manifest["model"]["dimension"] == 32
-    with pytest.raises(IndexUnusableError, match=r"dimension：索引「32」・指定「64」"):
-        load_current(root, model_record(FakeEncoder()))
+def test_two_threads_do_not_build_at_once(documents: Path, root: Path) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    class Slow(FakeEncoder):
+        def encode_passages(
+            self,
+            texts: Sequence[str],
+            progress: Callable[[int, int], None] | None = None,
+            contexts: Sequence[str] | None = None,
+        ) -> np.ndarray:
+            inside.set()
+            assert go_on.wait(10)
+            return super().encode_passages(texts, progress, contexts)
+
+    reports: list[object] = []
+    thread = threading.Thread(target=lambda: reports.append(build(documents, root, Slow())))
+    thread.start()
+    assert inside.wait(10)
+    with pytest.raises(BuildRefusedError):
+        build(documents, root, FakeEncoder())
+    go_on.set()
+    thread.join(10)
+    assert len(reports) == 1
 
 
-@pytest.mark.parametrize("file", ["chunks.jsonl", "vectors.faiss", "lexical/whole/params.index.json"])
-def test_damage_is_seen_and_named(documents: Path, root: Path, file: str) -> None:
-    build(documents, root, FakeEncoder())
-    path = root / "versions" / str(current_version(root)) / file
-    path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(IndexUnusableError, match=rf"{file} が内容が変わっています"):
-        load_current(root)
-    path.unlink()
-    with pytest.raises(IndexUnusableError, match=rf"{file} がありません"):
-        load_current(root)
+@pytest.mark.parametrize("error", [RuntimeError("broken model"), KeyboardInterrupt()])
+@pytest.mark.parametrize("stage", ["encoding", "writing"])
+def test_a_failure_leaves_the_old_version_and_nothing_else(
+    documents: Path,
+    root: Path,
+    fake: FakeEncoder,
+    error: BaseException,
+    stage: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = build(documents, root, fake).version
+    put(documents, "税務課.md", book("税務課", "五百円"))
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        if stage == "encoding":
+            patch.setattr(fake, "encode_passages", fail)
+        else:
+            patch.setattr("index.store.LexicalIndex.build", fail)
+        with pytest.raises(type(error)):
+            build(documents, root, fake)
+    assert load_current(root, model_record(fake)).version == first
+    assert [p.name for p in (root / "versions").iterdir()] == [first]
+    assert leftovers(root) == []
+    assert build(documents, root, fake).changed == 1
 
 
-def test_another_format_or_tokenizer_is_refused(documents: Path, root: Path) -> None:
-    build(documents, root, FakeEncoder())
-    path = root / "versions" / str(current_version(root)) / "manifest.json"
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**manifest, "format_version": 99}), encoding="utf-8")
-    with pytest.raises(IndexUnusableError, match=f"索引 99・このプログラム {store.FORMAT_VERSION}"):
-        load_current(root)
-    path.write_text(json.dumps({**manifest, "tokenizer": "other"}), encoding="utf-8")
-    with pytest.raises(IndexUnusableError, match="索引「other」"):
-        load_current(root)
-    path.write_text("{", encoding="utf-8")
-    with pytest.raises(IndexUnusableError, match=r"manifest\.json"):
-        load_current(root)
-
-
-def test_no_index_at_all(root: Path) -> None:
-    with pytest.raises(IndexMissingError):
-        load_current(root)
-
-
-def test_few_versions_are_kept(documents: Path, root: Path) -> None:
-    names = [build(documents, root, FakeEncoder()).version for _ in range(5)]
-    left = sorted(p.name for p in (root / "versions").iterdir())
-    assert len(left) == store.KEEP_VERSIONS
-    assert names[-1] in left
-
-
-def test_the_switch_is_one_step(documents: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = build(documents, root, FakeEncoder()).version
-
-    def refuse(self: Path, target: Path) -> Path:
-        raise OSError("power cut")
-
-    monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(OSError, match="power cut"):
-        switch(root, "another")
+def test_a_new_version_that_does_not_find_itself_is_not_taken(
+    documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = build(documents, root, fake).version
+    with monkeypatch.context() as patch:
+        patch.setattr("index.lexical.LexicalIndex.search", lambda *arguments: [])
+        with pytest.raises(BuildRefusedError, match="見つけられません"):
+            build(documents, root, fake)
+    with monkeypatch.context() as patch:
+        patch.setattr("index.dense.DenseIndex.search", lambda *arguments: [])
+        with pytest.raises(BuildRefusedError, match="見つけられません"):
+            build(documents, root, fake)
     assert current_version(root) == first
 
 
-def test_a_server_takes_up_a_new_version_and_keeps_the_old_if_it_is_damaged(
-    documents: Path, root: Path
+def test_a_text_without_any_content_word(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    for path in documents.iterdir():
+        path.unlink()
+    put(documents, "叫び.txt", "あ" * 20 + "。\n")
+    assert build(documents, root, fake).chunks == 1
+    put(documents, "受付.md", book("受付"))
+    assert build(documents, root, fake).chunks == 4
+
+
+def test_hidden_and_temporary_files_and_links_that_leave_the_folder(documents: Path, tmp_path: Path) -> None:
+    for name in (".隠し.md", ".git/x.md", "~$開いている.md", "下/.隠し/y.md"):
+        put(documents, name, "見えない")
+    secret = put(tmp_path / "elsewhere", "秘密.md", "外の資料")
+    (documents / "外への矢印.md").symlink_to(secret)
+    (documents / "外のフォルダー").symlink_to(secret.parent, target_is_directory=True)
+    (documents / "切れた矢印.md").symlink_to(tmp_path / "no")
+    (documents / "中の矢印.md").symlink_to(documents / "市民課.md")
+    put(documents, "下/見える.md", "見える")
+    names = [path.relative_to(documents).as_posix() for path in find_files(documents)]
+    assert names == sorted(names)
+    assert set(names) == {"下/見える.md", "中の矢印.md", "市民課.md", "教育課.md", "福祉課.md", "税務課.md"}
+
+
+def test_a_folder_that_is_itself_hidden_or_a_link(tmp_path: Path) -> None:
+    put(tmp_path / ".資料", "a.md", "見える")
+    (tmp_path / "矢印").symlink_to(tmp_path / ".資料", target_is_directory=True)
+    assert [path.name for path in find_files(tmp_path / ".資料")] == ["a.md"]
+    assert [path.name for path in find_files(tmp_path / "矢印")] == ["a.md"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_file_name_that_is_not_utf8(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    path = os.fsencode(documents) + b"/\x8e\x8e.md"
+    with open(path, "wb") as file:  # noqa: PTH123 - a Path cannot be made of such bytes
+        file.write(book("試験課").encode())
+    assert build(documents, root, fake).added == 5
+    assert build(documents, root, fake).unchanged == 5
+
+
+@pytest.mark.parametrize(("name", "fingerprint"), [("other", "f0"), ("fake", "f1")])
+def test_another_model_encodes_everything_again(
+    documents: Path, root: Path, fake: FakeEncoder, name: str, fingerprint: str
 ) -> None:
-    encoder = FakeEncoder()
-    current = CurrentIndex(root, model_record(encoder))
-    assert current.get() is None
-    first = build(documents, root, encoder).version
-    index = current.get()
-    assert index is not None
-    assert index.version == first
-    second = build(documents, root, encoder).version
-    newer = current.get()
-    assert newer is not None
-    assert newer.version == second
-    assert index.version == first  # a reader of the old version finishes with it
-    third = build(documents, root, encoder).version
-    (root / "versions" / third / "vectors.faiss").write_bytes(b"broken")
-    kept = current.get()
-    assert kept is not None
-    assert kept.version == second
-    assert current.problem is not None
-    assert "vectors.faiss" in current.problem
+    build(documents, root, fake)
+    other = FakeEncoder(name, fingerprint)
+    report = build(documents, root, other)
+    assert (report.encoded, report.reused, len(other.passages)) == (12, 0, 12)
+    assert load_current(root, model_record(other)).version == report.version
 
 
-def test_jobs_tell_how_a_rebuild_ended(documents: Path, root: Path) -> None:
-    def finished(jobs: Jobs) -> object:
-        job = jobs.start()
-        for _ in range(400):
-            state = jobs.get(job.id)
-            assert state is not None
-            if state.status in {"succeeded", "failed"}:
-                return state
-            __import__("time").sleep(0.02)
-        raise AssertionError("the job did not end")
-
-    good = finished(Jobs(lambda progress: build(documents, root, FakeEncoder(), progress=progress)))
-    assert (good.status, good.added, good.errors) == ("succeeded", 3, ())  # type: ignore[attr-defined]
-    bad = finished(
-        Jobs(lambda progress: build(documents / "会議" / "議事録.txt", root, Breaking(), progress=progress))
-    )
-    assert bad.status == "failed"  # type: ignore[attr-defined]
-    assert bad.errors[0].message.endswith("。")  # type: ignore[attr-defined]
+@pytest.mark.parametrize("damage", ["chunk file gone", "manifest empty", "manifest is a list", "no such version"])
+def test_a_damaged_old_version_is_built_over(
+    documents: Path, root: Path, fake: FakeEncoder, damage: str
+) -> None:
+    folder = root / "versions" / build(documents, root, fake).version
+    if damage == "chunk file gone":
+        (folder / "chunks.jsonl").unlink()
+    elif damage == "no such version":
+        (root / "CURRENT").write_text("gone\n")
+    else:
+        (folder / "manifest.json").write_text("{}" if damage == "manifest empty" else "[]")
+    report = build(documents, root, fake)
+    assert (report.encoded, report.reused) == (12, 0)
+    assert load_current(root, model_record(fake)).version == report.version
 
 
-def test_a_model_record_holds_what_must_agree() -> None:
-    assert model_record(FakeEncoder()) == ModelRecord(
-        "fake", "0" * 16, 64, {"query": "q: ", "passage": "p: "}
-    )
+def test_progress_goes_through_the_stages(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    calls: list[tuple[str, int, int]] = []
+    build(documents, root, fake, progress=lambda *call: calls.append(call))
+    assert list(dict.fromkeys(stage for stage, _, _ in calls)) == ["reading", "encoding", "writing", "checking"]
+    assert ("reading", 4, 4) in calls
+    assert ("encoding", 12, 12) in calls
+    assert calls[-1] == ("checking", 1, 1)
+    assert all(0 <= done <= total for _, done, total in calls)

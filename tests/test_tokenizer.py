@@ -38,7 +38,7 @@ def test_what_is_asked_has_the_form_of_what_is_written() -> None:
 
 
 def test_words_of_every_sentence_are_left_out() -> None:
-    assert tokenize("それについて教えてください。どのような事ができるのですか。") == []
+    assert tokenize("それを教えてください。どのような事ができるのですか。") == []
     assert not STOP & set(tokenize("この物は、ある場所でできる事のために、こういう様になっている。"))
 
 

@@ -1,0 +1,132 @@
+"""The index in use: taken up anew after a switch, kept where the new version cannot be used."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import FakeEncoder
+
+from index import current as current_module
+from index.build import build, model_record
+from index.current import CurrentIndex
+from index.store import Index, ModelRecord, current_version, load_version
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "a.md").write_text(
+        "# 窓口\n\n受付は平日の午前九時から午後五時までです。\n", encoding="utf-8"
+    )
+    return tmp_path / "documents"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "index"
+
+
+def test_none_then_the_first_then_the_next(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    held = CurrentIndex(root, model_record(fake))
+    assert held.get() is None
+    first = build(documents, root, fake).version
+    index = held.get()
+    assert index is not None
+    assert index.version == first
+    assert held.get() is index  # loaded once
+    (documents / "b.md").write_text("# 予算\n\n予算は前の年度より一割ほど増えました。\n", encoding="utf-8")
+    second = build(documents, root, fake).version
+    taken = held.get()
+    assert taken is not None
+    assert (taken.version, len(taken.documents)) == (second, 2)
+    assert len(index.documents) == 1  # who holds the old one goes on with it
+    assert held.problem is None
+
+
+def test_a_damaged_new_version_keeps_the_old_one(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    held = CurrentIndex(root, model_record(fake))
+    build(documents, root, fake)
+    first = held.get()
+    second = build(documents, root, fake).version
+    (root / "versions" / second / "chunks.jsonl").unlink()
+    assert held.get() is first
+    assert held.problem is not None
+    assert "chunks.jsonl" in held.problem
+    assert held.get() is first
+    third = build(documents, root, fake).version
+    index = held.get()
+    assert index is not None
+    assert (index.version, held.problem) == (third, None)
+
+
+def test_a_refused_version_is_not_tried_at_every_question(
+    documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = build(documents, root, fake).version
+    (root / "versions" / version / "chunks.jsonl").unlink()
+    tried: list[str] = []
+
+    def watch(root: Path, name: str, model: ModelRecord | None) -> Index:
+        tried.append(name)
+        return load_version(root, name, model)
+
+    monkeypatch.setattr(current_module, "load_version", watch)
+    held = CurrentIndex(root, model_record(fake))
+    assert [held.get() for _ in range(3)] == [None] * 3
+    assert tried == [version]
+    assert held.problem is not None
+
+
+def test_a_version_of_another_model_is_refused(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    build(documents, root, FakeEncoder("other", "f9"))
+    held = CurrentIndex(root, model_record(fake))
+    assert held.get() is None
+    assert held.problem is not None
+    assert "other" in held.problem
+    assert "fake" in held.problem
+
+
+def test_a_problem_is_over_when_the_old_version_is_put_back(
+    documents: Path, root: Path, fake: FakeEncoder
+) -> None:
+    held = CurrentIndex(root, model_record(fake))
+    first = build(documents, root, fake).version
+    held.get()
+    second = build(documents, root, fake).version
+    (root / "versions" / second / "chunks.jsonl").unlink()
+    held.get()
+    assert held.problem is not None
+    (root / "CURRENT").write_text(first + "\n")
+    assert current_version(root) == first
+    held.get()
+    assert held.problem is None
+
+
+def test_questions_are_answered_while_a_new_version_loads(
+    documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = CurrentIndex(root, model_record(fake))
+    first_version = build(documents, root, fake).version
+    first = held.get()
+    second_version = build(documents, root, fake).version
+    loading, go_on = threading.Event(), threading.Event()
+
+    def slow(root: Path, name: str, model: ModelRecord | None) -> Index:
+        loading.set()
+        assert go_on.wait(10)
+        return load_version(root, name, model)
+
+    monkeypatch.setattr(current_module, "load_version", slow)
+    thread = threading.Thread(target=held.get)
+    thread.start()
+    assert loading.wait(10)
+    assert held.get() is first
+    assert first is not None
+    assert first.version == first_version
+    go_on.set()
+    thread.join(10)
+    index = held.get()
+    assert index is not None
+    assert index.version == second_version

@@ -1,0 +1,125 @@
+"""Rebuilds in the background: their states, one at a time, and what a failure says."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from index.build import BuildRefusedError, BuildReport, NothingToIndexError, Progress
+from index.jobs import KEPT, Job, JobError, Jobs
+
+REPORT = BuildReport("v1", 4, 2, 30, 1, 2, 3, 4, 5, 6, 0.1, (("a.md", "注意"),), (("b.pdf", "読めません"),))
+
+
+def wait_for(check: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not check():
+        assert time.monotonic() < end, "nothing happened in 10 s"
+        time.sleep(0.002)
+
+
+def finished(jobs: Jobs, job: Job) -> Job:
+    def ended() -> bool:
+        now = jobs.get(job.id)
+        return now is not None and now.status in {"succeeded", "failed"}
+
+    wait_for(ended)
+    last = jobs.get(job.id)
+    assert last is not None
+    return last
+
+
+def test_a_job_from_begin_to_end() -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def build(progress: Progress) -> BuildReport:
+        progress("encoding", 3, 10)
+        inside.set()
+        assert go_on.wait(10)
+        return REPORT
+
+    jobs = Jobs(build)
+    job = jobs.start()
+    assert (job.status, job.errors) == ("queued", ())
+    assert inside.wait(10)
+    assert jobs.get(job.id) == Job(job.id, "running", "encoding", 3, 10)
+    go_on.set()
+    last = finished(jobs, job)
+    assert (last.status, last.added, last.changed, last.removed, last.unchanged) == ("succeeded", 1, 2, 3, 4)
+    assert (last.done, last.total) == (30, 30)
+    assert last.errors == (JobError("b.pdf", "読めません"),)
+
+
+def test_an_unknown_id() -> None:
+    assert Jobs(lambda progress: REPORT).get("no") is None
+
+
+@pytest.mark.parametrize("error", [BuildRefusedError("実行中です。"), NothingToIndexError("実行中です。")])
+def test_a_refused_build_says_why(error: Exception) -> None:
+    def build(progress: Progress) -> BuildReport:
+        raise error
+
+    jobs = Jobs(build)
+    last = finished(jobs, jobs.start())
+    assert (last.status, last.errors) == ("failed", (JobError("", "実行中です。"),))
+
+
+def test_an_unexpected_error_shows_no_insides_and_goes_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def build(progress: Progress) -> BuildReport:
+        raise KeyError("/secret/path")
+
+    jobs = Jobs(build)
+    last = finished(jobs, jobs.start())
+    assert last.status == "failed"
+    assert "secret" not in last.errors[0].message
+    assert last.errors[0].message.endswith("確かめてください。")
+    assert "/secret/path" in caplog.text
+
+
+def test_one_build_at_a_time_and_one_waiting() -> None:
+    go_on = threading.Event()
+    running, most, calls = 0, 0, 0
+
+    def build(progress: Progress) -> BuildReport:
+        nonlocal running, most, calls
+        running, calls = running + 1, calls + 1
+        most = max(most, running)
+        assert go_on.wait(10)
+        running -= 1
+        return REPORT
+
+    jobs = Jobs(build)
+    first = jobs.start()
+    wait_for(lambda: calls == 1)
+    second = jobs.start()  # what changed after the first began needs another build …
+    third = jobs.start()  # … and that one is enough
+    assert first.id != second.id == third.id
+    waiting = jobs.get(second.id)
+    assert waiting is not None
+    assert waiting.status == "queued"
+    go_on.set()
+    assert {finished(jobs, first).status, finished(jobs, second).status} == {"succeeded"}
+    assert (most, calls) == (1, 2)
+
+
+def test_a_failed_build_does_not_stop_the_next() -> None:
+    answers = iter([RuntimeError("first"), None])
+
+    def build(progress: Progress) -> BuildReport:
+        error = next(answers)
+        if error is not None:
+            raise error
+        return REPORT
+
+    jobs = Jobs(build)
+    assert finished(jobs, jobs.start()).status == "failed"
+    assert finished(jobs, jobs.start()).status == "succeeded"
+
+
+def test_old_jobs_are_forgotten() -> None:
+    jobs = Jobs(lambda progress: REPORT)
+    ids = [finished(jobs, jobs.start()).id for _ in range(KEPT + 5)]
+    assert [jobs.get(job_id) is None for job_id in ids] == [True] * 5 + [False] * KEPT
