@@ -304,6 +304,7 @@ def _headings(blocks: list[Block]) -> list[Block]:
         weak = block.form in {"part", "plain", "parenthesised", "numbered item"} or (
             # a question right before 「■次の議題」 has no answer, and must not be lost
             block.form == "question"
+            and not QUESTION_MARK.match(plain(block.text))
             and found[index + 1 : index + 2]
             and found[index + 1].kind == "heading"
             and rank(found[index + 1]) <= RANK["marked"]
