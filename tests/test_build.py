@@ -152,7 +152,9 @@ def test_the_same_content_under_two_names(documents: Path, root: Path, fake: Fak
     assert (names - {kept}).pop() in note
 
 
-def test_the_same_words_under_one_heading_are_encoded_once(documents: Path, root: Path, fake: FakeEncoder) -> None:
+def test_the_same_words_under_one_heading_are_encoded_once(
+    documents: Path, root: Path, fake: FakeEncoder
+) -> None:
     text = "# 同じ題\n\n## 受付\n\n受付は平日の午前九時から午後五時までです。\n\n## 費用\n\n費用は{}が出します。\n"
     put(documents, "x.md", text.format("国と県"))
     put(documents, "y.md", text.format("市と町"))
@@ -164,7 +166,9 @@ def test_the_same_words_under_one_heading_are_encoded_once(documents: Path, root
 def test_a_vector_is_kept_for_its_words_and_its_place() -> None:
     from corpus.records import Passage
 
-    keys = {vector_key(Passage(*p)) for p in [("a", "", "b"), ("ab", "", ""), ("", "", "ab"), ("a\0", "", "b")]}
+    keys = {
+        vector_key(Passage(*p)) for p in [("a", "", "b"), ("ab", "", ""), ("", "", "ab"), ("a\0", "", "b")]
+    }
     assert len(keys) == 4
     assert vector_key(Passage("a", "x", "b")) == vector_key(Passage("a", "y", "b"))  # `near` is not embedded
 
@@ -341,7 +345,9 @@ def test_another_model_encodes_everything_again(
     assert load_current(root, model_record(other)).version == report.version
 
 
-@pytest.mark.parametrize("damage", ["chunk file gone", "manifest empty", "manifest is a list", "no such version"])
+@pytest.mark.parametrize(
+    "damage", ["chunk file gone", "manifest empty", "manifest is a list", "no such version"]
+)
 def test_a_damaged_old_version_is_built_over(
     documents: Path, root: Path, fake: FakeEncoder, damage: str
 ) -> None:
@@ -360,7 +366,12 @@ def test_a_damaged_old_version_is_built_over(
 def test_progress_goes_through_the_stages(documents: Path, root: Path, fake: FakeEncoder) -> None:
     calls: list[tuple[str, int, int]] = []
     build(documents, root, fake, progress=lambda *call: calls.append(call))
-    assert list(dict.fromkeys(stage for stage, _, _ in calls)) == ["reading", "encoding", "writing", "checking"]
+    assert list(dict.fromkeys(stage for stage, _, _ in calls)) == [
+        "reading",
+        "encoding",
+        "writing",
+        "checking",
+    ]
     assert ("reading", 4, 4) in calls
     assert ("encoding", 12, 12) in calls
     assert calls[-1] == ("checking", 1, 1)

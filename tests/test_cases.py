@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,7 @@ def assert_spans(text, book):
             assert text[field.start : field.end] == field.value, name
             in_case = case.start <= field.start and field.end <= case.end
             assert in_case or name in {"page_start", "category", "population_band"}, name
-    for before, after in zip(book.cases, book.cases[1:], strict=False):
+    for before, after in pairwise(book.cases):
         assert before.end <= after.start
     return book
 

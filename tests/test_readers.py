@@ -199,5 +199,13 @@ def test_a_file_cut_off_inside_a_character_is_refused_and_not_garbled(codec):
         read("a.txt", mark + "窓口の改善".encode(codec)[:-1])
 
 
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_kana_and_digits_in_the_wrong_byte_order_are_not_taken_for_rare_kanji(codec):
+    text = "ありがとうございました12345はいそうです67890" * 3 + "\n"
+    wrong = {"utf-16-le": "utf-16-be", "utf-16-be": "utf-16-le"}[codec]
+    assert all("\u3000" <= c <= "\u9fff" for c in text[:-1].encode(codec).decode(wrong))
+    assert decode(text.encode(codec)) == (text, codec)
+
+
 def test_one_stray_control_character_does_not_make_a_text_binary():
     assert decode(f"窓口の\x0c改善\x08{TEXT}".encode())[0].startswith("窓口の\x0c改善\x08")

@@ -1,0 +1,218 @@
+"""The command line that builds: exit status, one Japanese sentence on standard error, options and environment."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import build_index
+from build_index import HOME, SAMPLES, Bar, main
+from index.build import BuildRefusedError
+from index.store import current_version, load_current
+
+SENTENCE = re.compile(r"^[^\n]*[ぁ-ん][^\n]*。\n$")
+"""One line, in Japanese, that ends as a sentence does."""
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_folder: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("DXQA_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DXQA_MODEL", str(tiny_folder))
+    monkeypatch.setenv("DXQA_INDEX", str(tmp_path / "index"))
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "a.md").write_text("# 窓口\n\n受付は平日の午前九時から午後五時までです。\n", encoding="utf-8")
+    return folder
+
+
+def test_done(documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--documents", str(documents)]) == 0
+    shown = capsys.readouterr()
+    assert "索引を作りました：資料 1件" in shown.out
+    assert "追加 1・変更 0・削除 0・変更なし 0" in shown.out
+    version = current_version(tmp_path / "index")
+    assert version is not None
+    assert version in shown.out
+    assert main(["--documents", str(documents)]) == 0
+    assert "変更なし 1" in (out := capsys.readouterr().out)
+    assert "ベクトル化 0件・再利用 1件" in out
+    assert main(["--documents", str(documents), "--full"]) == 0
+    assert "ベクトル化 1件・再利用 0件" in capsys.readouterr().out
+
+
+def test_as_a_program(documents: Path, tmp_path: Path) -> None:
+    """As staff call it, from another folder, and with the environment only."""
+    environment = os.environ | {"DXQA_DOCUMENTS": str(documents)}
+    arguments = [sys.executable, str(HOME / "build_index.py")]
+    done = subprocess.run(
+        arguments, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+    )
+    assert (done.returncode, "資料 1件" in done.stdout) == (0, True), done.stderr
+    assert [d.path for d in load_current(tmp_path / "index").documents.values()] == ["a.md"]
+    environment["DXQA_DOCUMENTS"] = str(tmp_path / "no")
+    failed = subprocess.run(
+        arguments, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+    )
+    assert failed.returncode == 2
+    assert SENTENCE.match(failed.stderr), failed.stderr
+
+
+def test_options_stand_above_the_environment(
+    documents: Path, tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DXQA_DOCUMENTS", str(tmp_path / "no"))
+    monkeypatch.setenv("DXQA_MODEL", "no-such-model")
+    model = shutil.copytree(tiny_folder, tmp_path / "my-model")
+    arguments = ["--documents", str(documents), "--index", str(tmp_path / "other"), "--model", str(model)]
+    assert main(arguments) == 0
+    assert load_current(tmp_path / "other").manifest["model"]["name"] == "my-model"
+    assert current_version(tmp_path / "index") is None
+
+
+def test_an_environment_variable_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DXQA_DOCUMENTS", "")
+    assert build_index.setting("DOCUMENTS", "x") == "x"
+
+
+def test_samples_while_documents_is_empty(
+    tmp_path: Path, documents: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_index, "HOME", tmp_path / "home")
+    assert build_index.documents_folder("") == SAMPLES
+    (tmp_path / "home" / "documents").mkdir(parents=True)
+    (tmp_path / "home" / "documents" / ".gitkeep").touch()
+    assert build_index.documents_folder("") == SAMPLES
+    (tmp_path / "home" / "documents" / "a.md").write_text("# 窓口")
+    assert build_index.documents_folder("") == tmp_path / "home" / "documents"
+    assert build_index.documents_folder(str(documents)) == documents
+    assert build_index.find_files(SAMPLES)
+
+
+def test_the_samples_are_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_index, "HOME", tmp_path / "home")
+    assert main([]) == 0
+    paths = {document.path for document in load_current(tmp_path / "index").documents.values()}
+    assert paths == {path.name for path in SAMPLES.iterdir()}
+
+
+def test_unreadable_files_are_named_and_the_rest_is_done(
+    documents: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (documents / "表.xlsx").write_bytes(b"PK\x03\x04")
+    shutil.copy(documents / "a.md", documents / "b.md")
+    assert main(["--documents", str(documents)]) == 0
+    shown = capsys.readouterr()
+    assert "読めなかった資料：表.xlsx：" in shown.err
+    assert "注意：a.md：「b.md」は同じ内容" in shown.out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--no-such-option"], ["--documents"], ["extra"], ["--full=1"]], ids=lambda a: " ".join(a)
+)
+def test_wrong_options(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(arguments)
+    assert raised.value.code == 2
+    assert SENTENCE.match(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("case", ["no folder", "a file", "empty folder", "nothing readable", "no model"])
+def test_unusable_input(
+    case: str, documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "空.txt").touch()
+    arguments = {
+        "no folder": ["--documents", str(tmp_path / "no")],
+        "a file": ["--documents", str(documents / "a.md")],
+        "empty folder": ["--documents", str(tmp_path / "empty")],
+        "nothing readable": ["--documents", str(tmp_path / "bad")],
+        "no model": ["--documents", str(documents), "--model", "no-such-model"],
+    }[case]
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    error = shown.err.split("\r")[-1].lstrip() if "\r" in shown.err else shown.err
+    assert error.endswith("ください。\n")
+    assert error.count("\n") == 1
+    assert shown.out == ""
+    assert current_version(tmp_path / "index") is None
+
+
+@pytest.mark.parametrize(
+    "error", [BuildRefusedError("実行中です。"), OSError(28, "No space left on device"), KeyboardInterrupt()]
+)
+def test_failures(
+    error: BaseException,
+    documents: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(build_index, "build", fail)
+    assert main(["--documents", str(documents)]) == 1
+    assert SENTENCE.match(shown := capsys.readouterr().err), shown
+
+
+def test_an_index_folder_that_cannot_be_made(
+    documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["--documents", str(documents), "--index", str(tmp_path / "file")]) == 1
+    assert SENTENCE.match(capsys.readouterr().err)
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["--help"])
+    assert raised.value.code == 0
+    shown = capsys.readouterr().out
+    for option in ("--documents", "--index", "--model", "--full", "--watch"):
+        assert option in shown
+
+
+def test_watching_builds_again_once_a_file_is_still(
+    documents: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = 0
+
+    def sleep(seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        text = "# 予算\n\n予算は前の年度より一割ほど増えました。\n"
+        if looks == 2:
+            (documents / "b.md").write_text(text[:9], encoding="utf-8")  # still being copied
+        if looks == 3:
+            (documents / "b.md").write_text(text, encoding="utf-8")
+        if looks == 8:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("build_index.time.sleep", sleep)
+    assert main(["--documents", str(documents), "--watch"]) == 1
+    shown = capsys.readouterr().out
+    assert shown.count("索引を作りました") == 2
+    assert len(load_current(tmp_path / "index").documents) == 2
+
+
+def test_the_bar_goes_through_the_stages(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = Bar()
+    for call in (("reading", 0, 2), ("reading", 2, 2), ("encoding", 0, 0), ("writing", 0, 1)):
+        bar(*call)
+    bar.close()
+    bar.close()
+    shown = capsys.readouterr().err
+    assert "読み込み" in shown
+    assert "書き込み" in shown

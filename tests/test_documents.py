@@ -1,0 +1,156 @@
+"""A file as a whole: title, publisher and date of its cover, outline, warnings, and what stays the same."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from corpus.documents import parse
+from corpus.readers import ReadError
+
+BODY = (
+    "住民が窓口で書く用紙をなくし、職員が聞き取って手続を進めるようにしました。待つ時間は半分になりました。"
+)
+
+
+def document(text, path="folder/plan.txt"):
+    return parse(path, text.encode()).document
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        (f"窓口改善計画\n\n{BODY}", "窓口改善計画"),
+        (f"\n\n　窓口改善計画　\n\n{BODY}", "窓口改善計画"),
+        (f"# 窓口改善計画 #\n\n{BODY}", "窓口改善計画"),
+        (f"**窓口改善計画**\n\n{BODY}", "窓口改善計画"),
+        (
+            f"みずほ大学\n業務改善講座\n～小さな町の挑戦～\n\n{BODY}",
+            "みずほ大学 業務改善講座 ～小さな町の挑戦～",
+        ),
+        ("議事の録\n" + "\n".join(f"発言{i}です" for i in range(9)), "議事の録"),
+        ("あ" * 200, "あ" * 80),
+        (f"短い行\n{BODY}", "短い行"),
+    ],
+)
+def test_the_title(text, title):
+    assert document(text).title == title
+
+
+@pytest.mark.parametrize(
+    ("cover", "publisher", "date"),
+    [
+        ("総務省\n\n令和6年4月24日", "総務省", "令和6年4月24日"),
+        ("みずほ県青葉野市\n\n２０２５年７月２３日（水）", "みずほ県青葉野市", "２０２５年７月２３日"),
+        ("青葉広域行政組合\n\n平成31年3月", "青葉広域行政組合", "平成31年3月"),
+        ("令和元年5月1日 みずほ県", None, "令和元年5月1日"),
+        ("都道府県\n\n令和6年度版", None, None),
+        ("この資料は、みずほ県が作りました。", None, None),
+    ],
+)
+def test_publisher_and_date_of_the_cover(cover, publisher, date):
+    found = document(f"取組の事例集\n\n{cover}\n\n# はじめに\n\n{BODY}\n")
+    assert (found.publisher, found.date) == (publisher, date)
+
+
+def test_what_stands_far_below_the_cover_is_neither_publisher_nor_date():
+    found = document("取組の事例集\n\n" + f"{BODY}\n\n" * 12 + "総務省\n\n令和6年4月24日\n")
+    assert (found.publisher, found.date) == (None, None)
+
+
+def test_identity_is_that_of_the_bytes():
+    data = f"窓口改善計画\r\n\r\n{BODY}\r\n".encode("cp932")
+    found = parse("a/b.txt", data).document
+    assert found.sha256 == hashlib.sha256(data).hexdigest()
+    assert found.id == found.sha256[:16]
+    assert (found.path, found.format) == ("a/b.txt", "txt")
+    assert found.text == f"窓口改善計画\n\n{BODY}\n"
+
+
+def test_the_outline_has_words_levels_and_offsets():
+    text = f"計画の題\n\n第1章 **体制**\n\n{BODY}\n\n1. 目的\n\n{BODY}\n\n1.1 現状\n\n{BODY}\n\n2. 方針\n\n{BODY}\n\n第2章 費用\n\n{BODY}\n"
+    found = document(text)
+    outline = [(heading.text, heading.level) for heading in found.headings]
+    expected = [("第1章 体制", 1), ("1. 目的", 2), ("1.1 現状", 3), ("2. 方針", 2), ("第2章 費用", 1)]
+    assert [entry for entry in outline if entry[0] != "計画の題"] == expected
+    for heading in found.headings:
+        assert text[heading.start : heading.end].replace("**", "").strip() == heading.text
+
+
+def test_the_outline_leaves_out_contents_and_examples():
+    text = f"""\
+事例集
+
+目次
+
+1 書かない窓口を始める【みずほ県青葉野市】 …… 3
+2 移動窓口車で集落を巡回【みずほ県霧ヶ沢村】 …… 4
+
+# 事例集の構成
+
+事例集は次のページで構成しています。
+
+2 移動窓口車で集落を巡回【みずほ県霧ヶ沢村】
+
+■見本の見出し
+
+{BODY}
+
+【担当部署】 見本課（電話：9999-99-9999）
+
+1 書かない窓口を始める【みずほ県青葉野市】
+
+■効果
+
+{BODY}
+
+2 移動窓口車で集落を巡回【みずほ県霧ヶ沢村】
+
+■効果
+
+{BODY}
+"""
+    words = [heading.text for heading in document(text).headings]
+    assert "事例集の構成" in words
+    assert "■見本の見出し" not in words
+    assert words.count("■効果") == 2
+    assert not [word for word in words if "……" in word]
+
+
+def test_pages_are_the_last_page_of_the_cases():
+    text = f"題\n\n目次\n\n1 窓口を改める【みずほ県】 …… 3\n2 車で回る【霧ヶ沢村】 …… 7\n\n1 窓口を改める【みずほ県】\n\n{BODY}\n\n2 車で回る【霧ヶ沢村】\n\n{BODY}\n\n2 車で回る【霧ヶ沢村】\n\n{BODY}\n"
+    assert document(text).pages == 8
+    assert document(f"題\n\n{BODY}").pages is None
+
+
+def test_warnings_of_cases_reach_the_document():
+    text = f"題\n\n目次\n\n1 窓口を改める【みずほ県】 …… 3\n2 車で回る【霧ヶ沢村】 …… 7\n\n1 窓口を改める【みずほ県】\n\n{BODY}\n\n2 車で回る【霧ヶ沢村】\n\n{BODY}\n"
+    (warning,) = document(text).warnings
+    assert "事例1" in warning
+    assert "7ページ" in warning
+
+
+def test_a_document_in_which_nothing_can_be_searched_says_so():
+    found = parse("a.txt", b"- 3 -\n")
+    assert found.chunks == ()
+    assert found.document.warnings == ("検索できる本文が見つかりませんでした。",)
+    assert document(f"題\n\n{BODY}").warnings == ()
+
+
+def test_cases_and_chunks_know_their_document():
+    text = f"題\n\n1 窓口を改める【みずほ県】\n\n{BODY}\n\n2 車で回る【霧ヶ沢村】\n\n{BODY}\n"
+    found = parse("a.txt", text.encode())
+    assert {case.document_id for case in found.cases} == {found.document.id}
+    assert {chunk.document_id for chunk in found.chunks} == {found.document.id}
+    assert {chunk.case_id for chunk in found.chunks if chunk.case_id} == {case.id for case in found.cases}
+
+
+def test_an_unreadable_file_is_refused():
+    with pytest.raises(ReadError):
+        parse("a.txt", b"")
+
+
+def test_the_same_file_gives_the_same_records():
+    data = f"題\n\n# 章\n\n{BODY}\n".encode()
+    assert parse("a.txt", data) == parse("a.txt", data)

@@ -1,0 +1,281 @@
+"""Blocks of a text: headings form by form, lists and tables, and what is furniture of the page."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus.structure import WIDGETS, is_deck, rank, split_blocks, split_lines
+
+BODY = (
+    "住民が窓口で書く用紙をなくし、職員が聞き取って手続を進めるようにしました。待つ時間は半分になりました。"
+)
+
+
+def block_with(text, words):
+    """The one block whose first line holds these words."""
+    (found,) = [block for block in split_blocks(text) if words in block.lines[0].text]
+    return found
+
+
+# ---------------------------------------------------------------- lines and blocks
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["", " ", "　", "# 見出し", "- 項目", "| 列 | 列 |", BODY, "■目的", "a\tb\tc", "… 3", "（県）"]
+        ),
+        max_size=40,
+    )
+)
+def test_blocks_are_spans_in_order_and_hold_every_line_with_words(lines):
+    text = "\n".join(lines)
+    blocks = split_blocks(text)
+    held = [line.number for block in blocks for line in block.lines]
+    assert held == [number for number, line in enumerate(lines) if line.strip()]
+    for block in blocks:
+        assert (block.start, block.end) == (block.lines[0].start, block.lines[-1].end)
+        assert all(text[line.start : line.end] == line.text for line in block.lines)
+        assert block.searched == (not block.why)
+    for before, after in pairwise(blocks):
+        assert before.end < after.start
+        assert before.gap_after == after.gap == text.count("\n", before.end, after.start) - 1
+
+
+def test_lines_have_their_offsets():
+    assert [(line.number, line.start, line.end) for line in split_lines("一\n\n三")] == [
+        (0, 0, 1),
+        (1, 2, 2),
+        (2, 3, 4),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("- 一つ目\n- 二つ目\n  続きの行\n", ["list"]),
+        ("・一つ目\n※注意\n① 二つ目", ["list"]),
+        ("| 列 | 列 |\n|---|---|\n| 値 | 値 |", ["table"]),
+        ("区分\t件数\n図書\t49\n水道\t10", ["table"]),
+        ("前の文章です。\n- 項目\n| 列 | 列 |", ["paragraph", "list", "table"]),
+        ("【担当部署】 窓口課（電話：000-000-0000）", ["label"]),
+        ("関連URL：https://example.jp/", ["label"]),
+        ("担当部署 窓口課", ["label"]),
+        (f"{BODY}\n続きの行です。", ["paragraph"]),
+    ],
+)
+def test_kinds_of_blocks(text, kinds):
+    assert [block.kind for block in split_blocks(text)] == kinds
+
+
+# ---------------------------------------------------------------- headings
+
+
+@pytest.mark.parametrize(
+    ("line", "form"),
+    [
+        ("# 計画の全体", "markdown"),
+        ("### 3.1 方針 ###", "markdown"),
+        ("第3章 推進体制", "chapter"),
+        ("第２節　方針", "chapter"),
+        ("Ⅱ 現状", "chapter"),
+        ("2. ありたい姿", "numbered"),
+        ("1.2 現状と課題", "numbered"),
+        ("３．ありたい姿", "numbered"),
+        ("（3）進める方法", "numbered item"),
+        ("一、町民のために", "numbered item"),
+        ("① 窓口の改善", "numbered item"),
+        ("■広域連携の必要性", "marked"),
+        ("◆ねらい", "marked"),
+        ("【推進体制の全体像】", "bracketed"),
+        ("＜先進地の視察＞", "bracketed"),
+        ("[体制の図]", "bracketed"),
+        ("（システム標準化支援）", "parenthesised"),
+        ("(みずほ県)", "parenthesised"),
+        ("今後の展望を教えてください。", "question"),
+        ("取組にコストはかかりましたか。", "question"),
+        ("費用はいくらですか？また、国の支援策は使いましたか？", "question"),
+        ("Q1 費用はいくらですか", "question"),
+        ("問2　受付の時間を教えてほしい", "question"),
+        ("事業の概要", "plain"),
+        ("**事業の概要**", "plain"),
+        ("事業効果（令和5年度）", "plain"),
+    ],
+)
+def test_headings_of_each_form(line, form):
+    block = block_with(f"文書の題\n\n{BODY}\n\n{line}\n\n{BODY}\n", line)
+    assert (block.kind, block.form) == ("heading", form)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "この文は句点で終わる。",
+        "文の途中で読点、があるもの",
+        "令和6年4月24日",
+        "2023年9月12日（火）",
+        "窓口課 000-111-2222",
+        "https://www.example.jp/",
+        "mado@example.jp",
+        "・一つ目の項目",
+        "※注意すること",
+        "人を増やすのではなく今いる職員の時間を生み出す必要がある",
+        "【担当部署】 窓口課",
+        "A1",
+        "→ 効果",
+    ],
+)
+def test_what_is_no_heading(line):
+    block = block_with(f"文書の題\n\n{BODY}\n\n{line}\n\n{BODY}\n", line)
+    assert block.kind != "heading"
+
+
+def test_a_short_line_with_nothing_under_it_is_no_heading():
+    assert block_with(f"文書の題\n\n{BODY}\n\n事業の概要\n", "事業の概要").kind == "paragraph"
+    assert block_with(f"文書の題\n\n{BODY}\n\n（写真）\n\n# 次の章\n\n{BODY}", "写真").kind == "paragraph"
+
+
+def test_a_question_answered_by_a_list_or_a_heading_is_a_heading():
+    assert block_with(f"題\n\n{BODY}\n\n費用は？\n\n- 月に8千円", "費用は").form == "question"
+    assert block_with("題\n\n費用は？\n\n期間は？\n\n効果は？", "費用は").kind == "paragraph"
+
+
+def test_what_a_speaker_asks_is_no_heading():
+    text = f"題\n\n■費用\n\n(青葉野市)\n\nこの先の利用料はいくらになるのか教えてほしい。\n\n(みずほ県)\n\n{BODY}\n"
+    assert block_with(text, "利用料").kind == "paragraph"
+    assert block_with(text, "(青葉野市)").form == "parenthesised"
+    portrait = text.replace("(青葉野市)", "\n\n\n(青葉野市)")
+    assert block_with(portrait, "利用料").form == "question"
+
+
+def test_a_question_that_nobody_answers_before_the_next_item_is_no_heading():
+    text = f"題\n\n{BODY}\n\n利用料はいくらになりますか。\n\n■時期\n\n{BODY}\n"
+    assert block_with(text, "利用料").kind == "paragraph"
+
+
+def test_where_headings_are_marked_a_plain_one_names_a_part():
+    text = f"題\n\n意見交換\n\n■一\n\n{BODY}\n\n■二\n\n{BODY}\n\n■三\n\n{BODY}\n"
+    part = block_with(text, "意見交換")
+    assert part.form == "part"
+    assert rank(part) < rank(block_with(text, "■一"))
+    assert block_with(text.replace("■三", "三つ目の話"), "意見交換").form != "part"
+
+
+def test_which_heading_stands_over_which():
+    forms = ["第1章 体制", "1. 目的", "1.2 現状", "■ねらい", "事業の概要", "【全体像】", "（みずほ県）"]
+    ranks = [rank(block_with(f"題\n\n{BODY}\n\n{form}\n\n{BODY}", form)) for form in forms]
+    assert ranks == sorted(ranks)
+    assert len(set(ranks)) == len(ranks)
+    assert rank(split_blocks("## 章")[0]) == 2
+    section = block_with(f"題\n\n{BODY}\n\n第1節 方針\n\n{BODY}", "第1節")
+    assert rank(section) > ranks[0]
+
+
+# ---------------------------------------------------------------- furniture
+
+
+def searched(text):
+    return "\n".join(block.text for block in split_blocks(text) if block.searched)
+
+
+def why(text, words):
+    return block_with(text, words).why
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        "目次\n\n1. 目的 …… 3\n2. 方針 …… 5\n3. 体制 …… 9\n",
+        "もくじ\n\n- 目的 ････ 3\n- 方針 ・・・・ 5\n",
+        "目 次\n\n| 目的 | … | 3 |\n| 方針 | … | 5 |\n",
+        "CONTENTS\n\n目的 ------ 3\n方針 ------ 5\n",
+        "1. 目的 …… 3\n2. 方針 …… 5\n3. 体制 …… 9\n",
+    ],
+)
+def test_a_table_of_contents_is_not_searched(contents):
+    text = f"計画の題\n\n{contents}\n# 目的\n\n{BODY}\n\n# 方針\n\n{BODY}\n"
+    assert "…… 3" not in searched(text)
+    assert "方針 " not in searched(text).replace("# 方針", "")
+    assert searched(text).count(BODY) == 2
+
+
+def test_the_legend_and_categories_inside_the_contents_are_not_searched():
+    text = f"題\n\n目次\n\n【凡例】\n① : 人口1万人未満の団体\n\n① 窓口の改善\n\n1 窓口 …… 3\n2 移動 …… 5\n\n# 本文\n\n{BODY}\n"
+    assert searched(text) == f"題\n# 本文\n{BODY}"
+
+
+def test_one_row_with_a_leader_is_no_table_of_contents():
+    text = f"題\n\n{BODY}\n\n続きは別の資料 …… 12\n\n{BODY}\n"
+    assert "別の資料" in searched(text)
+
+
+@pytest.mark.parametrize("line", ["- 3 -", "－３－", "12 / 40", "P.5", "ｐ．１２"])
+def test_a_page_number_is_not_searched(line):
+    text = f"題\n\n{BODY}\n\n{line}\n\n{BODY}\n"
+    assert why(text, line) == "page number"
+
+
+@pytest.mark.parametrize("line", ["Copyright(c) 2024 Mizuho", "© みずほ県 2024", "(C) Mizuho 2024"])
+def test_a_copyright_line_is_not_searched(line):
+    assert why(f"題\n\n{BODY}\n\n{line}\n\n{BODY}\n", line) == "copyright"
+
+
+def test_captions_next_to_lost_pictures_are_not_searched():
+    gap = "\n\n\n\n"
+    assert why(f"題\n\n{BODY}{gap}(みずほ県)\n\n今後の展望を教えてください。\n\n{BODY}", "(みずほ県)")
+    assert why(f"題\n\n{BODY}\n\n（青葉野市）{gap}{BODY}", "（青葉野市）") == "picture label"
+    labels = f"題\n\n{BODY}\n\n＜視察＞{gap}＜体験＞{gap}{BODY}"
+    assert why(labels, "＜視察＞") == "picture label"
+    assert not why(f"題\n\n{BODY}\n\n（青葉野市）\n\n{BODY}", "（青葉野市）")
+
+
+SCREEN = """\
+担当者一覧 - 青葉野市 x +
+
+https://tool.example.com/k/109/show#record=85&id=1 A
+
+キャンセル 保存
+
+● 未 ● 作業中 ● 完了済み
+
+調査票の写し
+
+● 未 ● 作業中 ● 完了済み
+"""
+
+
+def test_the_text_of_a_screenshot_is_not_searched():
+    text = f"題\n\n{BODY}\n\n{SCREEN}\n\n# 次の章\n\n{BODY}\n"
+    assert searched(text) == f"題\n{BODY}\n# 次の章\n{BODY}"
+
+
+def test_an_address_alone_is_no_screenshot():
+    text = f"題\n\n{BODY}\n\nhttps://www.example.jp/show?id=1\n\n{BODY}\n"
+    assert "id=1" in searched(text)
+
+
+def test_a_slide_that_lists_the_headings_to_come_is_not_searched():
+    slides = "".join(
+        f"{i}. {name}\n\n{BODY}\n\n" for i, name in enumerate(["背景と目的", "現状の問題", "提案の中身"], 1)
+    )
+    text = f"題\n\n前置きです。\n1. 背景と目的\n2. 現状の問題\n3. 提案の中身\n\n{slides}"
+    assert searched(text).count("背景と目的") == 1
+
+
+def test_a_line_of_marks_is_seen_through_at_once():
+    started = time.perf_counter()
+    assert not WIDGETS.search("○" * 2000 + " 説明の文が続きます。")
+    assert time.perf_counter() - started < 1
+    assert WIDGETS.search("● 未 ● 作業中 ● 完了済み ●")
+
+
+def test_a_deck_is_known_by_its_lost_pictures():
+    slide = f"見出し\n\n{BODY}\n\n\n\n\n"
+    assert is_deck(split_blocks(slide * 6))
+    assert not is_deck(split_blocks(f"見出し\n\n{BODY}\n\n" * 6))
