@@ -43,7 +43,7 @@ CONTENTS_ROW = re.compile(
 LEGEND = re.compile(r"^\W{0,2}?(?P<mark>[^\s:：]{1,4})\s*[:：]\s*人口(?P<band>.*?\d.*?[上下満]\S*)$")
 # 「酒田市人口：9.6万人（令和6年2月29日現在）」
 POPULATION = re.compile(
-    r"(?P<who>[^\s：:、。（）()】]*)人口\s*[:：]?\s*約?(?P<number>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>万|千)?\s*人"
+    r"(?P<who>[^\s：:、。（）()】]*)人口\s*[:：]?\s*約?(?P<number>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千)?\s*人"
     r"(?:\s*[（(](?P<as_of>[^（）()]*?)(?:現在|時点)?[)）])?"
 )
 PHONE = re.compile(
@@ -57,6 +57,8 @@ DEPARTMENT_LABEL = re.compile(rf"^【{_DEPARTMENT_WORD}】\s*(?P<department>[^\s
 DEPARTMENT_LINE = re.compile(rf"^{_DEPARTMENT_WORD}[\s:：]+(?P<department>\S.*)$")
 DEPARTMENT_HEADING = re.compile(rf"^[【<＜■◆]?{_DEPARTMENT_WORD}[】>＞]?$")
 DEPARTMENT_NOTE = re.compile(r"^[☆★※◎]?\s*担当(?:課|部署)?\s*[:：]\s*(?P<department>.+?)\s*[☆★◎]?$")
+CONTACT_REACH = 300
+"""Characters after a department's name within which its telephone and mail stand, on lines of their own too."""
 _CONTACT_FOLLOWS = re.compile(r"\s*[（(]?\s*(?:電話|TEL|Tel|℡|☎|メール|E-?mail|FAX).*$")
 # 「受賞歴等：…」「関連URL：…」 in the closing lines of a case
 COLON_FIELD = re.compile(
@@ -66,7 +68,7 @@ COLON_FIELD = re.compile(
 NEXT_PART = re.compile(r"^【\s*\d+\s*[.．].*】$|目次$|^奥付$|^索引$")
 
 # Digits and marks of full width, one character for one, so that offsets stay what they are.
-_NARROW = str.maketrans("０１２３４５６７８９．，（）：＠－", "0123456789.,():@-")
+_NARROW = str.maketrans("０１２３４５６７８９．，（）：＠－ＴＥＬ", "0123456789.,():@-TEL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def find_cases(text: str, blocks: list[Block], path: str) -> CaseBook:
     titles = [t for t in titles if t.key in listed or looks_like_organization(t.organization)]
     if len({t.key for t in titles}) < 2 and not any(t.key in listed for t in titles):
         return CaseBook()
-    runs = _without_pictures(_runs(titles), entries)
+    runs = _without_pictures(_runs(titles), entries, blocks)
     order = {key: place for place, key in enumerate(listed)}
     chain = _longest_increasing([order.get(run[0].key, run[0].number - 1) for run in runs])
     in_order = [runs[i] for i in chain]
@@ -181,10 +183,13 @@ def _runs(titles: list[_Title]) -> list[list[_Title]]:
     return runs
 
 
-def _without_pictures(runs: list[list[_Title]], entries: list[_Entry]) -> list[list[_Title]]:
+def _without_pictures(
+    runs: list[list[_Title]], entries: list[_Entry], blocks: list[Block]
+) -> list[list[_Title]]:
     """The runs, the first case's cut in two where it has more title lines than the contents give it pages.
 
-    A picture of the first case's pages stands right before the case itself, with no other case between them.
+    A picture of the first case's pages stands right before the case itself, with no other case between them; a
+    list ① ② ③ between them explains it. Without such a list, a page number in the contents was misread.
     """
     if (
         len(entries) < 2
@@ -196,7 +201,13 @@ def _without_pictures(runs: list[list[_Title]], entries: list[_Entry]) -> list[l
     surplus = len(runs[0]) - (second - first)
     if second <= first or not 0 < surplus < len(runs[0]):
         return runs
-    return [runs[0][:surplus], runs[0][surplus:], *runs[1:]]
+    last, opening = runs[0][surplus - 1].line.start, runs[0][surplus].line.start
+    explained = any(
+        len(b.lines) == 1 and (mark := CIRCLED.match(plain(b.text))) and mark[1] == "①"
+        for b in blocks
+        if last < b.start < opening
+    )
+    return [runs[0][:surplus], runs[0][surplus:], *runs[1:]] if explained else runs
 
 
 def _longest_increasing(values: list[int]) -> list[int]:
@@ -281,9 +292,7 @@ def _contents(text: str, blocks: list[Block]) -> list[_Entry]:
                 and "目次" not in words
             ):
                 category = _trimmed(text, line.start, line.end)
-    if not any("【" in entry.organization for entry in entries):
-        return entries
-    return []
+    return entries
 
 
 def _with_contents(text: str, case: Case, entry: _Entry | None, pages: int) -> Case:
@@ -390,7 +399,7 @@ def _read_case(text: str, blocks: list[Block], title: _Title, start: int, end: i
     lines = [line for b in inside for line in b.lines]
     population, as_of = _population(text, lines, organization.municipality or organization.name, fields)
     _department(text, inside, fields)
-    _contact(text, lines, fields)
+    _contact(text, inside, fields)
     for line in lines:
         found = COLON_FIELD.match(line.text)
         if found and re.search(r"URL|受賞|関連|参考", found["label"]) and found["label"] not in fields:
@@ -429,12 +438,12 @@ def _population(
     """Population in persons and its date, as the case states it for its own organization."""
     for line in lines:
         for found in POPULATION.finditer(line.text.translate(_NARROW)):
-            who = found["who"]
+            who = found["who"].removesuffix("の").removesuffix("の総")
             if who and not (own_name.endswith(who) or who.endswith(own_name)):
                 continue
             if not who and not line.text.strip().startswith(("【", "人口")):
                 continue
-            last = found.end("unit") if found["unit"] else found.end("number")
+            last = max(found.end(name) for name in ("number", "unit", "thousands"))
             end = text.index("人", line.start + last) + 1
             fields["population"] = _field(text, line.start + found.start("number"), end)
             if found["as_of"]:
@@ -442,7 +451,7 @@ def _population(
                     text, line.start + found.start("as_of"), line.start + found.end("as_of")
                 )
             as_of = fields["population_as_of"].value if "population_as_of" in fields else None
-            return _persons(found["number"], found["unit"]), as_of
+            return _persons(found["number"], found["unit"]) + 1_000 * int(found["thousands"] or 0), as_of
     return None, None
 
 
@@ -467,15 +476,21 @@ def _department(text: str, blocks: list[Block], fields: dict[str, Field]) -> Non
                 return
 
 
-def _contact(text: str, lines: list[Line], fields: dict[str, Field]) -> None:
-    """Telephone and mail; of several, the one nearest after the department's words."""
-    anchor = fields["department"].start if "department" in fields else 0
+def _contact(text: str, blocks: list[Block], fields: dict[str, Field]) -> None:
+    """Telephone and mail of the case's own office: nearest after the department's words, or in a closing label.
+
+    A number in the running text belongs to somebody else: 「受付の電話 0000-…」 of a call centre.
+    """
+    anchor = fields["department"].start if "department" in fields else None
     for name, pattern in (("phone", PHONE), ("email", EMAIL)):
         spans = [
             (line.start + found.start(name), line.start + found.end(name))
-            for line in lines
+            for block in blocks
+            for line in block.lines
             for found in pattern.finditer(line.text.translate(_NARROW))
+            if block.kind == "label" or (anchor is not None and 0 <= line.end - anchor <= CONTACT_REACH)
         ]
         if spans:
-            start, end = min(spans, key=lambda span: (span[0] < anchor, abs(span[0] - anchor)))
+            near = anchor or 0
+            start, end = min(spans, key=lambda span: (span[0] < near, abs(span[0] - near)))
             fields[name] = _field(text, start, end)

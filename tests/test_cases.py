@@ -435,3 +435,59 @@ def test_the_real_case_book_as_a_whole(real_book):
 def test_the_other_real_documents_have_no_cases(name):
     (path,) = DOCUMENTS.glob(f"{name}_*.txt")
     assert parse(path.name, path.read_bytes()).cases == ()
+
+
+OFFICE_BOOK = """1 電話の受付をまとめた例【つくし県若草市】
+
+事業の概要
+
+- 相談は受付センター（電話 0000-77-0000）で受けています。
+
+{population}
+
+{contact}
+
+2 車で回る例【つくし県小石原村】
+
+事業の概要
+
+- 車が集落を回ります。
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "persons"),
+    [
+        ("【参考情報】 若草市人口：9万6千人（令和7年1月1日現在）", 96_000),
+        ("【参考情報】 若草市の人口：9.6万人（令和7年1月1日現在）", 96_000),
+        ("【参考情報】 若草市人口：96,012人", 96_012),
+        ("【参考情報】 つくし県人口：80万人", None),
+    ],
+)
+def test_populations_in_other_words(words: str, persons: int | None) -> None:
+    text = OFFICE_BOOK.format(population=words, contact="")
+    case = find_cases(text, split_blocks(text), "a.txt").cases[0]
+    assert case.population == persons
+    if persons is not None:
+        field = case.fields["population"]
+        assert text[field.start : field.end] == field.value
+        assert field.value.endswith("人")
+
+
+def test_a_number_in_the_running_text_is_not_the_offices_own() -> None:
+    text = OFFICE_BOOK.format(population="", contact="")
+    assert find_cases(text, split_blocks(text), "a.txt").cases[0].phone is None
+    text = OFFICE_BOOK.format(population="", contact="【担当部署】 窓口課（ＴＥＬ：0000-11-2222）")
+    assert find_cases(text, split_blocks(text), "a.txt").cases[0].phone == "0000-11-2222"
+
+
+def test_a_misread_page_number_makes_no_example() -> None:
+    rows = "| 1 電話の受付をまとめた例 | 【つくし県若草市】 | … | 3 |\n| 2 車で回る例 | 【つくし県小石原村】 | … | 4 |"
+    title = "1 電話の受付をまとめた例【つくし県若草市】"
+    text = (
+        f"事例集\n\n目次\n\n{rows}\n\n{title}\n\n事業効果\n\n- 待つ時間が短くなりました。\n\n"
+        + OFFICE_BOOK.format(population="", contact="")
+    )
+    found = find_cases(text, split_blocks(text), "a.txt")
+    assert found.examples == ()
+    assert "待つ時間が短く" in text[found.cases[0].start : found.cases[0].end]
