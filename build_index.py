@@ -25,6 +25,7 @@ from index.build import (
     process_threads,
 )
 from index.encoder import DEFAULT_MODEL, ModelNotFoundError, SentenceEncoder, best_precision
+from index.store import IndexUnusableError
 
 HOME = Path(__file__).resolve().parent
 SAMPLES = HOME / "corpus" / "samples"
@@ -188,7 +189,7 @@ def main(argv: list[str] | None = None) -> int:
     except (UsageError, NothingToIndexError, ModelNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
-    except BuildRefusedError as error:
+    except (BuildRefusedError, IndexUnusableError) as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:

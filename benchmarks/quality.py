@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import ir_measures
 from ir_measures import RR, R, nDCG
 
+from build_index import setting
 from corpus.records import Passage
 from corpus.text import searchable
 from index.build import encode, tokens_of
@@ -29,6 +30,7 @@ from index.fusion import fuse
 from index.lexical import LexicalIndex
 from index.tokenizer import tokenize
 
+HOME = Path(__file__).resolve().parents[1]
 MEASURES = {"nDCG@10": nDCG @ 10, "Recall@5": R @ 5, "Recall@10": R @ 10, "MRR@10": RR @ 10}
 DEPTH = 200
 
@@ -52,8 +54,10 @@ def main(argv: list[str] | None = None) -> int:
         "--dataset", type=Path, required=True, help="corpus.jsonl、queries.jsonl、qrels.tsv のあるフォルダー"
     )
     parser.add_argument("--json", action="store_true", help="最後の行に JSON だけを出す")
-    parser.add_argument("--model", default=None, help="sentence-transformers の名前かフォルダー")
-    parser.add_argument("--models", type=Path, default=Path("var/models"))
+    parser.add_argument(
+        "--model", default=setting("MODEL", "") or None, help="sentence-transformers の名前かフォルダー"
+    )
+    parser.add_argument("--models", type=Path, default=Path(setting("MODELS", str(HOME / "var" / "models"))))
     parser.add_argument("--limit", type=int, default=None, help="質問の数を限る（試すとき）")
     args = parser.parse_args(argv)
     try:
@@ -64,9 +68,9 @@ def main(argv: list[str] | None = None) -> int:
             for line in (args.dataset / "qrels.tsv").read_text(encoding="utf-8").splitlines()
             if line
         ]
-    except OSError as error:
+    except (OSError, ValueError) as error:
         print(
-            f"データセットを読めません（{error.filename}）。--dataset のフォルダーを確かめてください。",
+            f"データセットを読めません（{error}）。--dataset のフォルダーを確かめてください。",
             file=sys.stderr,
         )
         return 2

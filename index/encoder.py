@@ -28,6 +28,9 @@ Precision = Literal["fp32", "bf16"]
 # 4, 8, 16, 32: fp32 14.8, 16.2, 16.5, 15.4, 12.0; bf16 24.0 at 4, 26.7 at 8, 26.6 at 16.
 BATCH_SIZE = 8
 
+VECTORS = "late pooling 2"
+"""Names the rules by which this module makes vectors; part of the fingerprint, so that other rules encode anew."""
+
 _UNENCODABLE = re.compile("[\0\ud800-\udfff]")  # NUL and lone surrogates, which are not text
 _E5_NAME = re.compile(r"(?<![a-z0-9])e5(?![0-9])", re.IGNORECASE)
 _E5_PROMPTS = {"query": "query: ", "passage": "passage: "}
@@ -287,7 +290,7 @@ def _fingerprint(folder: Path) -> str:
 
     It does not depend on where the folder is, nor on which library version saved it.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(VECTORS.encode())
     for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
         name = path.relative_to(folder)
         if path.suffix not in _FINGERPRINTED or name.parts[0] in _NOT_THE_MODEL or not path.is_file():

@@ -7,7 +7,7 @@ least and greatest score (Lee 1997, CombSUM over normalized scores), a row that 
 
 from __future__ import annotations
 
-DENSE_WEIGHT = 0.5
+DENSE_WEIGHT = 0.55
 """Weight of the vectors; the words have the rest (docs/decisions.md)."""
 Ranked = list[tuple[int, float]]
 
