@@ -284,7 +284,8 @@ def _pack(
     pieces.append((begin, end, header))
     if len(pieces) > 1:
         (s1, _e1, h1), (s2, e2, _) = pieces[-2:]
-        if _size(text[s2:e2]) < max_chars // 4 and _size(text[s1:e2]) <= max_chars * TAIL:
+        fragment = letters(searchable(text[s2:e2])) < LEAST_LETTERS  # it would be left out on its own
+        if fragment or (_size(text[s2:e2]) < max_chars // 4 and _size(text[s1:e2]) <= max_chars * TAIL):
             pieces[-2:] = [(s1, e2, h1)]
     return pieces
 

@@ -73,7 +73,7 @@ def test_fusion_by_hand() -> None:
     lexical = [(2, 4.0), (1, 3.0), (3, 2.0)]
     # dense → 1, .5, 0; lexical → 1, .5, 0; the sum of halves
     assert dict(fuse(dense, lexical, dense_weight=0.5)) == pytest.approx({0: 0.5, 1: 0.5, 2: 0.5, 3: 0.0})
-    assert fuse([(4, 0.9), (2, 0.9)], []) == [(2, 0.5), (4, 0.5)]  # equal scores by row
+    assert fuse([(4, 0.9), (2, 0.9)], [], dense_weight=0.5) == [(2, 0.5), (4, 0.5)]  # equal scores by row
     assert fuse(dense, lexical, dense_weight=0.7)[0] == (0, 0.7)
     assert fuse([], lexical)[0][0] == 2
     assert fuse([], []) == []

@@ -13,6 +13,7 @@ import pytest
 
 from corpus.records import Case, Chunk, Document, Field, Heading
 from index import store
+from index.fusion import DENSE_WEIGHT
 from index.lexical import Tokens
 from index.store import (
     KEEP_VERSIONS,
@@ -140,8 +141,8 @@ def test_search_by_hand(root: Path) -> None:
     hits = index.search(np.array([0.8, 0.6, 0], np.float32), ["予算"], 3)
     # vectors 0.8, 0.6, 0 become 1, 0.75, 0; 予算 is in row 1 only: its one score counts 1
     assert [(h.chunk.id, h.score) for h in hits] == [
-        ("k2", pytest.approx(0.875)),
-        ("k1", pytest.approx(0.5)),
+        ("k2", pytest.approx(DENSE_WEIGHT * 0.75 + (1 - DENSE_WEIGHT))),
+        ("k1", pytest.approx(DENSE_WEIGHT)),
         ("k3", pytest.approx(0.0)),
     ]
     assert [h.dense for h in hits] == pytest.approx([0.6, 0.8, 0.0])
