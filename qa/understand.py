@@ -55,7 +55,7 @@ _LISTS = re.compile(
 )
 _KINDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (re.compile(r"政令(?:指定都)?市|指定都市"), ("政令指定都市",)),
-    (re.compile(r"町村(?!議|長|会|部)"), ("町", "村")),
+    (re.compile(r"(?<![市区])町村(?!議|長|会|部)"), ("町", "村")),
 )
 # 「中国・四国」「東北地方」「九州の」; 中国 alone may be the country
 _REGION_WORDS: dict[str, re.Pattern[str]] = {
@@ -68,12 +68,15 @@ _REGION_WORDS: dict[str, re.Pattern[str]] = {
     "四国": re.compile(r"四国"),
     "九州": re.compile(r"(?<!北)九州(?!市|大)"),
 }
-_NUMBER = r"(?P<number>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>万|千)?\s*人"
+# 「3万5千人」 has a second part
+_NUMBER = r"(?P<number>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千)?\s*人"
 _POPULATION = re.compile(
     rf"(?:人口[がはの約]*)?{_NUMBER}\s*(?P<relation>未満|以下|以内|まで|以上|超え?|を超える|前後|程度|くらい|ぐらい|規模|台|の(?:町|村|市|自治体|団体)|から)?"
 )
+# 「5万人以上10万人未満」「5万～10万人」
 _RANGE = re.compile(
-    rf"{_NUMBER}\s*(?:以上|から|[~〜～-])\s*(?P<number2>\d[\d,]*(?:\.\d+)?)\s*(?P<unit2>万|千)?\s*人?\s*(?:未満|以下|まで)?"
+    rf"{_NUMBER[:-1]}(?P<persons>人)?\s*(?:以上で?|から|[~〜～-])\s*"
+    r"(?P<number2>\d[\d,]*(?:\.\d+)?)\s*(?:(?P<unit2>万|千)(?:(?P<thousands2>\d)千)?\s*人?|人)\s*(?P<below>未満)?"
 )
 # A condition chooses cases only where cases are asked for, and not one value: 「人口5万人までの団体は月額いくら」 asks for
 # a price that a table gives by population.
@@ -153,16 +156,16 @@ def named_organizations(text: str, known: Iterable[str]) -> tuple[str, ...]:
     for name in known:
         own = parse_organization(normalize(name))
         short = own.municipality or own.prefecture or own.name
-        places = [text.find(short)]
+        # 「酒田市」 and 「酒田」, but not inside another name: 「福島」 in 「東福島駅」, 「津市」 in 「草津市」
+        hits = [m.start() for m in re.finditer(re.escape(short), text)]
         stem = short[:-1]
         if len(stem) >= 2:
-            # 「酒田」 but not inside another name: 「福島」 in 「東福島駅」, 「大分」 as an adverb is written in kana
-            places.extend(
+            hits.extend(
                 m.start()
                 for m in re.finditer(re.escape(stem), text)
                 if not _other_name(text, m.end(), own.kind)
             )
-        hits = [place for place in places if place >= 0]
+        hits = [place for place in hits if not _longer_name(text, place, short)]
         if hits:
             found.append((min(hits), name))
     return tuple(name for _, name in sorted(found))
@@ -173,6 +176,14 @@ def _other_name(text: str, end: int, kind: str | None) -> bool:
     following = text[end : end + 1]
     own = "市" if kind == "政令指定都市" else kind
     return following in {"市", "町", "村", "区", "県", "府", "都"} and following != own
+
+
+def _longer_name(text: str, start: int, short: str) -> bool:
+    """Whether what stands before a name makes another name of it: 「北」 of 「北広島市」, 「草」 of 「草津市」."""
+    before = text[start - 1 : start]
+    if len(short) > 2:
+        return before in set("東西南北新")
+    return "\u4e00" <= before <= "\u9fff" and before not in "都道府県郡"
 
 
 def _conditions(question: str) -> Filters:
@@ -191,9 +202,12 @@ def _population(question: str, filters: Filters) -> Filters:
         return filters
     between = _RANGE.search(question)
     if between:
-        low = _persons(between["number"], between["unit"] or between["unit2"])
-        high = _persons(between["number2"], between["unit2"])
-        return replace(filters, population_min=low, population_max=high)
+        # 「5～10万人」 says its unit once; 「5000人以上1万人未満」 and 「5000～1万人」 do not
+        full = between["persons"] or len(between["number"]) >= 4
+        unit = between["unit"] or (None if full else between["unit2"])
+        low = _persons(between["number"], unit, between["thousands"])
+        high = _persons(between["number2"], between["unit2"], between["thousands2"])
+        return replace(filters, population_min=low, population_max=high - bool(between["below"]))
     stated = [found for found in _POPULATION.finditer(question) if found["unit"] or len(found["number"]) >= 4]
     compared = [
         found
@@ -201,19 +215,20 @@ def _population(question: str, filters: Filters) -> Filters:
         if found["relation"] in {"未満", "以下", "以内", "まで", "以上", "超", "超え", "を超える"}
     ]
     for found in compared[:2]:
-        persons = _persons(found["number"], found["unit"])
+        persons = _persons(found["number"], found["unit"], found["thousands"])
         if found["relation"] in {"未満", "以下", "以内", "まで"}:
             filters = replace(filters, population_max=persons - (found["relation"] == "未満"))
         else:
             filters = replace(filters, population_min=persons)
     if not compared and stated:
-        persons = _persons(stated[0]["number"], stated[0]["unit"])
+        persons = _persons(stated[0]["number"], stated[0]["unit"], stated[0]["thousands"])
         filters = replace(filters, population_min=int(persons * NEAR), population_max=int(persons / NEAR))
     return filters
 
 
-def _persons(number: str, unit: str | None) -> int:
-    return int(Decimal(number.replace(",", "")) * {"万": 10_000, "千": 1_000}.get(unit or "", 1))
+def _persons(number: str, unit: str | None, thousands: str | None = None) -> int:
+    whole = Decimal(number.replace(",", "")) * {"万": 10_000, "千": 1_000}.get(unit or "", 1)
+    return int(whole) + 1_000 * int(thousands or 0)
 
 
 def regions_of(prefecture: str | None) -> str | None:
