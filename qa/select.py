@@ -106,9 +106,9 @@ def _conditions(case: Case, filters: Filters) -> Iterator[bool]:
     if filters.case_ids:
         yield case.id in filters.case_ids
     if filters.organizations:
-        yield any(
-            case.organization == name or case.organization.endswith(name) for name in filters.organizations
-        )
+        # 「酒田市」 is 「山形県酒田市」; 「津市」 is not 「滋賀県草津市」
+        own = (case.organization, case.organization.removeprefix(case.prefecture or ""))
+        yield any(name in own for name in filters.organizations)
     if filters.prefectures:
         yield case.prefecture in filters.prefectures
     if filters.regions:
@@ -151,7 +151,8 @@ def _each_case_once(index: Index, hits: list[Hit]) -> list[Hit]:
     for hit in hits:
         first = opening.get(hit.chunk.case_id or "")
         if first is not None and all(first.id != f.chunk.id for f in firsts):
-            firsts.append(found.get(first.id) or Hit(first, hit.score, None, None))
+            own = found.get(first.id) or Hit(first, hit.score, None, None)
+            firsts.append(replace(own, score=hit.score))
     # Scores fall with the rank: a case's opening stands for the case and takes its best hit's score.
     rest = [hit for hit in hits if all(hit.chunk.id != f.chunk.id for f in firsts)]
     return firsts + rest
