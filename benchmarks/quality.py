@@ -12,27 +12,27 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import ir_measures
+import numpy as np
 from ir_measures import RR, R, nDCG
 
 from build_index import setting
 from corpus.records import Passage
 from corpus.text import searchable
 from index.build import encode, tokens_of
-from index.dense import DenseIndex
 from index.encoder import SentenceEncoder, best_precision
-from index.fusion import fuse
-from index.lexical import LexicalIndex
-from index.tokenizer import tokenize
+from index.engines import Engines, own_headings, probe
+from index.late import LateIndex, LateWriter
 
 HOME = Path(__file__).resolve().parents[1]
 MEASURES = {"nDCG@10": nDCG @ 10, "Recall@5": R @ 5, "Recall@10": R @ 10, "MRR@10": RR @ 10}
-DEPTH = 200
+DEPTH = 60
 
 
 def _lines(path: Path) -> list[dict[str, str]]:
@@ -42,7 +42,25 @@ def _lines(path: Path) -> list[dict[str, str]]:
 def _passage(document: dict[str, str]) -> Passage:
     """A title is to its text what a heading is to a passage: the nearest name above it."""
     title = searchable(document.get("title", ""))
-    return Passage(title, title, searchable(document["text"]))
+    return Passage(title, title, title.replace("\n", " "), searchable(document["text"]))
+
+
+def _runs(
+    engines: Engines, encoder: SentenceEncoder, corpus: list[dict[str, str]], queries: list[dict[str, str]]
+) -> dict[str, list[ir_measures.ScoredDoc]]:
+    """What each engine and their fusion find for each query."""
+    runs: dict[str, list[ir_measures.ScoredDoc]] = {"dense": [], "lexical": [], "fused": []}
+    for query in queries:
+        asked = probe(encoder, query["text"])
+        for name, ranked in (
+            ("dense", engines.by_vector(asked, DEPTH)),
+            ("lexical", engines.by_word(asked, DEPTH)),
+            ("fused", [(found.row, found.score) for found in engines.search(asked, DEPTH)]),
+        ):
+            runs[name].extend(
+                ir_measures.ScoredDoc(query["id"], corpus[row]["id"], score) for row, score in ranked
+            )
+    return runs
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -80,23 +98,24 @@ def main(argv: list[str] | None = None) -> int:
     ]
 
     encoder = SentenceEncoder.load(args.model, models_dir=args.models, precision=best_precision())
-    passages = [_passage(document) for document in corpus]
+    passages = {str(row): _passage(document) for row, document in enumerate(corpus)}
+    headings = [passage.heading for passage in passages.values()]
+    rows_with_heading = own_headings(headings)
     started = time.perf_counter()
-    dense = DenseIndex.build(encode(encoder, passages))
-    encoding_s = time.perf_counter() - started
-    lexical = LexicalIndex.build([tokens_of(passage) for passage in passages])
-    questions = [searchable(query["text"]) for query in queries]
-    vectors = encoder.encode_queries(questions)
-
-    runs: dict[str, list[ir_measures.ScoredDoc]] = {"dense": [], "lexical": [], "fused": []}
-    for query, question, vector in zip(queries, questions, vectors, strict=True):
-        by_vector = dense.search(vector, DEPTH)
-        by_word = lexical.search(tokenize(question), DEPTH)
-        for name, ranked in (("dense", by_vector), ("lexical", by_word), ("fused", fuse(by_vector, by_word))):
-            runs[name].extend(
-                ir_measures.ScoredDoc(query["id"], corpus[row]["id"], score) for row, score in ranked[:100]
-            )
-
+    with tempfile.TemporaryDirectory() as folder:
+        with LateWriter(Path(folder) / "late", encoder.dimension) as writer:
+            vectors, gives = encode(encoder, passages, writer.add)
+            writer.close(list(passages))
+        encoding_s = time.perf_counter() - started
+        heading_vectors = encoder.encode_passages([headings[row] for row in rows_with_heading])
+        engines = Engines.build(
+            np.stack(list(vectors.values())),
+            heading_vectors,
+            rows_with_heading,
+            [tokens_of(passage) for passage in passages.values()],
+            LateIndex(Path(folder) / "late") if gives else None,
+        )
+        runs = _runs(engines, encoder, corpus, queries)
     figures = {}
     for name, run in runs.items():
         found = ir_measures.calc_aggregate(list(MEASURES.values()), qrels, run)

@@ -338,4 +338,14 @@ def passage_of(title: str, chunk: Chunk, organization: str | None) -> Passage:
         case = next((place for place, name in enumerate(path) if name.endswith(f"【{organization}】")), -1)
         inside = [organization, *path[case + 1 :]]
     words = "\n".join(part for part in (chunk.context, searchable(chunk.text)) if part)
-    return Passage(searchable(" ＞ ".join([title, *path])), searchable(" ＞ ".join(inside)), words)
+    return Passage(
+        where=searchable(" ＞ ".join([title, *path])),
+        near=searchable(" ＞ ".join(inside)),
+        heading=heading_of(chunk),
+        words=words,
+    )
+
+
+def heading_of(chunk: Chunk) -> str:
+    """The innermost heading above a chunk in searchable form, empty where there is none."""
+    return searchable(chunk.heading_path[-1]).replace("\n", " ") if chunk.heading_path else ""

@@ -103,9 +103,11 @@ class Passage:
     """What is embedded and tokenized for a chunk, in searchable form (never quoted).
 
     `where` is the whole way to it (document ＞ category ＞ case ＞ heading), `near` the part of the way that tells
-    it from its neighbours (organization ＞ headings inside the case), `words` its own words with their context.
+    it from its neighbours (organization ＞ headings inside the case), `heading` the innermost heading, `words` its own
+    words with their context.
     """
 
     where: str
     near: str
+    heading: str
     words: str

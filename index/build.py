@@ -10,8 +10,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,8 +25,11 @@ from corpus.readers import ReadError
 from corpus.records import Passage
 from index.dense import Vectors
 from index.encoder import Encoder
+from index.engines import Probe, own_headings
+from index.late import LateWriter, PackedTokens, pack
 from index.lexical import Tokens
 from index.store import (
+    EngineParts,
     Index,
     IndexMissingError,
     IndexUnusableError,
@@ -36,9 +40,11 @@ from index.store import (
     switch,
     write_version,
 )
-from index.tokenizer import tokenize
+from index.tokenizer import grams, tokenize
 
 MAX_FILE_BYTES = 50 * 1024 * 1024
+BLOCK = 2048
+"""Passages that are encoded before their token vectors are written."""
 Progress = Callable[[str, int, int], None]
 """Called with the stage (reading, encoding, writing, checking), how much is done, and how much there is."""
 
@@ -83,16 +89,41 @@ def vector_key(passage: Passage) -> str:
 
 
 def tokens_of(passage: Passage) -> Tokens:
-    """The tokens of a passage for the two halves of the lexical index."""
+    """The tokens of a passage for the parts of the lexical index."""
     words = tokenize(passage.words)
-    return Tokens([*tokenize(passage.where), *words], [*tokenize(passage.near), *words])
+    return Tokens(
+        [*tokenize(passage.where), *words],
+        [*tokenize(passage.near), *words],
+        grams(f"{passage.near}\n{passage.words}"),
+    )
 
 
 def encode(
-    encoder: Encoder, passages: Sequence[Passage], progress: Callable[[int, int], None] | None = None
-) -> Vectors:
-    """The vectors of passages, in their order  # (n, dim) float32, unit length."""
-    return encoder.encode_passages([p.words for p in passages], progress, [p.where for p in passages])
+    encoder: Encoder,
+    passages: Mapping[str, Passage],
+    keep: Callable[[str, PackedTokens], None],
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[str, Vectors], bool]:
+    """The vectors of passages by their keys, and whether the model gives token vectors; these go to `keep`.
+
+    They are handed on in blocks, since all of them together may be larger than the memory.
+    """
+    vectors: dict[str, Vectors] = {}
+    keys, gives = list(passages), True
+    for start in range(0, len(keys), BLOCK):
+        part = [passages[key] for key in keys[start : start + BLOCK]]
+        found, tokens = encoder.encode_with_tokens(
+            [p.words for p in part],
+            None if progress is None else lambda done, _, start=start: progress(start + done, len(keys)),  # type: ignore[misc]
+            [p.where for p in part],
+        )
+        vectors.update(zip(keys[start : start + BLOCK], found, strict=True))
+        if tokens is None:
+            gives = False
+            continue
+        for key, own in zip(keys[start : start + BLOCK], tokens, strict=True):
+            keep(key, pack(own))
+    return vectors, gives
 
 
 def find_files(folder: Path) -> list[Path]:
@@ -165,32 +196,56 @@ def _build(
         for chunk in one.chunks
     ]
     keys = [vector_key(passage) for passage in passages]
+    tokens = [tokens_of(passage) for passage in passages]
 
     old = _previous(root, None if full else model)
-    known = old.vectors_by_key() if old is not None and not full else {}
+    reusable = None if full else old
+    known = {} if reusable is None else reusable.vectors_by_key()
+    packed = {} if reusable is None else reusable.tokens_by_key()
     missing = {key: passage for key, passage in zip(keys, passages, strict=True) if key not in known}
     progress("encoding", 0, len(missing))
-    if missing:
-        fresh = encode(encoder, list(missing.values()), lambda done, total: progress("encoding", done, total))
-        known = {**known, **dict(zip(missing, fresh, strict=True))}
-    vectors = np.stack([known[key] for key in keys]).astype(np.float32)
-
-    progress("writing", 0, 1)
-    tokens = [tokens_of(passage) for passage in passages]
-    name = write_version(
-        root,
-        [one.document for one in parsed],
-        [case for one in parsed for case in one.cases],
-        chunks,
-        vectors,
-        tokens,
-        keys,
-        model,
-        max_chars=max_chars,
-        errors=errors,
-    )
+    with tempfile.TemporaryDirectory(prefix=".encoding-", dir=root) as folder:
+        late: Path | None = Path(folder) / "late"
+        with LateWriter(Path(folder) / "late", encoder.dimension) as writer:
+            fresh, gives = encode(
+                encoder, missing, writer.add, lambda done, total: progress("encoding", done, total)
+            )
+            if (gives if missing else packed) and all(key in packed for key in keys if key not in missing):
+                for key in dict.fromkeys(keys):
+                    if key in packed:
+                        writer.add(key, packed[key]())
+                writer.close(keys)
+            else:
+                late = None
+        known = {**known, **fresh}
+        headings = [passage.heading for passage in passages]
+        heading_rows = own_headings(headings)
+        heading_vectors = _encode_headings(
+            encoder,
+            [headings[row] for row in heading_rows],
+            {} if reusable is None else reusable.heading_vectors(),
+        )
+        parts = EngineParts(
+            np.stack([known[key] for key in keys]).astype(np.float32),
+            keys,
+            heading_vectors,
+            heading_rows,
+            tokens,
+            late,
+        )
+        progress("writing", 0, 1)
+        name = write_version(
+            root,
+            [one.document for one in parsed],
+            [case for one in parsed for case in one.cases],
+            chunks,
+            parts,
+            model,
+            max_chars=max_chars,
+            errors=errors,
+        )
     progress("checking", 0, 1)
-    _check(load_version(root, name, model), tokens, vectors)
+    _check(load_version(root, name, model), tokens, parts.vectors)
     before = {} if old is None else {d.path: d.sha256 for d in old.documents.values()}
     now = {one.document.path: one.document.sha256 for one in parsed}
     switch(root, name)
@@ -210,6 +265,14 @@ def _build(
         warnings=tuple((one.document.path, warning) for one in parsed for warning in one.document.warnings),
         errors=tuple(errors),
     )
+
+
+def _encode_headings(encoder: Encoder, headings: list[str], known: dict[str, Vectors]) -> Vectors:
+    """Vectors of headings, in their order  # (n, dim) float32."""
+    missing = [heading for heading in headings if heading not in known]
+    fresh = dict(zip(missing, encoder.encode_passages(missing), strict=True)) if missing else {}
+    rows = [known[heading] if heading in known else fresh[heading] for heading in headings]
+    return np.stack(rows).astype(np.float32) if rows else np.zeros((0, encoder.dimension), np.float32)
 
 
 def _read_all(folder: Path, max_chars: int, progress: Progress) -> tuple[list[Parsed], list[tuple[str, str]]]:
@@ -263,16 +326,11 @@ def _check(index: Index, tokens: list[Tokens], vectors: Vectors) -> None:
     # the middle row, or the first after it that has words: 「あああ」 is a text without content words
     rows = [*range(len(tokens) // 2, len(tokens)), *range(len(tokens) // 2)]
     row = next((row for row in rows if tokens[row].whole), rows[0])
-    own = index.chunks[row].id
-    twins = {
-        chunk.id
-        for chunk, vector in zip(index.chunks, vectors, strict=True)
-        if vector @ vectors[row] > 0.9999
-    }
-    by_vector = [hit.chunk.id for hit in index.search(vectors[row], [], 3)]
-    by_word = index.search(vectors[row], tokens[row].whole, 10)
-    found_by_word = any(hit.lexical for hit in by_word if hit.chunk.id in {own} | twins)
-    if not twins & set(by_vector) or (tokens[row].whole and not found_by_word):
+    twins = {other for other, vector in enumerate(vectors) if vector @ vectors[row] > 0.9999}
+    asked = Probe(vectors[row], tokens[row].whole)
+    by_vector = {found for found, _ in index.engines.by_vector(asked, 3)}
+    by_word = {found for found, _ in index.engines.by_word(asked, 10)}
+    if not twins & by_vector or (tokens[row].whole and not (twins | {row}) & by_word):
         raise BuildRefusedError(
             "新しい索引が自分の本文を見つけられません。前の索引を使い続けます。build_index.py --full をもう一度実行してください。"
         )

@@ -1,7 +1,7 @@
 """Texts to vectors: what the index asks of an encoder, and the one over sentence-transformers.
 
 In come texts that the caller has normalized; out come float32 vectors of unit length, one a text, so that a
-dot product is a cosine. The model is a folder on this computer; the network is used only where the caller
+dot product is a cosine, and where the model's vector is the mean of its token vectors, these too. The model is a folder on this computer; the network is used only where the caller
 allows it. This module knows nothing about documents, chunks or index files.
 """
 
@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from index.e5_weights import RECORD, E5WeightsError, build_e5_folder, quiet_and_offline
+from index.late import TokenVectors
 
 DEFAULT_MODEL = "multilingual-e5-small"
 Precision = Literal["fp32", "bf16"]
@@ -64,12 +65,21 @@ class Encoder(Protocol):
         """Vectors of what is searched, in the order given.  # (n, dimension) float32, unit length"""
         ...
 
+    def encode_with_tokens(
+        self,
+        texts: Sequence[str],
+        progress: Callable[[int, int], None] | None = None,
+        contexts: Sequence[str] | None = None,
+    ) -> tuple[np.ndarray, list[TokenVectors] | None]:
+        """`encode_passages` with the vectors of the texts' own tokens, None where the model gives none."""
+        ...
+
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of what people ask, in the order given.  # (n, dimension) float32, unit length"""
         ...
 
-    def encode_query(self, text: str) -> np.ndarray:
-        """Vector of one question.  # (dimension,) float32, unit length"""
+    def encode_question(self, text: str) -> tuple[np.ndarray, TokenVectors | None]:
+        """Vector of one question  # (dimension,) float32, unit length, and the vectors of its tokens."""
         ...
 
 
@@ -135,24 +145,48 @@ class SentenceEncoder:
         `contexts` stand before the texts: the model reads them along, but the vector is the mean over the text's
         own tokens (late pooling; a long heading would else outweigh a short passage).
         """
-        return self._encode(texts, self.prompts["passage"], progress, contexts)
+        return self._encode(texts, self.prompts["passage"], progress, contexts, None)
+
+    def encode_with_tokens(
+        self,
+        texts: Sequence[str],
+        progress: Callable[[int, int], None] | None = None,
+        contexts: Sequence[str] | None = None,
+    ) -> tuple[np.ndarray, list[TokenVectors] | None]:
+        """`encode_passages` with the vectors of the texts' own tokens, which cost nothing more.
+
+        Prompt, contexts and the marks at both ends are left out. None where the model's vector is not the mean of its
+        token vectors: then a token's vector was not made to be compared.
+        """
+        if not self._pools_tokens:
+            return self._encode(texts, self.prompts["passage"], progress, contexts, None), None
+        tokens: dict[int, TokenVectors] = {}
+        vectors = self._encode(texts, self.prompts["passage"], progress, contexts, tokens)
+        return vectors, [tokens[row] for row in range(len(texts))]
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of questions in their order.  # (n, dimension) float32, unit length"""
-        return self._encode(texts, self.prompts["query"], None)
+        return self._encode(texts, self.prompts["query"], None, None, None)
 
     def encode_query(self, text: str) -> np.ndarray:
         """Vector of one question.  # (dimension,) float32, unit length"""
-        vector: np.ndarray = self._encode([text], self.prompts["query"], None)[0]
-        return vector
+        return self.encode_question(text)[0]
+
+    def encode_question(self, text: str) -> tuple[np.ndarray, TokenVectors | None]:
+        """Vector of one question  # (dimension,), and its tokens' vectors; None where the model gives none."""
+        tokens: dict[int, TokenVectors] | None = {} if self._pools_tokens else None
+        vector: np.ndarray = self._encode([text], self.prompts["query"], None, None, tokens)[0]
+        return vector, None if tokens is None else tokens[0]
 
     def _encode(
         self,
         texts: Sequence[str],
         prompt: str,
         progress: Callable[[int, int], None] | None,
-        contexts: Sequence[str] | None = None,
+        contexts: Sequence[str] | None,
+        tokens: dict[int, TokenVectors] | None,
     ) -> np.ndarray:
+        """Vectors of texts; where `tokens` is given, the token vectors of each row are put into it."""
         before = [""] * len(texts) if contexts is None else [_clean(f"{c}\n") if c else "" for c in contexts]
         whole = [context + _clean(text) for context, text in zip(before, texts, strict=True)]
         vectors = np.zeros((len(whole), self.dimension), np.float32)
@@ -160,8 +194,10 @@ class SentenceEncoder:
         for rows in _batches(whole):
             # One batch at a time, so that a question waits for a batch of a rebuild, not for all of it.
             batch = [whole[row] for row in rows]
-            if self._pools_tokens and any(before[row] for row in rows):
-                vectors[rows] = self._encode_late(batch, [before[row] for row in rows], prompt)
+            if tokens is not None or (self._pools_tokens and any(before[row] for row in rows)):
+                vectors[rows], found = self._encode_late(batch, [before[row] for row in rows], prompt)
+                if tokens is not None:
+                    tokens.update(zip(rows, found, strict=True))
             else:
                 vectors[rows] = self._encode_batch(batch, prompt)
             done += len(rows)
@@ -174,8 +210,10 @@ class SentenceEncoder:
             raw = self._model.encode(texts, prompt=prompt, batch_size=len(texts), show_progress_bar=False)
         return self._unit(np.asarray(raw, np.float32))
 
-    def _encode_late(self, texts: list[str], contexts: list[str], prompt: str) -> np.ndarray:
-        """Means over the tokens of the texts only, each read with what stands before it."""
+    def _encode_late(
+        self, texts: list[str], contexts: list[str], prompt: str
+    ) -> tuple[np.ndarray, list[TokenVectors]]:
+        """Means over the tokens of the texts only, each read with what stands before it, and these tokens."""
         with self._lock:
             tokens = self._model.encode(
                 texts,
@@ -186,21 +224,26 @@ class SentenceEncoder:
             )
             # Where each token ends. Tokens of the context alone are not counted instead: its last "▁" and the first
             # word after it are two tokens (「予算」) or one (「1」, 「・」).
-            spans = self._model.tokenizer(
+            read = self._model.tokenizer(
                 [prompt + text for text in texts],
                 truncation=True,
                 max_length=self._model.max_seq_length,
                 return_offsets_mapping=True,
-            )["offset_mapping"]
+            )
         vectors = np.zeros((len(texts), self.dimension), np.float32)
-        for row, (states, ends) in enumerate(zip(tokens, spans, strict=True)):
+        kept: list[TokenVectors] = []
+        for row, (states, ends, ids) in enumerate(
+            zip(tokens, read["offset_mapping"], read["input_ids"], strict=True)
+        ):
             values = np.asarray(states.float().cpu(), np.float32)
             before = len(prompt + contexts[row])
             # The end mark counts, as in the mean over a text without context. Nothing is left of the text where
             # the context alone fills the model's window: then the mean is over all of it.
             first = next((place for place, (_, end) in enumerate(ends) if end > before), 0)
             vectors[row] = values[first if contexts[row] else 0 :].mean(axis=0)
-        return self._unit(vectors)
+            own = [p for p, (start, end) in enumerate(ends) if p >= first and end > max(start, len(prompt))]
+            kept.append(TokenVectors(np.array(ids, np.int32)[own], self._unit(values[own])))
+        return self._unit(vectors), kept
 
     def _unit(self, vectors: np.ndarray) -> np.ndarray:
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)

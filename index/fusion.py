@@ -1,14 +1,14 @@
-"""One ranking out of two: the weighted sum of min-max-normalized scores.
+"""One ranking out of several: the weighted sum of min-max-normalized scores.
 
-In: (row, score) lists of the two engines, best first. Out: rows with the fused score from 0 to 1, best first.
-Cosines of this model lie between 0.75 and 0.95, BM25 scores anywhere; each list is brought to 0..1 by its own
-least and greatest score (Lee 1997, CombSUM over normalized scores), a row that a list does not hold counts 0.
+In: (row, score) lists of the engines, best first. Out: rows with the fused score from 0 to 1, best first. Cosines of
+this model lie between 0.75 and 0.95, BM25 scores anywhere; each list is brought to 0..1 by its own least and greatest
+score (Lee 1997, CombSUM over normalized scores), a row that a list does not hold counts 0.
 """
 
 from __future__ import annotations
 
-DENSE_WEIGHT = 0.55
-"""Weight of the vectors; the words have the rest (docs/decisions.md)."""
+from collections.abc import Sequence
+
 Ranked = list[tuple[int, float]]
 
 
@@ -23,11 +23,15 @@ def normalized(ranked: Ranked) -> dict[int, float]:
     return {row: (score - low) / (high - low) for row, score in ranked}
 
 
-def fuse(dense: Ranked, lexical: Ranked, *, dense_weight: float = DENSE_WEIGHT) -> Ranked:
-    """(row, fused score 0..1), best first, equal scores by row."""
-    by_vector, by_word = normalized(dense), normalized(lexical)
+def fuse(lists: Sequence[tuple[float, dict[int, float]]]) -> Ranked:
+    """(row, fused score 0..1) of (weight, normalized scores), best first, equal scores by row.
+
+    The weights are brought to the sum 1, so that a score means the same where an engine is left out.
+    """
+    total = sum(weight for weight, _ in lists)
+    rows = set().union(*(scores for _, scores in lists)) if lists else set()
     fused = [
-        (row, dense_weight * by_vector.get(row, 0.0) + (1 - dense_weight) * by_word.get(row, 0.0))
-        for row in by_vector.keys() | by_word.keys()
+        (row, sum(weight * scores.get(row, 0.0) for weight, scores in lists) / total if total else 0.0)
+        for row in rows
     ]
     return sorted(fused, key=lambda item: (-item[1], item[0]))

@@ -1,4 +1,4 @@
-"""Matching words: BM25 by bm25s over the product's own tokens.
+"""Matching words and their grams: BM25 by bm25s over the product's own tokens.
 
 In: lists of tokens, one a row. Out: rows with their scores, best first, never one with the score zero. Built once;
 nothing is counted when a question comes.
@@ -22,42 +22,50 @@ B = 0.75
 _NOTHING = "\x00"
 
 
+Parts = tuple[tuple[str, float], ...]
+WORDS: Parts = (("whole", WHOLE_WEIGHT), ("near", 1 - WHOLE_WEIGHT))
+GRAMS: Parts = (("grams", 1.0),)
+"""What an index is made of: the fields of `Tokens` and their weights."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """A row's tokens: with the whole way to the passage, and with the near part of it only."""
+    """A row's tokens: with the whole way to the passage, with the near part of it only, and the grams of the latter."""
 
     whole: Sequence[str]
     near: Sequence[str]
+    grams: Sequence[str] = ()
 
 
 class LexicalIndex:
-    """Two BM25 indexes over the same rows; a row's score is the weighted sum of both.
+    """BM25 indexes over the same rows; a row's score is the weighted sum of its parts.
 
     The names above a passage help to find it (the case's title) and hide it (a book's title stands over all of its
     passages alike). Neither with nor without them is best; the sum is, for every weight of the vectors tried.
     """
 
-    def __init__(self, whole: bm25s.BM25, near: bm25s.BM25, size: int) -> None:
-        self._parts = ((WHOLE_WEIGHT, whole), (1 - WHOLE_WEIGHT, near))
+    def __init__(self, parts: Sequence[tuple[str, float, bm25s.BM25]], size: int) -> None:
+        self._parts = tuple(parts)
         self._size = size
 
     @classmethod
-    def build(cls, rows: Sequence[Tokens]) -> LexicalIndex:
+    def build(cls, rows: Sequence[Tokens], parts: Parts = WORDS) -> LexicalIndex:
         """An index of the tokens of each row."""
-        return cls(_bm25([row.whole for row in rows]), _bm25([row.near for row in rows]), len(rows))
+        built = [(name, weight, _bm25([getattr(row, name) for row in rows])) for name, weight in parts]
+        return cls(built, len(rows))
 
     @classmethod
-    def load(cls, folder: Path, size: int) -> LexicalIndex:
+    def load(cls, folder: Path, size: int, parts: Parts = WORDS) -> LexicalIndex:
         """The index written by `save`, of `size` rows."""
-        whole, near = (
-            bm25s.BM25.load(str(folder / name), load_corpus=False, allow_pickle=False)
-            for name in ("whole", "near")
-        )
-        return cls(whole, near, size)
+        loaded = [
+            (name, weight, bm25s.BM25.load(str(folder / name), load_corpus=False, allow_pickle=False))
+            for name, weight in parts
+        ]
+        return cls(loaded, size)
 
     def save(self, folder: Path) -> None:
         """Writes the index into a folder (numpy arrays and JSON)."""
-        for name, (_, part) in zip(("whole", "near"), self._parts, strict=True):
+        for name, _, part in self._parts:
             part.save(str(folder / name), show_progress=False, allow_pickle=False)
 
     def __len__(self) -> int:
@@ -66,7 +74,7 @@ class LexicalIndex:
     def scores(self, tokens: Sequence[str]) -> npt.NDArray[np.float32]:
         """The score of every row  # (n,) float32, 0 where no token matches."""
         total = np.zeros(self._size, dtype=np.float32)
-        for weight, part in self._parts:
+        for _, weight, part in self._parts:
             known = [t for t in dict.fromkeys(tokens) if t in part.vocab_dict and t not in ("", _NOTHING)]
             if known:
                 total += weight * np.asarray(part.get_scores(known), dtype=np.float32)

@@ -10,7 +10,7 @@ Layout of an index folder:
     versions/<name>/manifest.json   format, model, prompts, tokenizer, counts, checksums of the other files
                     documents.jsonl  cases.jsonl  chunks.jsonl   records; line i of chunks.jsonl is row i
                     texts/<document id>.txt                      canonical texts, UTF-8
-                    vectors.faiss  lexical/                      the engines
+                    vectors.faiss  headings.faiss  heading_rows.npy  lexical/  late/     the engines
 
 Errors: IndexMissingError (none built yet), IndexUnusableError (damaged, or of another format, model or
 tokenizer; the message names both values and the way out).
@@ -24,25 +24,26 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from corpus.chunks import heading_of
 from corpus.records import Case, Chunk, Document, Field, Heading
-from index.dense import DenseIndex, Vectors
-from index.fusion import fuse
-from index.lexical import LexicalIndex, Tokens
+from index.dense import Vectors
+from index.engines import Engines, Probe
+from index.late import PackedTokens
+from index.lexical import Tokens
 from index.tokenizer import tokenizer_name
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KEEP_VERSIONS = 3
-DEPTH = 200
-"""Candidates taken from each engine before fusion."""
 _MANIFEST_KEYS = ("version", "built_at", "model", "tokenizer", "chunks", "errors", "vector_keys", "files")
 
 
@@ -56,12 +57,13 @@ class IndexUnusableError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that was found: the fused score (0..1) and what each engine gave, None where it gave nothing."""
+    """A chunk that was found: the fused score (0..1), and the cosine, BM25 and MaxSim, None where there is none."""
 
     chunk: Chunk
     score: float
     dense: float | None
     lexical: float | None
+    late: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,7 @@ class Store(Protocol):
     documents: dict[str, Document]
     cases: dict[str, Case]
 
-    def search(
-        self, vector: Vectors, tokens: Sequence[str], k: int, allowed: Collection[str] | None = None
-    ) -> list[Hit]:
+    def search(self, probe: Probe, k: int, allowed: Collection[str] | None = None) -> list[Hit]:
         """The k best chunks, best first; only among the chunk ids `allowed` where given."""
         ...
 
@@ -104,20 +104,18 @@ class Index:
         documents: Sequence[Document],
         cases: Sequence[Case],
         chunks: Sequence[Chunk],
-        dense: DenseIndex,
-        lexical: LexicalIndex,
+        engines: Engines,
     ) -> None:
-        if not len(chunks) == len(dense) == len(lexical):
+        if len(chunks) != len(engines):
             raise IndexUnusableError(
-                f"索引の件数が合いません（本文{len(chunks)}・ベクトル{len(dense)}・語{len(lexical)}）。"
-                "build_index.py --full で作り直してください。"
+                f"索引の件数が合いません（本文{len(chunks)}・検索{len(engines)}）。build_index.py --full で作り直してください。"
             )
         self.manifest = manifest
         self.version: str = manifest["version"]
         self.documents = {document.id: document for document in documents}
         self.cases = {case.id: case for case in cases}
         self.chunks = tuple(chunks)
-        self._dense, self._lexical = dense, lexical
+        self._engines = engines
         self._row_of = {chunk.id: row for row, chunk in enumerate(self.chunks)}
 
     def chunk(self, chunk_id: str) -> Chunk | None:
@@ -125,27 +123,38 @@ class Index:
         row = self._row_of.get(chunk_id)
         return None if row is None else self.chunks[row]
 
-    def search(
-        self, vector: Vectors, tokens: Sequence[str], k: int, allowed: Collection[str] | None = None
-    ) -> list[Hit]:
-        """The k best chunks for a query vector  # (dim,) and its tokens, best first."""
+    def search(self, probe: Probe, k: int, allowed: Collection[str] | None = None) -> list[Hit]:
+        """The k best chunks for a question, best first; only among the chunk ids `allowed` where given."""
         rows: npt.NDArray[np.int64] | None = None
         if allowed is not None:
             rows = np.array(sorted(self._row_of[i] for i in allowed if i in self._row_of), dtype=np.int64)
-        depth = max(DEPTH, k)
-        by_vector = self._dense.search(vector, depth, rows)
-        by_word = self._lexical.search(tokens, depth, rows)
-        dense, lexical = dict(by_vector), dict(by_word)
         return [
-            Hit(self.chunks[row], score, dense.get(row), lexical.get(row))
-            for row, score in fuse(by_vector, by_word)[:k]
+            Hit(self.chunks[found.row], found.score, found.dense, found.lexical, found.late)
+            for found in self._engines.search(probe, k, rows)
         ]
+
+    @property
+    def engines(self) -> Engines:
+        """What finds the rows; row i is `chunks[i]`."""
+        return self._engines
 
     def vectors_by_key(self) -> dict[str, npt.NDArray[np.float32]]:
         """Vector of each embedded text by its key, for reuse in the next build."""
-        vectors = self._dense.vectors()
+        return dict(zip(self._keys(), self._engines.vectors(), strict=True))
+
+    def tokens_by_key(self) -> dict[str, Callable[[], PackedTokens]]:
+        """How to read the token vectors of each embedded text, by its key; empty where the model gave none."""
+        late = self._engines.late
+        return {} if late is None else {key: partial(late.row, row) for row, key in enumerate(self._keys())}
+
+    def heading_vectors(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Vector of each heading that stands over one chunk only, by the heading in searchable form."""
+        found = self._engines.heading_vectors()
+        return {heading_of(self.chunks[row]): vector for row, vector in found.items()}
+
+    def _keys(self) -> list[str]:
         keys: list[str] = self.manifest["vector_keys"]
-        return dict(zip(keys, vectors, strict=True))
+        return keys
 
 
 # ---------------------------------------------------------------- records as JSON
@@ -207,23 +216,34 @@ def _sync_one(path: Path) -> None:
         os.close(handle)
 
 
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """What the engines of a version are made of, in the order of its chunks.
+
+    vectors  # (n_chunks, dim); heading_vectors  # (m, dim) of the rows heading_rows; `late` is a folder written by
+    `LateWriter`, which is moved into the version, None where the model gives no token vectors
+    """
+
+    vectors: Vectors
+    vector_keys: Sequence[str]
+    heading_vectors: Vectors
+    heading_rows: Sequence[int]
+    tokens: Sequence[Tokens]
+    late: Path | None
+
+
 def write_version(
     root: Path,
     documents: Sequence[Document],
     cases: Sequence[Case],
     chunks: Sequence[Chunk],
-    vectors: Vectors,
-    tokens: Sequence[Tokens],
-    vector_keys: Sequence[str],
+    parts: EngineParts,
     model: ModelRecord,
     *,
     max_chars: int,
     errors: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """Writes a version beside the others and returns its name; nothing uses it before `switch`.
-
-    `vectors`  # (n_chunks, dim), and `tokens` and `vector_keys` are in the order of `chunks`.
-    """
+    """Writes a version beside the others and returns its name; nothing uses it before `switch`."""
     versions = root / "versions"
     versions.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC)
@@ -239,8 +259,11 @@ def write_version(
         _write_lines(folder / "documents.jsonl", (_document_line(document) for document in documents))
         _write_lines(folder / "cases.jsonl", (asdict(case) for case in cases))
         _write_lines(folder / "chunks.jsonl", (asdict(chunk) for chunk in chunks))
-        DenseIndex.build(vectors).save(folder / "vectors.faiss")
-        LexicalIndex.build(tokens).save(folder / "lexical")
+        Engines.build(parts.vectors, parts.heading_vectors, parts.heading_rows, parts.tokens, None).save(
+            folder
+        )
+        if parts.late is not None:
+            shutil.copytree(parts.late, folder / "late", copy_function=shutil.move)
         manifest = {
             "format_version": FORMAT_VERSION,
             "version": name,
@@ -252,7 +275,7 @@ def write_version(
             "cases": len(cases),
             "chunks": len(chunks),
             "errors": [{"path": path, "message": message} for path, message in errors],
-            "vector_keys": list(vector_keys),
+            "vector_keys": list(parts.vector_keys),
             "files": _checksums(folder),
         }
         (folder / "manifest.json").write_text(
@@ -374,6 +397,5 @@ def _read_version(folder: Path, manifest: dict[str, Any]) -> Index:
         documents,
         cases,
         chunks,
-        DenseIndex.load(folder / "vectors.faiss"),
-        LexicalIndex.load(folder / "lexical", len(chunks)),
+        Engines.load(folder),
     )

@@ -1,14 +1,18 @@
-"""Texts to search words: fugashi with UniDic, content words by their lemma.
+"""Texts to search words: fugashi with UniDic, content words by their lemma; and their grams, for misspelt words.
 
-In: text in searchable form. Out: a list of tokens, the same for building and for asking. A lemma makes one word
+In: text in searchable form. Out: lists of tokens, the same for building and for asking. A lemma makes one word
 of 「進める」 and 「進めた」; a word that the dictionary does not know has no lemma and stands for itself (「DX」).
+A number and its counter are also one token (「第5条」 and 「5人」 share more than 「5」). Grams are pieces of the spelling
+and of the reading: 「しょるい」 and 「書類」 share a reading, 「磐悌町」 and 「磐梯町」 most of the spelling.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 import unicodedata
 from importlib.metadata import version
+from typing import Any
 
 import fugashi
 
@@ -41,28 +45,79 @@ STOP = frozenset(
     ]
 )
 
+SPELLING = 2
+READING = 3
+"""Characters in a gram of the spelling, and of the reading (docs/decisions.md)."""
+_COUNTERS = frozenset({"名詞", "接尾辞"})
+_NO_READING = frozenset({"助詞", "助動詞", "補助記号", "記号", "空白"})
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")  # 「1,250万円」 is one number
+_HIRAGANA = re.compile(r"[ぁ-ん]+")
+_KATAKANA = {code: code + 0x60 for code in range(ord("ぁ"), ord("ん") + 1)}
+
 _local = threading.local()  # a Tagger is not for two threads at once
 
 
 def tokenizer_name() -> str:
     """What must agree between build and serve: analyser, dictionary, and the rules of this module."""
-    return f"fugashi {version('fugashi').split('.')[0]} + unidic-lite {version('unidic-lite')} / content lemmas 1"
+    return f"fugashi {version('fugashi').split('.')[0]} + unidic-lite {version('unidic-lite')} / lemmas and grams 2"
 
 
-def tokenize(text: str) -> list[str]:
-    """The content words of a text as lemmas, in order, NFKC and lower case."""
+def _words(text: str) -> Any:
     tagger = getattr(_local, "tagger", None)
     if tagger is None:
         tagger = _local.tagger = fugashi.Tagger()
+    text = _THOUSANDS.sub("", unicodedata.normalize("NFKC", text.replace("\x00", " ")))
+    return tagger(text)
+
+
+def tokenize(text: str) -> list[str]:
+    """The content words of a text as lemmas, in order, NFKC and lower case; numbers also with their counter.
+
+    >>> tokenize("職員5人が進めた")
+    ['職員', '5', '人', '5人', '進める']
+    """
     tokens: list[str] = []
-    for word in tagger(unicodedata.normalize("NFKC", text.replace("\x00", " "))):
+    number = ""  # the digits and 万, 千 that end where we stand
+    for word in _words(text):
         feature = word.feature
-        if feature.pos1 not in CONTENT:
-            continue
-        # UniDic writes the origin of a loan word into its lemma: 「システム-system」
-        lemma = (feature.lemma or word.surface).split("-")[0] or word.surface
-        if feature.pos2 == "数詞":
-            lemma = word.surface
-        if lemma not in STOP:
-            tokens.append(lemma.lower())
+        numeral = feature.pos2 == "数詞"
+        if number and word.white_space:
+            number = ""
+        if feature.pos1 in CONTENT:
+            # UniDic writes the origin of a loan word into its lemma: 「システム-system」
+            lemma = (feature.lemma or word.surface).split("-")[0] or word.surface
+            if numeral:
+                lemma = word.surface
+            if lemma not in STOP:
+                tokens.append(lemma.lower())
+            if number and not numeral and feature.pos1 in _COUNTERS:
+                tokens.append((number + word.surface).lower())
+        number = number + word.surface if numeral or (number and word.surface == ".") else ""
     return tokens
+
+
+def grams(text: str) -> list[str]:
+    """Pieces of the spelling and of the reading of a text, in order; what is only hiragana is left out of the first.
+
+    >>> grams("書類")
+    ['書類', 'ショル', 'ョルイ']
+    """
+    spelling = "".join(unicodedata.normalize("NFKC", text).lower().split())
+    pieces = [spelling[i : i + SPELLING] for i in range(len(spelling) - SPELLING + 1)]
+    pieces = [piece for piece in pieces if not _HIRAGANA.fullmatch(piece) and any(c.isalnum() for c in piece)]
+    for part in _readings(text):
+        pieces.extend(part[i : i + READING] for i in range(max(1, len(part) - READING + 1)))
+    return pieces
+
+
+def _readings(text: str) -> list[str]:
+    """How the words between particles are read, in katakana."""
+    parts = [""]
+    for word in _words(text):
+        feature = word.feature
+        if feature.pos1 in _NO_READING:
+            parts.append("")
+            continue
+        reading = feature.kana if feature.kana and feature.kana != "*" else word.surface.lower()
+        parts[-1] += reading.translate(_KATAKANA)
+    return [part for part in parts if part]

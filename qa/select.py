@@ -12,10 +12,9 @@ from dataclasses import dataclass, fields, replace
 
 from corpus.municipalities import REGION_OF
 from corpus.records import Case, Chunk
-from corpus.text import searchable
 from index.encoder import Encoder
+from index.engines import probe
 from index.store import Hit, Index
-from index.tokenizer import tokenize
 from qa.understand import Filters, Query, states_value
 
 PREFERENCE = 0.1
@@ -46,8 +45,7 @@ def select(index: Index, encoder: Encoder, query: Query, given: Filters, k: int)
         allowed = allowed_chunks(index, filters)
     if allowed is not None and not allowed:
         return Selection((), filters, from_question, filtered_out=True)
-    text = searchable(query.text)
-    hits = index.search(encoder.encode_query(text), tokenize(text), max(POOL, k), allowed)
+    hits = index.search(probe(encoder, query.text), max(POOL, k), allowed)
     if query.organizations:
         hits = _prefer(index, hits, query.organizations)
     if query.values:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from index.encoder import SentenceEncoder
+from index.late import TokenVectors
 
 # Generated input is the same in every run of CI, and new in every run elsewhere.
 settings.register_profile("ci", derandomize=True)
@@ -41,6 +42,7 @@ class FakeEncoder:
         self.name, self.model_fingerprint, self.dimension = name, fingerprint, 8
         self.prompts = {"query": "", "passage": ""}
         self.passages: list[str] = []
+        self.headings: list[str] = []
         self.queries: list[str] = []
 
     def encode_passages(
@@ -49,18 +51,36 @@ class FakeEncoder:
         progress: Callable[[int, int], None] | None = None,
         contexts: Sequence[str] | None = None,
     ) -> np.ndarray:
+        self.headings.extend(texts)
+        return self._vectors(texts, contexts)
+
+    def _vectors(self, texts: Sequence[str], contexts: Sequence[str] | None) -> np.ndarray:
+        pairs = zip(texts, contexts or [""] * len(texts), strict=True)
+        return _unit([_bigrams(text) + 0.5 * _bigrams(context) for text, context in pairs])
+
+    def encode_with_tokens(
+        self,
+        texts: Sequence[str],
+        progress: Callable[[int, int], None] | None = None,
+        contexts: Sequence[str] | None = None,
+    ) -> tuple[np.ndarray, list[TokenVectors] | None]:
         self.passages.extend(texts)
         if progress is not None:
             progress(len(texts), len(texts))
-        pairs = zip(texts, contexts or [""] * len(texts), strict=True)
-        return _unit([_bigrams(text) + 0.5 * _bigrams(context) for text, context in pairs])
+        return self._vectors(texts, contexts), [characters(text) for text in texts]
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         self.queries.extend(texts)
         return _unit([_bigrams(text) for text in texts])
 
-    def encode_query(self, text: str) -> np.ndarray:
-        return self.encode_queries([text])[0]
+    def encode_question(self, text: str) -> tuple[np.ndarray, TokenVectors | None]:
+        return self.encode_queries([text])[0], characters(text)
+
+
+def characters(text: str) -> TokenVectors:
+    """A token a character; equal characters have equal vectors, of 8 directions."""
+    ids = np.array([ord(c) for c in text], np.int32)
+    return TokenVectors(ids, np.eye(8, dtype=np.float32)[ids % 8])
 
 
 def _bigrams(text: str) -> np.ndarray:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from index.late import TokenVectors
+
 CASE_BOOK = """窓口の事例集
 
 この資料は架空の見本です。
@@ -187,8 +189,16 @@ class FakeEncoder:
             progress(len(texts), len(texts))
         return np.stack(rows) if rows else np.zeros((0, self.dimension), np.float32)
 
+    def encode_with_tokens(
+        self,
+        texts: Sequence[str],
+        progress: Callable[[int, int], None] | None = None,
+        contexts: Sequence[str] | None = None,
+    ) -> tuple[np.ndarray, list[TokenVectors] | None]:
+        return self.encode_passages(texts, progress, contexts), None
+
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         return np.stack([self._vector(text) for text in texts])
 
-    def encode_query(self, text: str) -> np.ndarray:
-        return self._vector(text)
+    def encode_question(self, text: str) -> tuple[np.ndarray, TokenVectors | None]:
+        return self._vector(text), None

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from conftest import FakeEncoder
 
 from index import build as build_module
 from index.build import BuildRefusedError, NothingToIndexError, build, find_files, model_record, vector_key
+from index.engines import Probe
+from index.late import TokenVectors
 from index.store import current_version, load_current
 from index.tokenizer import tokenize
 
@@ -73,11 +76,12 @@ def test_row_i_is_row_i(documents: Path, root: Path, fake: FakeEncoder) -> None:
     titles = {document.id: document.title for document in index.documents.values()}
     for chunk in index.chunks:
         passage = build_module.passage_of(titles[chunk.document_id], chunk, None)
-        vector = fake.encode_passages([passage.words], contexts=[passage.where])[0]
-        found = {hit.chunk.id: hit.dense for hit in index.search(vector, [], len(index.chunks))}
+        vectors, tokens = fake.encode_with_tokens([passage.words], contexts=[passage.where])
+        asked = Probe(vectors[0], [], (), tokens[0] if tokens else None)
+        found = {hit.chunk.id: hit.dense for hit in index.search(asked, len(index.chunks))}
         assert found[chunk.id] == pytest.approx(1.0, abs=1e-5)
         place = chunk.text.split("の")[0].split()[-1]
-        by_word = index.search(vector, tokenize(passage.words), 1)[0]
+        by_word = index.search(replace(asked, words=tokenize(passage.words)), 1)[0]
         assert by_word.chunk.id == chunk.id, place
 
 
@@ -167,10 +171,12 @@ def test_a_vector_is_kept_for_its_words_and_its_place() -> None:
     from corpus.records import Passage
 
     keys = {
-        vector_key(Passage(*p)) for p in [("a", "", "b"), ("ab", "", ""), ("", "", "ab"), ("a\0", "", "b")]
+        vector_key(Passage(where, "", "", words))
+        for where, words in [("a", "b"), ("ab", ""), ("", "ab"), ("a\0", "b")]
     }
     assert len(keys) == 4
-    assert vector_key(Passage("a", "x", "b")) == vector_key(Passage("a", "y", "b"))  # `near` is not embedded
+    # neither `near` nor the heading alone is embedded
+    assert vector_key(Passage("a", "x", "h", "b")) == vector_key(Passage("a", "y", "i", "b"))
 
 
 def test_unreadable_files_are_reported_and_the_others_indexed(
@@ -230,15 +236,15 @@ def test_two_threads_do_not_build_at_once(documents: Path, root: Path) -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     class Slow(FakeEncoder):
-        def encode_passages(
+        def encode_with_tokens(
             self,
             texts: Sequence[str],
             progress: Callable[[int, int], None] | None = None,
             contexts: Sequence[str] | None = None,
-        ) -> np.ndarray:
+        ) -> tuple[np.ndarray, list[TokenVectors] | None]:
             inside.set()
             assert go_on.wait(10)
-            return super().encode_passages(texts, progress, contexts)
+            return super().encode_with_tokens(texts, progress, contexts)
 
     reports: list[object] = []
     thread = threading.Thread(target=lambda: reports.append(build(documents, root, Slow())))
@@ -269,9 +275,9 @@ def test_a_failure_leaves_the_old_version_and_nothing_else(
 
     with monkeypatch.context() as patch:
         if stage == "encoding":
-            patch.setattr(fake, "encode_passages", fail)
+            patch.setattr(fake, "encode_with_tokens", fail)
         else:
-            patch.setattr("index.store.LexicalIndex.build", fail)
+            patch.setattr("index.engines.LexicalIndex.build", fail)
         with pytest.raises(type(error)):
             build(documents, root, fake)
     assert load_current(root, model_record(fake)).version == first

@@ -13,10 +13,11 @@ import pytest
 
 from corpus.records import Case, Chunk, Document, Field, Heading
 from index import store
-from index.fusion import DENSE_WEIGHT
+from index.engines import DENSE, HEADING, SPELLING, WORDS, Probe
 from index.lexical import Tokens
 from index.store import (
     KEEP_VERSIONS,
+    EngineParts,
     Index,
     IndexMissingError,
     IndexUnusableError,
@@ -72,6 +73,8 @@ CHUNKS = [
 ]
 VECTORS = np.eye(3, dtype=np.float32)
 TOKENS = [Tokens(["窓口"], ["窓口"]), Tokens(["予算", "窓口"], ["予算"]), Tokens([], [])]
+# the second row has no heading of its own
+PARTS = EngineParts(VECTORS, ["1", "2", "3"], VECTORS[[1, 2]], [0, 2], TOKENS, None)
 
 
 def write(root: Path, **changes: Any) -> str:
@@ -79,9 +82,7 @@ def write(root: Path, **changes: Any) -> str:
         "documents": DOCUMENTS,
         "cases": CASES,
         "chunks": CHUNKS,
-        "vectors": VECTORS,
-        "tokens": TOKENS,
-        "vector_keys": ["1", "2", "3"],
+        "parts": PARTS,
         "model": MODEL,
         "max_chars": 400,
         "errors": [("悪い.pdf", "読めません")],
@@ -138,24 +139,37 @@ def test_the_manifest_says_what_must_agree(root: Path) -> None:
 
 def test_search_by_hand(root: Path) -> None:
     index = load_current(root, MODEL)
-    hits = index.search(np.array([0.8, 0.6, 0], np.float32), ["予算"], 3)
-    # vectors 0.8, 0.6, 0 become 1, 0.75, 0; 予算 is in row 1 only: its one score counts 1
+    hits = index.search(Probe(np.array([0.8, 0.6, 0], np.float32), ["予算"]), 3)
+    # vectors 0.8, 0.6, 0 become 1, 0.75, 0; headings 0.6 and 0 of the rows 0 and 2 become 1 and 0, row 1 has none and
+    # counts by its vector; 予算 is in row 1 only: its one score counts 1; nothing is misspelt, no tokens
+    total = DENSE + HEADING + WORDS + SPELLING
     assert [(h.chunk.id, h.score) for h in hits] == [
-        ("k2", pytest.approx(DENSE_WEIGHT * 0.75 + (1 - DENSE_WEIGHT))),
-        ("k1", pytest.approx(DENSE_WEIGHT)),
+        ("k2", pytest.approx((DENSE * 0.75 + HEADING * 0.75 + WORDS) / total)),
+        ("k1", pytest.approx((DENSE + HEADING) / total)),
         ("k3", pytest.approx(0.0)),
     ]
     assert [h.dense for h in hits] == pytest.approx([0.6, 0.8, 0.0])
     assert hits[0].lexical is not None
     assert [h.lexical for h in hits[1:]] == [None, None]
-    assert index.search(VECTORS[0], ["窓口"], 1)[0].chunk.id == "k1"
+    assert [h.late for h in hits] == [None, None, None]
+    assert index.search(Probe(VECTORS[0], ["窓口"]), 1)[0].chunk.id == "k1"
 
 
 def test_search_only_among_the_chunks_allowed(root: Path) -> None:
     index = load_current(root, MODEL)
-    assert [h.chunk.id for h in index.search(VECTORS[0], ["窓口"], 3, {"k2", "k9"})] == ["k2"]
-    assert index.search(VECTORS[0], ["窓口"], 3, set()) == []
-    assert index.search(VECTORS[0], ["窓口"], 3, ["k9"]) == []
+    probe = Probe(VECTORS[0], ["窓口"])
+    assert [h.chunk.id for h in index.search(probe, 3, {"k2", "k9"})] == ["k2"]
+    assert index.search(probe, 3, set()) == []
+    assert index.search(probe, 3, ["k9"]) == []
+
+
+def test_what_the_next_build_takes_over(root: Path) -> None:
+    index = load_current(root, MODEL)
+    assert {heading: vector.tolist() for heading, vector in index.heading_vectors().items()} == {
+        "二 三": [0, 1, 0],
+        "本文": [0, 0, 1],
+    }
+    assert index.tokens_by_key() == {}
 
 
 def test_none_built_yet(tmp_path: Path) -> None:
@@ -249,7 +263,7 @@ def test_counts_that_do_not_agree(root: Path) -> None:
     path.write_bytes(path.read_bytes() + path.read_bytes().split(b"\n")[0] + b"\n")
     files = read_manifest(root, folder_of(root).name)["files"]
     edit_manifest(root, files=files | {"chunks.jsonl": hashlib.sha256(path.read_bytes()).hexdigest()})
-    with pytest.raises(IndexUnusableError, match="本文4・ベクトル3・語4"):
+    with pytest.raises(IndexUnusableError, match="本文4・検索3"):
         load_current(root, MODEL)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.tokenizer import STOP, tokenize, tokenizer_name
+from index.tokenizer import STOP, grams, tokenize, tokenizer_name
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,10 @@ from index.tokenizer import STOP, tokenize, tokenizer_name
         ("ＤＸを進める", ["dx", "進める"]),
         ("システムの更新をする", ["システム", "更新"]),  # not 「システム-system」; する says nothing
         ("ガイドブック ｶﾞｲﾄﾞﾌﾞｯｸ", ["ガイドブック", "ガイドブック"]),
-        ("令和5年10月", ["令和", "5", "年", "10", "月"]),  # a number stays a number
+        ("令和5年10月", ["令和", "5", "年", "5年", "10", "月", "10月"]),  # a number, and with its counter
+        ("第5条第6項", ["第", "5", "条", "5条", "第", "6", "項", "6項"]),
+        ("約1,250万円、16.2万人", ["約", "1250", "万", "円", "1250万円", "16", "2", "万", "人", "16.2万人"]),
+        ("3 割", ["3", "割"]),  # what stands apart is no counter
         ("電話番号は何ですか", ["電話", "番号"]),
         ("Wi-Fi", ["wi", "fi"]),
         ("電話\0番号", ["電話", "番号"]),
@@ -61,3 +64,34 @@ def test_any_text_gives_words_in_lower_case(text: str) -> None:
         assert token
         assert token == token.lower()
         assert token not in STOP
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("書類", ["書類", "ショル", "ョルイ"]),
+        ("しょるい", ["ショル", "ョルイ"]),  # only hiragana: the reading alone
+        ("書 類の", ["書類", "類の", "ショル", "ョルイ"]),  # particles are not read
+        ("ＤＸ", ["dx", "dx"]),
+        ("課", ["カ"]),
+        ("、。", []),
+        ("", []),
+    ],
+)
+def test_grams_by_hand(text: str, pieces: list[str]) -> None:
+    assert grams(text) == pieces
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("しょるいのほかん", "書類の保管"),
+        ("ﾃﾞｼﾞﾀﾙ化", "デジタル化"),
+        ("総合まどぐち", "総合窓口"),
+        ("補助金の申誠", "補助金の申請"),
+    ],
+)
+def test_misspelt_words_share_pieces(wrong: str, right: str) -> None:
+    shared = set(grams(wrong)) & set(grams(right))
+    assert len(shared) >= len(set(grams(right))) / 4
+    assert shared - set(grams("天気予報"))

@@ -1,0 +1,139 @@
+"""The engines together: each part by hand on a few rows, and what happens where a part is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import FakeEncoder
+
+from index.engines import (
+    CANDIDATES,
+    DENSE,
+    HEADING,
+    LATE,
+    SPELLING,
+    WORDS,
+    Engines,
+    Probe,
+    own_headings,
+    probe,
+)
+from index.late import LateIndex, LateWriter, TokenVectors, pack
+from index.lexical import Tokens
+
+EYE = np.eye(4, dtype=np.float32)
+NOTHING = np.zeros((0, 4), np.float32)
+
+
+def rows(*words: str) -> list[Tokens]:
+    return [Tokens(w.split(), w.split(), [w[i : i + 2] for i in range(len(w) - 1)]) for w in words]
+
+
+def late_of(folder: Path, *vectors: list[float]) -> LateIndex:
+    with LateWriter(folder, 4) as writer:
+        for row, vector in enumerate(vectors):
+            writer.add(
+                str(row), pack(TokenVectors(np.array([row], np.int32), np.array([vector], np.float32)))
+            )
+        writer.close([str(row) for row in range(len(vectors))])
+    return LateIndex(folder)
+
+
+def test_the_weights_are_shares() -> None:
+    assert pytest.approx(1.0) == DENSE + HEADING + WORDS + SPELLING + LATE
+
+
+def test_every_engine_has_its_share(tmp_path: Path) -> None:
+    engines = Engines.build(
+        EYE,
+        EYE[[1]],
+        [3],
+        rows("窓口", "予算", "職員", "研修"),
+        late_of(tmp_path, *(EYE[[2, 2, 2, 0]].tolist())),
+    )
+
+    def score_of(row: int, asked: Probe) -> float:
+        return next(found.score for found in engines.search(asked, 4) if found.row == row)
+
+    one = np.array([0.9, 0.3, 0.2, 0.1], np.float32)
+    # the vector is nearest row 0; the only heading is row 3's, which counts 1 among headings
+    total = DENSE + HEADING + WORDS + SPELLING
+    assert score_of(0, Probe(one, [])) == pytest.approx((DENSE + HEADING) / total)
+    assert score_of(3, Probe(one, [])) == pytest.approx(HEADING / total)
+    # words and grams of row 1
+    assert score_of(1, Probe(one, ["予算"], ["予算"])) == pytest.approx(
+        ((DENSE + HEADING) * 0.25 + WORDS + SPELLING) / total
+    )
+    # token by token row 3 is nearest: 1 against 0
+    token = TokenVectors(np.array([99], np.int32), EYE[[0]])
+    assert score_of(3, Probe(one, [], [], token)) == pytest.approx(HEADING + LATE)
+    assert score_of(0, Probe(one, [], [], token)) == pytest.approx(DENSE + HEADING)
+
+
+def test_only_the_best_are_compared_token_by_token(tmp_path: Path) -> None:
+    size = CANDIDATES + 5
+    vectors = np.array([[1 - row / 1000, 0, 0, 0] for row in range(size)], np.float32)
+    late = late_of(tmp_path, *([[0, 0, 0, 1.0]] * (size - 1)), [1.0, 0, 0, 0])
+    engines = Engines.build(vectors, NOTHING, [], rows(*["窓"] * size), late)
+    token = TokenVectors(np.array([7], np.int32), EYE[[0]])
+    found = engines.search(Probe(EYE[0], [], [], token), 3)
+    assert [f.row for f in found] == [
+        0,
+        1,
+        2,
+    ]  # the last row would be nearest, but was not among the candidates
+    wide = engines.search(Probe(EYE[0], [], [], token), size)  # more are asked for: all are compared
+    assert next(f.late for f in wide if f.row == size - 1) == pytest.approx(1.0, abs=0.01)
+
+
+def test_found_says_what_each_engine_gave(tmp_path: Path) -> None:
+    engines = Engines.build(EYE[:2], NOTHING, [], rows("窓口", "予算"), late_of(tmp_path, *EYE[:2].tolist()))
+    token = TokenVectors(np.array([5], np.int32), EYE[[1]])
+    first, second = engines.search(Probe(EYE[0], ["予算"], [], token), 2)
+    assert (first.row, second.row) == (1, 0)
+    assert (first.dense, second.dense) == (pytest.approx(0), pytest.approx(1))
+    assert first.lexical is not None
+    assert second.lexical is None
+    assert (first.late, second.late) == (pytest.approx(1, abs=0.01), pytest.approx(0, abs=0.01))
+
+
+def test_a_heading_counts_only_where_it_stands_over_one_row() -> None:
+    assert own_headings(["目的", "効果", "", "目的", "費用", ""]) == [1, 4]
+    assert own_headings([]) == []
+
+
+def test_headings_among_allowed_rows_only() -> None:
+    engines = Engines.build(EYE, EYE[[0, 1]], [1, 2], rows("", "", "", ""), None)
+    found = engines.search(Probe(EYE[0], []), 4, np.array([2, 3]))
+    assert {f.row for f in found} == {2, 3}
+    assert found[0].row == 2  # its heading is the only one left, and counts full
+    assert engines.search(Probe(EYE[0], []), 4, np.array([], dtype=np.int64)) == []
+
+
+def test_saved_and_loaded(tmp_path: Path) -> None:
+    late = late_of(tmp_path / "late", *EYE.tolist())
+    engines = Engines.build(EYE, EYE[[2]], [1], rows("窓口", "予算", "職員", ""), late)
+    engines.save(tmp_path)
+    loaded = Engines.load(tmp_path)
+    asked = Probe(EYE[2], ["予算"], ["職員"], TokenVectors(np.array([1], np.int32), EYE[[3]]))
+    assert loaded.search(asked, 4) == engines.search(asked, 4)
+    assert len(loaded) == 4
+    assert {row: v.tolist() for row, v in loaded.heading_vectors().items()} == {1: [0, 0, 1, 0]}
+
+
+def test_parts_of_different_size_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="different size"):
+        Engines.build(EYE, NOTHING, [], rows("窓口"), None)
+    with pytest.raises(ValueError, match="different size"):
+        Engines.build(EYE, NOTHING, [], rows("", "", "", ""), late_of(tmp_path, [1.0, 0, 0, 0]))
+
+
+def test_a_probe_is_the_question_for_every_engine(fake: FakeEncoder) -> None:
+    asked = probe(fake, "**窓口**の｜予算")
+    assert fake.queries == ["窓口の 予算"]
+    assert asked.words == ["窓口", "予算"]
+    assert {"窓口", "予算"} <= set(asked.grams)
+    assert asked.tokens is not None
+    assert len(asked.tokens) == 6

@@ -1,0 +1,125 @@
+"""Late interaction: worked by hand on three rows, and by plain loops on made-up ones."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.late import LateIndex, LateWriter, PackedTokens, TokenVectors, pack
+
+
+def tokens(*pairs: tuple[int, list[float]]) -> TokenVectors:
+    return TokenVectors(
+        np.array([i for i, _ in pairs], np.int32),
+        np.array([v for _, v in pairs], np.float32).reshape(len(pairs), -1),
+    )
+
+
+X, Y, XY = [1.0, 0.0], [0.0, 1.0], [0.6, 0.8]
+
+
+def write(folder: Path, rows: dict[str, TokenVectors], keys: list[str], dimension: int = 2) -> LateIndex:
+    with LateWriter(folder, dimension) as writer:
+        for key, row in rows.items():
+            writer.add(key, pack(row))
+        writer.close(keys)
+    return LateIndex(folder)
+
+
+def test_three_rows_by_hand(tmp_path: Path) -> None:
+    index = write(
+        tmp_path,
+        {
+            "a": tokens((1, X), (2, Y)),
+            "b": tokens((1, XY)),
+            "c": TokenVectors(np.zeros(0, np.int32), np.zeros((0, 2))),
+        },
+        ["a", "b", "c"],
+    )
+    # N = 3: token 1 is in two rows, token 2 in one, token 9 in none
+    one, two, nine = math.log(1 + 1.5 / 2.5), math.log(1 + 2.5 / 1.5), math.log(1 + 3.5 / 0.5)
+    assert index.weights(np.array([1, 2, 9], np.int32)) == pytest.approx([one, two, nine], rel=1e-6)
+    # question: token 1 along X, token 9 along Y; row a has both exactly, row b has 0.6 and 0.8, row c has no token
+    found = index.scores(tokens((1, X), (9, Y)), [2, 1, 0])
+    assert found == [
+        (1, pytest.approx((one * 0.6 + nine * 0.8) / (one + nine), abs=0.005)),
+        (0, pytest.approx(1.0, abs=0.005)),
+    ]
+    assert (len(index), index.dimension) == (3, 2)
+
+
+def test_agrees_with_plain_loops(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+
+    def made(count: int) -> TokenVectors:
+        vectors = random.normal(size=(count, 24)).astype(np.float32)
+        return TokenVectors(
+            random.integers(0, 40, count).astype(np.int32),
+            vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+        )
+
+    rows = [made(int(count)) for count in random.integers(1, 30, 25)]
+    question = made(7)
+    index = write(tmp_path, {str(i): row for i, row in enumerate(rows)}, [str(i) for i in range(25)], 24)
+    held = [set(row.ids.tolist()) for row in rows]
+    idf = [
+        math.log(1 + (25 - n + 0.5) / (n + 0.5))
+        for n in (sum(int(i) in ids for ids in held) for i in question.ids)
+    ]
+    expected = {
+        i: sum(w * max(float(q @ v) for v in row.vectors) for w, q in zip(idf, question.vectors, strict=True))
+        / sum(idf)
+        for i, row in enumerate(rows)
+    }
+    assert dict(index.scores(question, range(25))) == pytest.approx(expected, abs=0.004)
+
+
+def test_a_byte_a_number_keeps_the_direction() -> None:
+    random = np.random.default_rng(5)
+    vectors = random.normal(size=(50, 384)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    packed = pack(TokenVectors(np.arange(50, dtype=np.int32), vectors))
+    restored = packed.vectors * packed.scales[:, None]
+    assert packed.vectors.dtype == np.int8
+    assert (np.abs(restored - vectors) <= np.abs(vectors).max(axis=1, keepdims=True) / 254 + 1e-7).all()
+    assert (np.einsum("ij,ij->i", restored, vectors) > 0.998).all()
+
+
+def test_nothing_to_compare(tmp_path: Path) -> None:
+    index = write(tmp_path, {"a": tokens((1, X))}, ["a"])
+    nothing = TokenVectors(np.zeros(0, np.int32), np.zeros((0, 2), np.float32))
+    assert index.scores(nothing, [0]) == []
+    assert index.scores(tokens((1, X)), []) == []
+    assert pack(nothing).vectors.shape == (0, 2)
+    empty = write(tmp_path / "empty", {"a": nothing}, ["a"])
+    assert empty.scores(tokens((1, X)), [0]) == []
+
+
+def test_rows_of_one_text_share_their_tokens(tmp_path: Path) -> None:
+    index = write(tmp_path, {"a": tokens((1, X)), "b": tokens((2, Y))}, ["b", "a", "b"])
+    assert [row for row, score in index.scores(tokens((2, Y)), [0, 1, 2]) if score > 0.9] == [0, 2]
+    with LateWriter(tmp_path / "again", 2) as writer:
+        writer.add("a", pack(tokens((1, X))))
+        writer.add("a", pack(tokens((2, Y))))  # a key that is there stays as it is
+        writer.close(["a"])
+    assert LateIndex(tmp_path / "again").row(0).ids.tolist() == [1]
+
+
+def test_a_row_is_taken_over_as_it_is(tmp_path: Path) -> None:
+    first = write(tmp_path / "1", {"a": tokens((1, XY)), "b": tokens((2, Y), (3, X))}, ["a", "b"])
+    with LateWriter(tmp_path / "2", 2) as writer:
+        writer.add("b", first.row(1))
+        writer.close(["b"])
+    taken = LateIndex(tmp_path / "2").row(0)
+    for name in PackedTokens.__slots__:
+        assert getattr(taken, name).tobytes() == getattr(first.row(1), name).tobytes()
+
+
+def test_files_that_do_not_fit_together(tmp_path: Path) -> None:
+    write(tmp_path, {"a": tokens((1, X), (2, Y))}, ["a"])
+    (tmp_path / "ids.i4").write_bytes(b"\0\0\0\0")
+    with pytest.raises(ValueError, match="2 and 1"):
+        LateIndex(tmp_path)
