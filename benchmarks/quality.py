@@ -23,6 +23,7 @@ import numpy as np
 from ir_measures import RR, R, nDCG
 
 from build_index import setting
+from corpus.chunks import sentence_lines
 from corpus.records import Passage
 from corpus.text import searchable
 from index.build import encode, tokens_of
@@ -42,7 +43,8 @@ def _lines(path: Path) -> list[dict[str, str]]:
 def _passage(document: dict[str, str]) -> Passage:
     """A title is to its text what a heading is to a passage: the nearest name above it."""
     title = searchable(document.get("title", ""))
-    return Passage(title, title, title.replace("\n", " "), searchable(document["text"]))
+    words, sentences = sentence_lines(document["text"])
+    return Passage(title, title, title.replace("\n", " "), words, sentences)
 
 
 def _runs(

@@ -16,7 +16,7 @@ from corpus.cases import CaseBook
 from corpus.records import Chunk, Passage
 from corpus.sections import Section
 from corpus.structure import BULLET, SENTENCE_END, Block, plain
-from corpus.text import letters, searchable
+from corpus.text import letters, searchable, sentence_spans
 
 MAX_CHARS = 400
 """Longest chunk in searchable characters, chosen by measuring 200 to 400 (docs/decisions.md)."""
@@ -337,13 +337,29 @@ def passage_of(title: str, chunk: Chunk, organization: str | None) -> Passage:
     if organization is not None:
         case = next((place for place, name in enumerate(path) if name.endswith(f"【{organization}】")), -1)
         inside = [organization, *path[case + 1 :]]
-    words = "\n".join(part for part in (chunk.context, searchable(chunk.text)) if part)
+    words, sentences = sentence_lines(chunk.text, chunk.context)
     return Passage(
         where=searchable(" ＞ ".join([title, *path])),
         near=searchable(" ＞ ".join(inside)),
         heading=heading_of(chunk),
         words=words,
+        sentences=sentences,
     )
+
+
+def sentence_lines(text: str, context: str = "") -> tuple[str, tuple[int, ...]]:
+    """A text in searchable form, a sentence a line after its context, and where in it each sentence starts.
+
+    So the words of a sentence are known in both forms of the text, though offsets are lost between them.
+    """
+    lines, starts, size = [context] if context else [], [], len(context) + 1 if context else 0
+    for start, end in sentence_spans(text):
+        words = searchable(text[start:end]).replace("\n", " ")
+        starts.append(size)
+        if words:
+            lines.append(words)
+            size += len(words) + 1
+    return "\n".join(lines), tuple(starts)
 
 
 def heading_of(chunk: Chunk) -> str:

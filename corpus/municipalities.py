@@ -2,14 +2,19 @@
 
 In: a name such as 「山形県酒田市」. Out: prefecture, name and kind. The tables are facts of public record:
 the 47 prefectures in the order of the national code (全国地方公共団体コード, JIS X 0401), the eight regions
-of the usual school division, the twenty cities designated under article 252-19 of the Local Autonomy Act
-(地方自治法第252条の19, as of 2024). This module knows nothing about documents.
+of the usual school division, the twenty cities designated under article 252-19 and the sixty-two core cities under
+article 252-22 of the Local Autonomy Act (地方自治法第252条の19, 第252条の22, as of 2024), and in
+`data/municipalities.csv` the 1,741 municipalities and special wards with their readings (names as in the national
+code, readings as in Japan Post's table of postal codes, October 2026). This module knows nothing about documents.
 """
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
 
 REGIONS: dict[str, tuple[str, ...]] = {
     "北海道": ("北海道",),
@@ -67,6 +72,93 @@ DESIGNATED_CITIES: frozenset[str] = frozenset(
         "熊本市",
     ]
 )
+
+CORE_CITIES: frozenset[str] = frozenset(
+    [
+        "函館市",
+        "旭川市",
+        "青森市",
+        "八戸市",
+        "盛岡市",
+        "秋田市",
+        "山形市",
+        "福島市",
+        "郡山市",
+        "いわき市",
+        "水戸市",
+        "宇都宮市",
+        "前橋市",
+        "高崎市",
+        "川越市",
+        "越谷市",
+        "川口市",
+        "船橋市",
+        "柏市",
+        "八王子市",
+        "横須賀市",
+        "富山市",
+        "金沢市",
+        "福井市",
+        "甲府市",
+        "長野市",
+        "松本市",
+        "岐阜市",
+        "豊橋市",
+        "岡崎市",
+        "一宮市",
+        "豊田市",
+        "大津市",
+        "豊中市",
+        "高槻市",
+        "枚方市",
+        "八尾市",
+        "寝屋川市",
+        "吹田市",
+        "東大阪市",
+        "姫路市",
+        "尼崎市",
+        "明石市",
+        "西宮市",
+        "奈良市",
+        "和歌山市",
+        "鳥取市",
+        "松江市",
+        "倉敷市",
+        "呉市",
+        "福山市",
+        "下関市",
+        "高松市",
+        "松山市",
+        "高知市",
+        "久留米市",
+        "佐世保市",
+        "長崎市",
+        "大分市",
+        "宮崎市",
+        "鹿児島市",
+        "那覇市",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Municipality:
+    """A municipality or special ward; the reading is in katakana and holds シ, チョウ, マチ, ソン or ムラ."""
+
+    prefecture: str
+    name: str
+    reading: str
+
+
+@lru_cache(maxsize=1)
+def municipalities() -> dict[str, tuple[Municipality, ...]]:
+    """All municipalities by their name; several prefectures have a 府中市, 伊達市 or 川崎町."""
+    found: dict[str, list[Municipality]] = {}
+    with (files("corpus") / "data" / "municipalities.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            found.setdefault(row["name"], []).append(Municipality(**row))
+    return {name: tuple(rows) for name, rows in found.items()}
+
 
 # 「山形県酒田市」: the prefecture is as short as it can be, what follows ends in the kind of municipality.
 # A 県 that is not in the table (a fictional one in a sample) is still read by this form; 「宇都宮市」 and

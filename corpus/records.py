@@ -104,10 +104,12 @@ class Passage:
 
     `where` is the whole way to it (document ＞ category ＞ case ＞ heading), `near` the part of the way that tells
     it from its neighbours (organization ＞ headings inside the case), `heading` the innermost heading, `words` its own
-    words with their context.
+    words with their context. `sentences[i]` is where the i-th sentence of the chunk's text starts in `words`
+    (`corpus.text.sentence_spans` gives the sentences).
     """
 
     where: str
     near: str
     heading: str
     words: str
+    sentences: tuple[int, ...] = (0,)

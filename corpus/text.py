@@ -61,6 +61,28 @@ def searchable(text: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
+# 「。」 ends a sentence unless a bracket closes after it; a line break ends an item or a row
+_SENTENCE = re.compile(r"[^。！？!?\n]*(?:[。！？!?]+[」』）)*]*|\n|$)")
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Where the sentences, items and rows of a text stand, (start, end) in order, without the space around them.
+
+    >>> sentence_spans("一つ目。二つ目。")
+    [(0, 4), (4, 8)]
+    """
+    spans: list[tuple[int, int]] = []
+    for found in _SENTENCE.finditer(text):
+        start, end = found.span()
+        while start < end and text[start].isspace():
+            start += 1
+        while end > start and text[end - 1].isspace():
+            end -= 1
+        if letters(text[start:end]):
+            spans.append((start, end))
+    return spans
+
+
 def letters(text: str) -> int:
     """How many letters and digits a text holds: what is left when marks and spaces are not counted."""
     return sum(1 for c in text if c.isalnum())

@@ -122,7 +122,7 @@ def encode(
             gives = False
             continue
         for key, own in zip(keys[start : start + BLOCK], tokens, strict=True):
-            keep(key, pack(own))
+            keep(key, pack(own, passages[key].sentences))
     return vectors, gives
 
 

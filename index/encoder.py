@@ -242,7 +242,8 @@ class SentenceEncoder:
             first = next((place for place, (_, end) in enumerate(ends) if end > before), 0)
             vectors[row] = values[first if contexts[row] else 0 :].mean(axis=0)
             own = [p for p, (start, end) in enumerate(ends) if p >= first and end > max(start, len(prompt))]
-            kept.append(TokenVectors(np.array(ids, np.int32)[own], self._unit(values[own])))
+            starts = np.array([start - before for start, _ in ends], np.int32)[own]
+            kept.append(TokenVectors(np.array(ids, np.int32)[own], self._unit(values[own]), starts))
         return self._unit(vectors), kept
 
     def _unit(self, vectors: np.ndarray) -> np.ndarray:

@@ -19,12 +19,18 @@ from corpus.text import searchable
 from index.dense import DenseIndex, Vectors
 from index.encoder import Encoder
 from index.fusion import Ranked, fuse, normalized
-from index.late import LateIndex, TokenVectors
+from index.late import LateIndex, Nearness, TokenVectors
 from index.lexical import GRAMS, LexicalIndex, Tokens
 from index.tokenizer import grams, tokenize
 
-DENSE, HEADING, WORDS, SPELLING, LATE = 0.16, 0.16, 0.26, 0.13, 0.29
+DENSE, HEADING, WORDS, SPELLING, LATE, SENTENCE = 0.13, 0.13, 0.26, 0.14, 0.26, 0.08
 """Weights of the engines, one setting for all documents (docs/decisions.md)."""
+FULL_WORDS, FULL_GRAMS = 0.25, 0.2
+"""Where the best row has this part of the score it could have, words (grams) count with their whole weight; below, less.
+
+The best of a list always has 1 after normalization, also where it shares one common word with the question. A question in
+other words than the documents' would be answered by that word.
+"""
 DEPTH = 200
 """Candidates taken from each engine."""
 CANDIDATES = 60
@@ -55,10 +61,16 @@ class Found:
     late: float | None
 
 
-def probe(encoder: Encoder, text: str) -> Probe:
-    """What a question's text is for each engine."""
+def probe(encoder: Encoder, text: str, focus: str | None = None) -> Probe:
+    """What a question's text is for each engine.
+
+    `focus` is the part of it that is asked, where the text also says what was asked before: the vector is the mean of both.
+    """
     words = searchable(text)
     vector, tokens = encoder.encode_question(words)
+    if focus is not None:
+        vector = vector + encoder.encode_question(searchable(focus))[0]
+        vector = vector / np.linalg.norm(vector)
     return Probe(vector, tokenize(words), grams(words), tokens)
 
 
@@ -166,25 +178,38 @@ class Engines:
         depth, candidates = max(DEPTH, k), max(CANDIDATES, k)
         by_vector = self._dense.search(probe.vector, depth, rows)
         by_word = self._words.search(probe.words, depth, rows)
+        by_gram = self._grams.search(probe.grams, depth, rows)
         near = normalized(by_vector)
         parts = [
             (DENSE, near),
             (HEADING, self._by_heading(probe, depth, rows, near)),
-            (WORDS, normalized(by_word)),
-            (SPELLING, normalized(self._grams.search(probe.grams, depth, rows))),
+            (WORDS, _scaled(by_word, self._words.full_score(probe.words), FULL_WORDS)),
+            (SPELLING, _scaled(by_gram, self._grams.full_score(probe.grams), FULL_GRAMS)),
         ]
         fused = fuse(parts)[:candidates]
-        by_token: Ranked = []
+        late: dict[int, Nearness] = {}
         if self._late is not None and probe.tokens is not None:
-            by_token = self._late.scores(probe.tokens, [row for row, _ in fused])
-        if by_token:
+            late = {
+                near.row: near
+                for near in self._late.scores(probe.tokens, probe.vector, [r for r, _ in fused])
+            }
+        if late:
             chosen = {row for row, _ in fused}
             found = [(weight, {r: s for r, s in scores.items() if r in chosen}) for weight, scores in parts]
-            fused = fuse([*found, (LATE, normalized(by_token))])
-        cosine, bm25, maxsim = dict(by_vector), dict(by_word), dict(by_token)
+            maxsim = normalized([(row, n.maxsim) for row, n in late.items()])
+            sentence = normalized([(row, n.sentence) for row, n in late.items() if n.sentence is not None])
+            fused = fuse([*found, (LATE, maxsim), (SENTENCE, sentence)])
+        cosine, bm25 = dict(by_vector), dict(by_word)
         return [
-            Found(row, score, cosine.get(row), bm25.get(row), maxsim.get(row)) for row, score in fused[:k]
+            Found(row, score, cosine.get(row), bm25.get(row), late[row].maxsim if row in late else None)
+            for row, score in fused[:k]
         ]
+
+    def sentences(self, probe: Probe, row: int) -> dict[int, tuple[float, float]]:
+        """(MaxSim, cosine) of each sentence of a row by its number; empty where the model gives no token vectors."""
+        if self._late is None or probe.tokens is None:
+            return {}
+        return self._late.sentences(probe.tokens, probe.vector, row)
 
     def _by_heading(
         self, probe: Probe, depth: int, rows: npt.NDArray[np.int64] | None, near: dict[int, float]
@@ -196,3 +221,11 @@ class Engines:
             for place, score in normalized(self._headings.search(probe.vector, depth, places)).items():
                 scores[int(self._heading_rows[place])] = score
         return scores
+
+
+def _scaled(ranked: Ranked, full: float, enough: float) -> dict[int, float]:
+    """Normalized scores, less where even the best row has little of the `full` score."""
+    if not ranked or full <= 0:
+        return {}
+    share = min(1.0, ranked[0][1] / full / enough)
+    return {row: share * score for row, score in normalized(ranked).items()}

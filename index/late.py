@@ -1,9 +1,11 @@
-"""Late interaction: how well every word of a question is met by some word of a passage (MaxSim).
+"""Late interaction: how well every word of a question is met by some word of a passage, and its best sentence.
 
-In: the encoder's token vectors of each passage, and of a question. Out: a score per row, for the few rows that the
-other engines found. score = Σᵢ wᵢ maxⱼ cos(qᵢ, pⱼ) / Σᵢ wᵢ over the question's tokens i and the passage's tokens j
-(Khattab and Zaharia 2020, ColBERT); the weight wᵢ is the idf of the token, so that 「ください」 counts little. The vectors
-are those of the same model that makes the passages' vectors, nothing is trained for it.
+In: the encoder's token vectors of each passage, and of a question. Out: two scores per row, for the few rows that the
+other engines found.
+MaxSim = Σᵢ wᵢ maxⱼ cos(qᵢ, pⱼ) / Σᵢ wᵢ over the question's tokens i and the passage's tokens j (Khattab and Zaharia 2020,
+ColBERT); the weight wᵢ is the idf of the token, so that 「ください」 counts little. The vectors are those of the same model
+that makes the passages' vectors, nothing is trained for it.
+The nearness of a sentence is the cosine of the question's vector and the mean of the sentence's tokens.
 
 A token is kept as `dimension` signed bytes and a scale, in files that are mapped and not read: only the pages of the
 rows that are scored come into memory.
@@ -19,18 +21,23 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-_FILES = ("vectors.i8", "scales.f4", "ids.i4")
+from index.dense import Vectors
+
+_FILES = ("vectors.i8", "scales.f4", "ids.i4", "sentences.u2")
+NO_SENTENCE = 65535
+"""The number of the sentence of a token that belongs to none: of a passage's context."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenVectors:
-    """The tokens of one text: their numbers in the model's vocabulary and their vectors.
+    """The tokens of one text: their numbers in the model's vocabulary, their vectors, and where in the text they start.
 
-    ids  # (n,) int32; vectors  # (n, dim) float32, unit length
+    ids  # (n,) int32; vectors  # (n, dim) float32, unit length; starts  # (n,) int32, characters
     """
 
     ids: npt.NDArray[np.int32]
     vectors: npt.NDArray[np.float32]
+    starts: npt.NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -38,21 +45,37 @@ class TokenVectors:
 
 @dataclass(frozen=True, slots=True)
 class PackedTokens:
-    """Tokens as they are kept: a vector is `vectors[i] * scales[i]`.
+    """Tokens as they are kept: a vector is `vectors[i] * scales[i]`, and stands in the sentence `sentences[i]`.
 
-    ids  # (n,) int32; vectors  # (n, dim) int8; scales  # (n,) float32
+    ids  # (n,) int32; vectors  # (n, dim) int8; scales  # (n,) float32; sentences  # (n,) uint16, ascending
     """
 
     ids: npt.NDArray[np.int32]
     vectors: npt.NDArray[np.int8]
     scales: npt.NDArray[np.float32]
+    sentences: npt.NDArray[np.uint16]
 
 
-def pack(tokens: TokenVectors) -> PackedTokens:
-    """Token vectors in a quarter of the space; a component errs by at most 1/254 of the vector's largest."""
+@dataclass(frozen=True, slots=True)
+class Nearness:
+    """How near a row is: MaxSim of its tokens, and the cosine of its nearest sentence (None where it has none)."""
+
+    row: int
+    maxsim: float
+    sentence: float | None
+
+
+def pack(tokens: TokenVectors, sentences: Sequence[int]) -> PackedTokens:
+    """Token vectors in a quarter of the space; a component errs by at most 1/254 of the vector's largest.
+
+    `sentences` are the places where the text's sentences start; tokens before the first are context.
+    """
     largest = np.abs(tokens.vectors).max(axis=1, initial=0.0)
     scales = np.where(largest > 0, largest / 127, 1).astype(np.float32)
-    return PackedTokens(tokens.ids, np.rint(tokens.vectors / scales[:, None]).astype(np.int8), scales)
+    number = np.searchsorted(np.asarray(sentences, np.int64), tokens.starts, side="right") - 1
+    number = np.where((number < 0) | (number >= NO_SENTENCE), NO_SENTENCE, number)
+    vectors = np.rint(tokens.vectors / scales[:, None]).astype(np.int8)
+    return PackedTokens(tokens.ids, vectors, scales, number.astype(np.uint16))
 
 
 class LateWriter:
@@ -78,7 +101,9 @@ class LateWriter:
         """Keeps a passage's tokens under its key; a key that is there already is left as it is."""
         if key in self._places:
             return
-        for file, values in zip(self._files, (tokens.vectors, tokens.scales, tokens.ids), strict=True):
+        for file, values in zip(
+            self._files, (tokens.vectors, tokens.scales, tokens.ids, tokens.sentences), strict=True
+        ):
             file.write(np.ascontiguousarray(values).tobytes())
         self._places[key] = (self._size, len(tokens.ids))
         self._size += len(tokens.ids)
@@ -107,10 +132,12 @@ class LateIndex:
         self._vectors = _mapped(folder / "vectors.i8", np.int8).reshape(-1, self.dimension)
         self._scales = _mapped(folder / "scales.f4", np.float32)
         self._ids = _mapped(folder / "ids.i4", np.int32)
+        self._sentences = _mapped(folder / "sentences.u2", np.uint16)
         tokens, rows = np.load(folder / "frequencies.npy", allow_pickle=False)
         self._frequency = dict(zip(tokens.tolist(), rows.tolist(), strict=True))
-        if len(self._vectors) != len(self._ids) or len(self._scales) != len(self._ids):
-            raise ValueError(f"token files of different length: {len(self._vectors)} and {len(self._ids)}")
+        sizes = {len(self._vectors), len(self._scales), len(self._ids), len(self._sentences)}
+        if len(sizes) != 1:
+            raise ValueError(f"token files of different length: {sorted(sizes)}")
 
     def __len__(self) -> int:
         return len(self._places)
@@ -120,7 +147,10 @@ class LateIndex:
         start, count = self._places[row]
         part = slice(int(start), int(start + count))
         return PackedTokens(
-            np.array(self._ids[part]), np.array(self._vectors[part]), np.array(self._scales[part])
+            np.array(self._ids[part]),
+            np.array(self._vectors[part]),
+            np.array(self._scales[part]),
+            np.array(self._sentences[part]),
         )
 
     def weights(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
@@ -130,21 +160,64 @@ class LateIndex:
         weights: npt.NDArray[np.float32] = idf.astype(np.float32)
         return weights
 
-    def scores(self, question: TokenVectors, rows: Sequence[int]) -> list[tuple[int, float]]:
-        """(row, score) of `rows` in their order, scores up to 1; rows without tokens and an empty question give none."""
+    def scores(self, question: TokenVectors, vector: Vectors, rows: Sequence[int]) -> list[Nearness]:
+        """The nearness of `rows` to a question, in their order; rows without tokens and an empty question give none.
+
+        `vector`  # (dim,) is the question's
+        """
         weights = self.weights(question.ids)
         places = [(row, *map(int, self._places[row])) for row in rows if self._places[row][1]]
         if not places or not len(question) or weights.sum() <= 0:
             return []
+        tokens, sentences = self._read(places)
+        starts = np.cumsum([0, *(count for _, _, count in places)])[:-1]
         # one product for all rows: many small ones cost more than they compute
+        best = np.maximum.reduceat(
+            tokens @ question.vectors.T, starts, axis=0
+        )  # (rows, tokens of the question)
+        maxsim = best @ weights / weights.sum()
+        row_of = np.repeat(np.arange(len(places)), [count for _, _, count in places])
+        number, cosines = _sentence_cosines(tokens, row_of * (NO_SENTENCE + 1) + sentences, vector)
+        nearest = np.full(len(places), -np.inf)
+        kept = number % (NO_SENTENCE + 1) != NO_SENTENCE
+        np.maximum.at(nearest, number[kept] // (NO_SENTENCE + 1), cosines[kept])
+        return [
+            Nearness(row, float(score), float(near) if np.isfinite(near) else None)
+            for (row, _, _), score, near in zip(places, maxsim, nearest, strict=True)
+        ]
+
+    def sentences(self, question: TokenVectors, vector: Vectors, row: int) -> dict[int, tuple[float, float]]:
+        """(MaxSim, cosine) of each sentence of a row by its number; a sentence too short to have a token is missing."""
+        weights = self.weights(question.ids)
+        start, count = map(int, self._places[row])
+        if not count or not len(question) or weights.sum() <= 0:
+            return {}
+        tokens, own = self._read([(row, start, count)])
+        number, cosines = _sentence_cosines(tokens, own, vector)
+        starts = np.flatnonzero(np.diff(own, prepend=-1))
+        best = np.maximum.reduceat(tokens @ question.vectors.T, starts, axis=0) @ weights / weights.sum()
+        return {
+            int(n): (float(maxsim), float(cosine))
+            for n, maxsim, cosine in zip(number, best, cosines, strict=True)
+            if n != NO_SENTENCE
+        }
+
+    def _read(self, places: list[tuple[int, int, int]]) -> tuple[Vectors, npt.NDArray[np.int64]]:
+        """The vectors of the tokens of rows  # (tokens, dim), and the numbers of their sentences  # (tokens,)."""
         parts = [slice(start, start + count) for _, start, count in places]
         tokens = np.concatenate([self._vectors[part] for part in parts]).astype(np.float32)
-        cosines = tokens @ question.vectors.T  # (tokens of all rows, tokens of the question)
-        cosines *= np.concatenate([self._scales[part] for part in parts])[:, None]
-        starts = np.cumsum([0, *(count for _, _, count in places)])[:-1]
-        best = np.maximum.reduceat(cosines, starts, axis=0)  # (rows, tokens of the question)
-        found = best @ weights / weights.sum()
-        return [(row, float(score)) for (row, _, _), score in zip(places, found, strict=True)]
+        tokens *= np.concatenate([self._scales[part] for part in parts])[:, None]
+        return tokens, np.concatenate([self._sentences[part] for part in parts]).astype(np.int64)
+
+
+def _sentence_cosines(
+    tokens: Vectors, sentences: npt.NDArray[np.int64], vector: Vectors
+) -> tuple[npt.NDArray[np.int64], Vectors]:
+    """The number of each sentence in order, and its cosine; tokens of one sentence stand together."""
+    starts = np.flatnonzero(np.diff(sentences, prepend=-1))
+    sums = np.add.reduceat(tokens, starts, axis=0)  # the mean has the same direction
+    cosines = (sums @ vector) / np.maximum(np.linalg.norm(sums, axis=1), 1e-9)
+    return sentences[starts], cosines
 
 
 def _mapped(path: Path, kind: type[np.generic]) -> npt.NDArray[np.generic]:

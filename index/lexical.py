@@ -6,6 +6,7 @@ nothing is counted when a question comes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,16 @@ class LexicalIndex:
                 total += weight * np.asarray(part.get_scores(known), dtype=np.float32)
         return total
 
+    def full_score(self, tokens: Sequence[str]) -> float:
+        """What a row would score at most that holds every token without end: the sum of their idf.
+
+        A token that no row holds counts too, as the rarest: a question in other words than the documents' stays low.
+        """
+        return sum(
+            weight * sum(_idf(self._size, _holding(part, token)) for token in dict.fromkeys(tokens))
+            for _, weight, part in self._parts
+        )
+
     def search(
         self, tokens: Sequence[str], k: int, rows: npt.NDArray[np.int64] | None = None
     ) -> list[tuple[int, float]]:
@@ -96,6 +107,20 @@ class LexicalIndex:
         # by score, then by row, so that equal scores always come in one order
         best = best[np.lexsort((best, -scores[best]))]
         return [(int(row), float(scores[row])) for row in best]
+
+
+def _holding(part: bm25s.BM25, token: str) -> int:
+    """How many rows hold a token: bm25s keeps a column of scores for each token."""
+    column = part.vocab_dict.get(token)
+    if column is None:
+        return 0
+    places = part.scores["indptr"]
+    return int(places[column + 1] - places[column])
+
+
+def _idf(size: int, holding: int) -> float:
+    """Lucene's idf: ln(1 + (N - n + 0.5) / (n + 0.5))."""
+    return math.log1p((size - holding + 0.5) / (holding + 0.5))
 
 
 def _bm25(rows: Sequence[Sequence[str]]) -> bm25s.BM25:

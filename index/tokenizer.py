@@ -105,13 +105,17 @@ def grams(text: str) -> list[str]:
     spelling = "".join(unicodedata.normalize("NFKC", text).lower().split())
     pieces = [spelling[i : i + SPELLING] for i in range(len(spelling) - SPELLING + 1)]
     pieces = [piece for piece in pieces if not _HIRAGANA.fullmatch(piece) and any(c.isalnum() for c in piece)]
-    for part in _readings(text):
+    for part in readings(text):
         pieces.extend(part[i : i + READING] for i in range(max(1, len(part) - READING + 1)))
     return pieces
 
 
-def _readings(text: str) -> list[str]:
-    """How the words between particles are read, in katakana."""
+def readings(text: str) -> list[str]:
+    """How the words between particles are read, in katakana, in order.
+
+    >>> readings("書類のほかん")
+    ['ショルイ', 'ホカン']
+    """
     parts = [""]
     for word in _words(text):
         feature = word.feature

@@ -11,7 +11,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from corpus.structure import QUESTION_END
 from corpus.text import letters, searchable, squeeze
@@ -19,6 +19,7 @@ from index.encoder import Encoder
 from index.store import Hit, Index
 from index.tokenizer import tokenize
 from qa.cite import Citation, cite
+from qa.names import directory
 from qa.select import Selection, select
 from qa.understand import Filters, Query, states_value, understand
 
@@ -117,7 +118,13 @@ def ask(
 ) -> Reply:
     """The reply to a question; `history` are the earlier questions of the conversation, oldest first."""
     started = time.perf_counter()
-    query = understand(question, history, [case.organization for case in index.cases.values()])
+    names = directory(index)
+
+    def answered_by(earlier: str) -> tuple[str, ...]:
+        found = select(index, encoder, understand(earlier, (), names), filters or Filters(), 1).hits
+        return names.of(found[0].chunk.document_id, found[0].chunk.case_id) if found else ()
+
+    query = understand(question, history, names, answered_by)
     selection = select(index, encoder, query, filters or Filters(), top_k)
     if selection.filtered_out or not selection.hits:
         return _reply(
@@ -131,14 +138,10 @@ def search(
 ) -> Passages:
     """The passages nearest to a text, best first, without an answer."""
     started = time.perf_counter()
-    query = understand(text, (), [case.organization for case in index.cases.values()])
-    selection = select(
-        index,
-        encoder,
-        Query(query.question, query.text, query.organizations, values=query.values),
-        filters or Filters(),
-        top_k,
+    query = replace(
+        understand(text, (), directory(index)), filters=Filters(), shape="text", near_population=None
     )
+    selection = select(index, encoder, query, filters or Filters(), top_k)
     return Passages(cite(index, selection.hits), index.version, _ms(started))
 
 

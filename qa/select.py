@@ -1,58 +1,170 @@
 """Choosing passages: from a query to the hits that are shown, best first.
 
-In: an index, an encoder, a query, and the filters a person set. Out: hits and which filters were applied. A named
-organization's case is preferred, not required. Where a question sets conditions on cases, every case that meets
-them is shown once, by its opening passage, before any is shown twice.
+In: an index, an encoder, a query, and the filters a person set. Out: hits and which filters were applied. What is known about
+a passage beside its words (whose it is, whether it states the value asked for) is added to the engines' score. Where a
+question asks for cases, each is shown once before any is shown twice; where it compares, the sides take turns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 
-from corpus.municipalities import REGION_OF
+from corpus.municipalities import CORE_CITIES, REGION_OF, parse_organization
 from corpus.records import Case, Chunk
+from corpus.text import squeeze
 from index.encoder import Encoder
-from index.engines import probe
+from index.engines import Probe, probe
 from index.store import Hit, Index
-from qa.understand import Filters, Query, states_value
+from qa.names import Directory, directory
+from qa.understand import CONTACT, Filters, Query, states_value
 
-PREFERENCE = 0.1
-"""Added to the fused score (0..1) of a passage of a named organization's own case."""
-STATES = 0.06
-"""Added to the score of a passage that states a value of the kind asked for (an amount, a telephone number)."""
 POOL = 60
 """Hits that are looked at before the first ones are shown."""
+OWN_POOL = 20
+"""Passages of a named organization that are looked at in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What is added to the engines' score, which is from 0 to 1, for what is known about a passage.
+
+    Chosen by cross-validation over three sets of questions (docs/decisions.md).
+    """
+
+    own: float = 0.12
+    """It is about an organization that is named."""
+    others: float = -0.05
+    """It stands in the case of another organization than the one named."""
+    mentions: float = 0.08
+    """It says the name of a body that has no document of its own."""
+    states: float = 0.06
+    """It states a value of the kind asked for (an amount, a telephone number)."""
+    kind: float = 0.05
+    """It is about a county where 「どこの県」 is asked, about a village where 「どこの村」 is."""
+    front: float = -0.2
+    """It explains how the case book is made, where cases are asked for."""
+    imprint: float = -0.06
+    """It only says whom to call and how many people live there, which was not asked."""
+
+
+WEIGHTS = Weights()
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Hits best first, the filters that were applied, and which of them came from the question."""
+    """Hits best first, the filters that were applied, which of them came from the question, and how it was searched.
+
+    `sides` says, where a question compares, which organization (or document) each of the first hits stands for.
+    """
 
     hits: tuple[Hit, ...]
     filters: Filters
     from_question: tuple[str, ...]
     filtered_out: bool = False
+    probe: Probe | None = None
+    sides: tuple[str, ...] = ()
 
 
 def select(index: Index, encoder: Encoder, query: Query, given: Filters, k: int) -> Selection:
     """The k best passages for a query; `filtered_out` where the person's own filters leave nothing."""
     filters, from_question = join(given, query.filters)
     allowed = allowed_chunks(index, filters)
-    if allowed is not None and not allowed and from_question:
-        # Conditions read from the question are a reading, not an order: none fits, so search without them.
-        filters, from_question = given, ()
-        allowed = allowed_chunks(index, filters)
+    names = directory(index)
+    asked = probe(encoder, query.text, query.focus)
     if allowed is not None and not allowed:
-        return Selection((), filters, from_question, filtered_out=True)
-    hits = index.search(probe(encoder, query.text), max(POOL, k), allowed)
+        # what is nearest without the conditions that were read from the question is shown, but does not answer
+        within = allowed_chunks(index, given)
+        nearest = ranked(index, names, query, asked, within, max(POOL, k)) if within != set() else []
+        return Selection(tuple(nearest[:k]), filters, from_question, filtered_out=True, probe=asked)
+    hits = ranked(index, names, query, asked, allowed, max(POOL, k))
+    sides: tuple[str, ...] = ()
+    if query.shape == "compare":
+        hits, sides = _sides(index, encoder, names, query, hits, allowed, k)
+    elif query.shape == "summary" and hits and hits[0].chunk.case_id is not None:
+        hits = _opening_first(index, hits)
+    elif query.near_population is not None:
+        hits = _each_case_once(index, hits, OPENING_ALWAYS)
+        hits = _nearest_first(index, hits, query.near_population)
+    elif from_question or (
+        query.lists and query.asks_bodies and query.everything and not query.organizations
+    ):
+        hits = _each_case_once(index, hits, OPENING_ALWAYS)
+    elif query.lists and query.asks_bodies:
+        hits = _each_case_once(index, hits, OPENING_NEAR)
+    return Selection(tuple(hits[:k]), filters, from_question, probe=asked, sides=sides[:k])
+
+
+def ranked(
+    index: Index, names: Directory, query: Query, asked: Probe, allowed: Collection[str] | None, k: int
+) -> list[Hit]:
+    """Hits with what is known about them added to their scores, best first."""
+    hits = index.search(asked, k, allowed)
     if query.organizations:
-        hits = _prefer(index, hits, query.organizations)
-    if query.values:
-        hits = _prefer_stating(hits, query.values)
-    if from_question:
-        hits = _each_case_once(index, hits)
-    return Selection(tuple(hits[:k]), filters, from_question)
+        own = {
+            chunk.id
+            for chunk in index.chunks
+            if set(names.of(chunk.document_id, chunk.case_id)) & set(query.organizations)
+            and (allowed is None or chunk.id in allowed)
+        }
+        found = {hit.chunk.id for hit in hits}
+        least = hits[-1].score if hits else 0.0
+        hits += [
+            replace(hit, score=least)
+            for hit in index.search(asked, OWN_POOL, own)
+            if hit.chunk.id not in found
+        ]
+    scored = [replace(hit, score=hit.score + _known(index, names, query, hit.chunk)) for hit in hits]
+    return sorted(scored, key=lambda hit: -hit.score)
+
+
+def _known(
+    index: Index, names: Directory, query: Query, chunk: Chunk, weights: Weights | None = None
+) -> float:
+    """What is added to the score of a passage for what is known about it."""
+    w = weights or WEIGHTS
+    case = index.cases.get(chunk.case_id or "")
+    added = 0.0
+    if query.organizations:
+        if set(names.of(chunk.document_id, chunk.case_id)) & set(query.organizations):
+            added += w.own
+        elif case is not None:
+            added += w.others
+    if query.unknown:
+        said = squeeze(chunk.text + "".join(chunk.heading_path))
+        if any(squeeze(name) in said for name in query.unknown):
+            added += w.mentions
+    if query.values and states_value(chunk.text, query.values):
+        added += w.states
+    if case is not None and query.kinds and case.organization_kind in query.kinds:
+        added += w.kind
+    if (
+        case is not None
+        and _is_imprint(case, chunk)
+        and not (CONTACT | {"persons", "address"}) & set(query.values)
+    ):
+        added += w.imprint
+    return added
+
+
+@lru_cache(maxsize=4)
+def _case_books(index: Index) -> frozenset[str]:
+    return frozenset(case.document_id for case in index.cases.values())
+
+
+def _has_cases(index: Index, document_id: str) -> bool:
+    return document_id in _case_books(index)
+
+
+def _is_imprint(case: Case, chunk: Chunk) -> bool:
+    """Whether a passage is what a case says of its organization: population, addresses, whom to call."""
+    stated = [
+        field for field in case.fields.values() if chunk.start <= field.start and field.end <= chunk.end
+    ]
+    return sum(field.end - field.start for field in stated) * 4 > len(chunk.text)
 
 
 def join(given: Filters, understood: Filters) -> tuple[Filters, tuple[str, ...]]:
@@ -75,6 +187,9 @@ def join(given: Filters, understood: Filters) -> tuple[Filters, tuple[str, ...]]
             joined = replace(joined, **{item.name: value})
             added.append(item.name)
     return joined, tuple(added)
+
+
+# ---------------------------------------------------------------- conditions on cases
 
 
 def allowed_chunks(index: Index, filters: Filters) -> set[str] | None:
@@ -112,45 +227,157 @@ def _conditions(case: Case, filters: Filters) -> Iterator[bool]:
     if filters.regions:
         yield REGION_OF.get(case.prefecture or "") in filters.regions
     if filters.organization_kinds:
-        yield case.organization_kind in filters.organization_kinds
+        core = parse_organization(case.organization).municipality in CORE_CITIES
+        yield case.organization_kind in filters.organization_kinds or (
+            core and "中核市" in filters.organization_kinds
+        )
     if filters.population_bands:
         yield case.population_band in filters.population_bands
-    if filters.population_min is not None:
-        yield case.population is not None and case.population >= filters.population_min
-    if filters.population_max is not None:
-        yield case.population is not None and case.population <= filters.population_max
+    if filters.population_min is not None or filters.population_max is not None:
+        low, high = _population(case)
+        yield low is not None and low >= (filters.population_min or 0)
+        yield high is not None and high <= (
+            math.inf if filters.population_max is None else filters.population_max
+        )
 
 
-def _prefer(index: Index, hits: list[Hit], organizations: tuple[str, ...]) -> list[Hit]:
-    def preferred(hit: Hit) -> bool:
-        case = index.cases.get(hit.chunk.case_id or "")
-        return case is not None and case.organization in organizations
-
-    raised = [replace(hit, score=hit.score + PREFERENCE) if preferred(hit) else hit for hit in hits]
-    return sorted(raised, key=lambda hit: -hit.score)
-
-
-def _prefer_stating(hits: list[Hit], values: tuple[str, ...]) -> list[Hit]:
-    raised = [
-        replace(hit, score=hit.score + STATES) if states_value(hit.chunk.text, values) else hit
-        for hit in hits
-    ]
-    return sorted(raised, key=lambda hit: -hit.score)
+def _population(case: Case) -> tuple[float | None, float | None]:
+    """The least and the greatest population a case can have: its own, else the ends of its band (「1万人未満」)."""
+    if case.population is not None:
+        return case.population, case.population
+    if case.population_band is None:
+        return None, None
+    band = re.search(r"(?:([\d.]+)(万|千)?人以上)?(?:([\d.]+)(万|千)?人未満)?", case.population_band)
+    if band is None or not band[0]:
+        return None, None
+    unit = {"万": 10_000, "千": 1_000, None: 1}
+    low = float(band[1]) * unit[band[2]] if band[1] else 0
+    return low, float(band[3]) * unit[band[4]] - 1 if band[3] else math.inf
 
 
-def _each_case_once(index: Index, hits: list[Hit]) -> list[Hit]:
-    """The opening passage of each case in the order of its best hit, then the other hits."""
+# ---------------------------------------------------------------- the order of cases
+
+
+def _openings(index: Index) -> dict[str, Chunk]:
+    """The first passage of each case."""
     opening: dict[str, Chunk] = {}
     for chunk in index.chunks:
         if chunk.case_id is not None:
             opening.setdefault(chunk.case_id, chunk)
+    return opening
+
+
+OPENING_ALWAYS, OPENING_NEAR = 0.0, 0.8
+"""A case is shown by its opening where that has this part of the score of the case's best passage."""
+
+
+def _each_case_once(index: Index, hits: Sequence[Hit], part: float) -> list[Hit]:
+    """One passage of each case in the order of its best hit, passages outside cases in their places, then the rest."""
+    openings = _openings(index)
     found = {hit.chunk.id: hit for hit in hits}
     firsts: list[Hit] = []
+    seen: set[str] = set()
     for hit in hits:
-        first = opening.get(hit.chunk.case_id or "")
-        if first is not None and all(first.id != f.chunk.id for f in firsts):
-            own = found.get(first.id) or Hit(first, hit.score, None, None)
-            firsts.append(replace(own, score=hit.score))
-    # Scores fall with the rank: a case's opening stands for the case and takes its best hit's score.
-    rest = [hit for hit in hits if all(hit.chunk.id != f.chunk.id for f in firsts)]
-    return firsts + rest
+        case_id = hit.chunk.case_id
+        if case_id is None:
+            if part:
+                firsts.append(hit)
+        elif case_id not in seen:
+            seen.add(case_id)
+            opening = found.get(openings[case_id].id) or Hit(openings[case_id], 0.0, None, None)
+            # an opening stands for the case and takes its best hit's score, so that scores fall with the rank
+            firsts.append(replace(opening, score=hit.score) if opening.score >= part * hit.score else hit)
+    taken = {hit.chunk.id for hit in firsts}
+    return firsts + [hit for hit in hits if hit.chunk.id not in taken]
+
+
+def _opening_first(index: Index, hits: Sequence[Hit]) -> list[Hit]:
+    """The opening of the best hit's case, which sums the case up, then the other hits."""
+    opening = _openings(index)[hits[0].chunk.case_id or ""]
+    own = next((hit for hit in hits if hit.chunk.id == opening.id), Hit(opening, 0.0, None, None))
+    return [replace(own, score=hits[0].score), *(hit for hit in hits if hit.chunk.id != opening.id)]
+
+
+def _nearest_first(index: Index, hits: Sequence[Hit], population: int) -> list[Hit]:
+    """Cases by how near their population is, as a ratio; passages without one after them."""
+
+    def distance(hit: Hit) -> float:
+        case = index.cases.get(hit.chunk.case_id or "")
+        if case is None or not case.population or not population:
+            return math.inf
+        return abs(math.log(case.population / population))
+
+    seen: set[str] = set()
+    firsts: list[Hit] = []
+    rest: list[Hit] = []
+    for hit in hits:
+        case_id = hit.chunk.case_id
+        (rest if case_id is None or case_id in seen else firsts).append(hit)
+        seen.add(case_id or "")
+    return [*sorted(firsts, key=distance), *rest]
+
+
+# ---------------------------------------------------------------- comparing
+
+# 「議事録と講演資料では」: a document by its kind
+_DOCUMENT_KINDS = re.compile(
+    r"議事録|事例集|講演資料|研修資料|説明資料|計画|よくある質問|FAQ|提言|報告書|手引|要綱|マニュアル"
+)
+
+
+def _sides(
+    index: Index,
+    encoder: Encoder,
+    names: Directory,
+    query: Query,
+    hits: Sequence[Hit],
+    allowed: Collection[str] | None,
+    k: int,
+) -> tuple[list[Hit], tuple[str, ...]]:
+    """The best passages of each side by turns, then the other hits; and the side of each of the first."""
+    sides: dict[str, list[Hit]] = {}
+    for name, belongs in _compared(index, names, query):
+        own = {c.id for c in index.chunks if belongs(c) and (allowed is None or c.id in allowed)}
+        asked = probe(encoder, query.topic)
+        alone = replace(query, organizations=(), unknown=())
+        sides[name] = ranked(index, names, alone, asked, own, max(1, k))
+    if len([found for found in sides.values() if found]) < 2:
+        return list(hits), ()
+    turns: list[tuple[str, Hit]] = []
+    taken: set[str] = set()
+    for place in range(max(map(len, sides.values()))):
+        for name, found in sides.items():
+            if place < len(found) and found[place].chunk.id not in taken:
+                taken.add(found[place].chunk.id)
+                turns.append((name, found[place]))
+    turns = turns[:k]
+    # scores of different searches do not compare: they fall with the place
+    best = max(hit.score for _, hit in turns)
+    shown = [replace(hit, score=best * (1 - place / (2 * k))) for place, (_, hit) in enumerate(turns)]
+    return [*shown, *(hit for hit in hits if hit.chunk.id not in taken)], tuple(name for name, _ in turns)
+
+
+def _compared(index: Index, names: Directory, query: Query) -> Iterator[tuple[str, Callable[[Chunk], bool]]]:
+    """The sides of a comparison: a name, and whether a passage belongs to it."""
+    covered: set[str] = set()
+    for name in query.organizations:
+        covered |= {d for d in index.documents if name in names.of(d, None)}
+
+        def of_organization(chunk: Chunk, name: str = name) -> bool:
+            return name in names.of(chunk.document_id, chunk.case_id)
+
+        yield name, of_organization
+    for name in query.unknown:
+
+        def says(chunk: Chunk, name: str = name) -> bool:
+            return squeeze(name) in squeeze(chunk.text)
+
+        yield name, says
+    for kind in dict.fromkeys(_DOCUMENT_KINDS.findall(query.question)):
+        ids = {d.id for d in index.documents.values() if kind in f"{d.title} {d.path}"}
+        if ids and not ids & covered and len(ids) == 1:
+
+            def in_document(chunk: Chunk, ids: set[str] = ids) -> bool:
+                return chunk.document_id in ids
+
+            yield kind, in_document

@@ -1,19 +1,21 @@
-"""What a question asks: the words to search for, the organizations it names, the conditions it sets.
+"""What a question asks: the words to search for, the organizations it names, the conditions it sets, the form of an answer.
 
-In: a question, the earlier questions of the conversation, and the organizations that the index knows. Out: a
-`Query`. Conditions on cases (region, kind of municipality, population) become filters; an organization that is
-named only prefers its case, because other documents speak of it too.
+In: a question, the earlier questions of the conversation, and the directory of an index. Out: a `Query`. Conditions on
+cases (region, prefecture, kind of municipality, population) become filters where cases are asked for; an organization
+that is named only prefers its passages, because other documents speak of it too.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 
 from corpus.municipalities import PREFECTURES, REGIONS, parse_organization
 from corpus.text import normalize
+from index.tokenizer import tokenize
+from qa.names import Directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +38,88 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question understood. `text` is what is searched for; `organizations` are the indexed ones it names.
+    """A question understood.
 
-    `lists` where several cases answer; `values` are the kinds of value asked for (names of VALUES).
+    `text` is what is searched for, `topic` the same without the names of organizations, `focus` the question itself where
+    `text` also holds what was asked before it. `organizations` are the indexed
+    ones it names, `unknown` the others. `shape` is the form of the answer: "value", "list", "compare", "summary" or
+    "text"; `values` are the kinds of value asked for (names of VALUES); `kinds` the kinds of municipality that the answer is
+    one of (「どこの県」). `near_population` orders cases by how near their population is. `years` are the years it names.
+    `everything` where it asks for cases and says nothing of what they did.
     """
 
     question: str
     text: str
+    topic: str = ""
+    focus: str | None = None
     organizations: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     filters: Filters = field(default_factory=Filters)
-    lists: bool = False
+    shape: str = "text"
     values: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    near_population: int | None = None
+    years: tuple[int, ...] = ()
+    everything: bool = False
+
+    @property
+    def lists(self) -> bool:
+        """Whether several passages answer."""
+        return self.shape == "list"
+
+    @property
+    def asks_bodies(self) -> bool:
+        """Whether the answer is one or several municipalities: 「…している団体は？」「どこの町？」."""
+        return bool(_ASKS_BODIES.search(self.question))
 
 
-# 「どこの団体」「一覧がほしい」「事例を見せて」: several cases answer, so each should be seen once
+PREFECTURE_KINDS = ("都", "道", "府", "県")
+CITY_KINDS = ("市", "政令指定都市")
+
+# 「どこの団体」「一覧がほしい」「事例を見せて」: several cases answer
 _LISTS = re.compile(
-    r"一覧|リスト|すべて|全て|全部|どこ(?!で|に|へ|まで)|(?:団体|自治体|市町村|都道府県|県|市|町|村)は[?？]?$|(?:事例|取組|団体|自治体)(?:を|が|は|の例)"
+    r"一覧|リスト|すべて|全て|全部|列挙|挙げて|どんな(?:もの|種類)|何と何|どこどこ|それぞれどこ|"
+    r"(?:どの|どんな|ほかの|他の)(?:団体|自治体|市町村)|どこ(?!で|に|へ|まで|から|の)|"
+    r"(?:団体|自治体|市町村|都道府県|県|市|町|村)は(?:ある|あります|あるの|ない|どこ)?(?:か|でしょうか|ですか)?[?？]?$|"
+    r"(?:事例|取組|取り組み|団体|自治体)(?:を|が|は|の例|だけ|ある|あります)"
 )
+_ASKS_BODIES = re.compile(
+    r"団体|自治体|市町村|事例|どこ(?!で|に|へ|まで|から|の[^県市町村自団役話])|(?:県|市|町|村)は[?？]?$|取組を|取り組みを|取組だけ"
+)
+_COMPARES = re.compile(r"違|比べ|比較|それぞれ|どちら|どっち|両方|並べ|見比べ|差は|対比|双方")
+_SUMS_UP = re.compile(
+    r"要約|まとめて|まとめると|ざっくり|かいつまんで|要するに|一言で|概要[をはが]|(?:簡単|手短|ざっと)に(?:教え|説明|言)|\d行くらい|どんな(?:研修|事業|事例|会議|計画|話)(?:なの|です|でしょう|か)"
+)
+# 「どこの県?」「どの町ですか」: the answer is one of these
+_WHICH = re.compile(r"(?:どこ|どち?ら|どの|何)の?(?P<kind>都道府県|県|市町村|市|町|村|自治体|団体|役場|役所)")
+_WHICH_ENDS = re.compile(r"(?P<kind>県|市|町|村)(?:は|って)?(?:どこ|[?？]?$)")
+_KIND_OF: dict[str, tuple[str, ...]] = {
+    "都道府県": PREFECTURE_KINDS,
+    "県": PREFECTURE_KINDS,
+    "市": CITY_KINDS,
+    "町": ("町",),
+    "村": ("村",),
+    "町村": ("町", "村"),
+}
 _KINDS: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     (re.compile(r"政令(?:指定都)?市|指定都市"), ("政令指定都市",)),
+    (re.compile(r"中核市"), ("中核市",)),
     (re.compile(r"(?<![市区])町村(?!議|長|会|部)"), ("町", "村")),
+    (
+        re.compile(
+            r"都道府県の|(?:^|[^一-龥])県(?:レベル|単位|庁)?(?:の|による|がやってる?いる|がやって|が行)(?:取組|取り組み|事例)?"
+        ),
+        PREFECTURE_KINDS,
+    ),
+    (re.compile(r"(?:^|[^一-龥])市(?:レベル)?の(?:取組|取り組み|事例)"), CITY_KINDS),
+    (re.compile(r"(?:^|[^一-龥])(?:小さな|小規模な)?町の(?:取組|取り組み|事例)"), ("町",)),
+    (re.compile(r"(?:^|[^一-龥])村の(?:取組|取り組み|事例)"), ("村",)),
 )
 # 「中国・四国」「東北地方」「九州の」; 中国 alone may be the country
 _REGION_WORDS: dict[str, re.Pattern[str]] = {
     "北海道": re.compile(r"北海道地方"),
     "東北": re.compile(r"東北(?!大)"),
-    "関東": re.compile(r"関東"),
+    "関東": re.compile(r"関東|首都圏"),
     "中部": re.compile(r"中部(?:地方)|北陸|東海地方|甲信越"),
     "近畿": re.compile(r"近畿|関西"),
     "中国": re.compile(r"中国(?:地方|[・、]?四国)|中四国"),
@@ -71,7 +129,7 @@ _REGION_WORDS: dict[str, re.Pattern[str]] = {
 # 「3万5千人」 has a second part
 _NUMBER = r"(?P<number>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千)?\s*人"
 _POPULATION = re.compile(
-    rf"(?:人口[がはの約]*)?{_NUMBER}\s*(?P<relation>未満|以下|以内|まで|以上|超え?|を超える|前後|程度|くらい|ぐらい|規模|台|の(?:町|村|市|自治体|団体)|から)?"
+    rf"(?:人口[がはの約]*)?{_NUMBER}\s*(?P<relation>未満|以下|以内|まで|以上|超え?|を超える|を下回る|前後|程度|くらい|ぐらい|規模|台|の(?:町|村|市|自治体|団体)|から)?"
 )
 # 「5万人以上10万人未満」「5万～10万人」
 _RANGE = re.compile(
@@ -80,35 +138,76 @@ _RANGE = re.compile(
 )
 # A condition chooses cases only where cases are asked for, and not one value: 「人口5万人までの団体は月額いくら」 asks for
 # a price that a table gives by population.
-_ASKS_CASES = re.compile(r"事例|取組|取り組|団体|自治体|市町村|ところ|(?:町|村|市|県)(?:は|を|が|の例|$)")
+_ASKS_CASES = re.compile(
+    r"どこ(?:です|でしょう|か|[?？]|$)|事例|取組|取り組|団体|自治体|市町村|ところ|(?:町|村|市|県)(?:は|を|が|の例|$)"
+)
 _ASKS_VALUE = re.compile(
-    r"いくら|いつ|いくつ|何[人名件円年月日割%倍回課]|だれ|誰|電話|メール|割合|どのくらい|どれくらい|金額|料金|費用"
+    r"いくら|いつ|いくつ|何[人名件円年月日割%倍回課時分歳個台枚]|だれ|誰|電話|メール|割合|どのくらい|どれくらい|金額|料金|費用"
 )
 _OUR_OWN = re.compile(r"うち|当[市町村県]|本[市町村県]|私(?:たち|ども)|わが|我が|同じ(?:くらい|規模)")
-NEAR = Decimal("0.5")
-"""A population 「くらい」 is between this part of it and its reciprocal multiple."""
 
+# ---- a conversation
+# 「話は変わりますが」: what was asked before is left
+_NEW_TOPIC = re.compile(r"^(?:話は変わ|話が変わ|ところで|別の(?:話|件|質問)|別件|全然関係)")
+_POINTS_BACK = re.compile(
+    r"そこ|そちら|その|それ|これ|この(?!資料|事例集)|あれ|あの|同じ|ほかに|他に|じゃあ|では[、,]|ちなみに|ついでに|前の年|翌年"
+)
+STANDS_ALONE, WITH_NAME = 7, 3
+"""Inside a conversation, a question with so many content words of its own (beside a name) says what it is about."""
+_YEAR_BEFORE, _YEAR_AFTER = re.compile(r"前の年|前年|その前"), re.compile(r"次の年|翌年|その次")
 
 # A kind of value: the words that ask for it, and what one looks like.
 VALUES: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
-    "phone": (re.compile(r"電話|TEL|内線|連絡先|問い?合わ?せ先"), re.compile(r"\d{2,5}-\d{1,4}-\d{3,4}")),
+    "phone": (
+        re.compile(
+            r"電話(?:番号|したい|する|を(?:かけ|し)|で問|は[?？]?$)|何番|TEL|内線|連絡先|問い?合わ?せ先|電話番号",
+            re.IGNORECASE,
+        ),
+        re.compile(r"\d{2,5}-\d{1,4}-\d{3,4}|内線"),
+    ),
     "email": (
-        re.compile(r"メール|mail|アドレス|宛先|連絡先|問い?合わ?せ先", re.IGNORECASE),
+        re.compile(
+            r"メール(?:アドレス|先|は|を送|したい|で問)|e-?mail|アドレス|宛先|連絡先|問い?合わ?せ先",
+            re.IGNORECASE,
+        ),
         re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"),
     ),
+    "department": (
+        re.compile(
+            r"担当(?:部署|課|係)?(?:は|を|が|って|の(?:電話|連絡|メール)|[?？]?$)|どこの(?:課|部署|係)|何課|部署(?:は|を|が|名)|問い?合わ?せ先"
+        ),
+        re.compile(r"[一-龥ァ-ヶー](?:課|室|係|班|局)"),
+    ),
     "date": (
-        re.compile(r"いつ|何年|何月|日付|時期|期限|日程"),
-        re.compile(r"\d+\s*[年月]|元年|[RH]\d+\.\d+"),
+        re.compile(r"いつ|何年|何月|何日(?:に|から|まで|です|$)|日付|日取り|時期|期限|締切|日程"),
+        re.compile(r"\d+\s*[年月日]|元年|[RHS]\d+\.\d+|\d{4}[/.-]\d"),
     ),
     "amount": (
-        re.compile(r"いくら|費用|金額|コスト|料金|利用料|予算|価格|単価"),
-        re.compile(r"\d[\d,.]*\s*(?:億|万|千|百)*円"),
+        re.compile(
+            r"いくら|費用(?:は|って|の額|を知|が知|どの|[?？]?$)|金額|何[百千万億]*円|料金|利用料|謝金|報酬|単価|予算額|手数料"
+        ),
+        re.compile(r"\d[\d,.]*\s*(?:億|万|千|百)*\s*円|無料|無償|ゼロ予算|円"),
     ),
-    "persons": (re.compile(r"何人|人数|人口|何名"), re.compile(r"\d[\d,.]*\s*[万千]?[人名]")),
-    "share": (re.compile(r"割合|何割|何%|何パーセント|率は"), re.compile(r"\d[\d.]*\s*[%割]")),
-    "count": (re.compile(r"何[件回課団市町社時日分倍]|いくつ|件数|数は"), re.compile(r"\d")),
-    "address": (re.compile(r"URL|ホームページ|サイト|リンク", re.IGNORECASE), re.compile(r"https?://")),
+    "persons": (
+        re.compile(r"何(?:[千万百]*)(?:人|名)|人数|人口(?:は|って|を|が|[?？]?$)|何世帯"),
+        re.compile(r"\d[\d,.]*\s*[万千]?\s*(?:人|名|世帯)"),
+    ),
+    "share": (
+        re.compile(r"割合|何割|何%|何パーセント|率(?:は|って|を|が|[?？]?$)"),
+        re.compile(r"\d[\d.]*\s*[%割]|\d分の\d|半数|半分"),
+    ),
+    "count": (
+        re.compile(r"何[件回課団市町社時日分倍個台枚歳か箇点軒店本冊箱種つ]|いくつ|件数|回数|時間数|数は"),
+        re.compile(r"\d|[一二三四五六七八九十]つ"),
+    ),
+    "address": (re.compile(r"URL|ホームページ|リンク先", re.IGNORECASE), re.compile(r"https?://")),
 }
+CONTACT = frozenset({"phone", "email", "department"})
+# 西暦 of the first year of an era, less one
+_ERAS = {"令和": 2018, "R": 2018, "平成": 1988, "H": 1988, "昭和": 1925, "S": 1925}
+_YEAR = re.compile(
+    r"(?P<era>令和|平成|昭和|(?<![A-Za-z])[RHS])\s*(?P<number>\d{1,2}|元)(?:年度?|(?=[.年]))|(?P<western>(?:19|20)\d\d)(?=年|年度|[/.-])"
+)
 
 
 def states_value(text: str, kinds: Iterable[str]) -> bool:
@@ -121,85 +220,212 @@ def states_value(text: str, kinds: Iterable[str]) -> bool:
     return any(VALUES[kind][1].search(words) for kind in kinds)
 
 
-def understand(question: str, history: Sequence[str] = (), organizations: Iterable[str] = ()) -> Query:
-    """The query of a question; `history` are earlier questions, oldest first, `organizations` the indexed ones.
+def years_of(text: str) -> tuple[int, ...]:
+    """The years that a text names, as western years, in order: 令和6年, R6, 2024年 and 令和元年 are years.
+
+    >>> years_of("令和元年度と2024年")
+    (2019, 2024)
+    """
+    years = []
+    for found in _YEAR.finditer(normalize(text)):
+        if found["western"]:
+            years.append(int(found["western"]))
+        else:
+            number = 1 if found["number"] == "元" else int(found["number"])
+            years.append(_ERAS[found["era"]] + number)
+    return tuple(dict.fromkeys(years))
+
+
+def understand(
+    question: str,
+    history: Sequence[str] = (),
+    directory: Directory | None = None,
+    answered_by: Callable[[str], tuple[str, ...]] | None = None,
+) -> Query:
+    """The query of a question; `history` are earlier questions, oldest first.
+
+    `answered_by` gives the organization that answers a question, for 「そこの人口は？」 after 「どこの町ですか」.
 
     >>> understand("政令指定都市の取組を知りたい").filters.organization_kinds
     ('政令指定都市',)
     """
+    names = directory or Directory({})
     question = normalize(question)
-    known = list(dict.fromkeys(organizations))
-    named = named_organizations(question, known)
-    text = question
-    if history:
-        # A follow-up names its subject only in what was asked before: 「そこの人口は？」
-        previous = normalize(history[-1])
-        text = f"{previous} {question}"
-        named = named or next(
-            (n for n in (named_organizations(normalize(h), known) for h in reversed(history)) if n), ()
-        )
+    named = names.named(question)
+    known, unknown, topic, text = named.known, named.unknown, named.rest, question
+    earlier = _earlier_topic([normalize(h) for h in history], names)
+    focus: str | None = None
+    if earlier is not None and _follows(question, named.rest, bool(known or unknown)):
+        earlier, focus = _shifted(earlier, question), question
+        before = names.named(earlier)
+        topic = f"{before.rest} {_without_pointing(named.rest)}"
+        if not known and not unknown:
+            known, unknown = before.known, before.unknown
+            if not known and not unknown and answered_by is not None:
+                known = answered_by(earlier)
+        text = f"{' '.join(_short(name) for name in known)} {topic}" if known else f"{earlier} {question}"
+        if named.known or named.unknown:
+            text = f"{before.rest} {question}"
     values = tuple(kind for kind, (asks, _) in VALUES.items() if asks.search(question))
     chooses = _ASKS_CASES.search(question) and not _ASKS_VALUE.search(question)
-    filters = _conditions(question) if chooses else Filters()
+    filters, near = Filters(), None
+    if chooses:
+        filters, near = _conditions(question, names, known)
+    if not names.has_cases:
+        filters, near = Filters(), None
+    if filters.prefectures:
+        # 「福井の自治体」 is a condition, not the prefecture itself
+        known = tuple(name for name in known if name not in filters.prefectures)
+        unknown = tuple(name for name in unknown if name not in filters.prefectures)
     return Query(
-        question, text, named, filters, lists=bool(_LISTS.search(question)) or bool(filters), values=values
+        question=question,
+        text=_with_years(text),
+        focus=focus,
+        topic=_with_years(topic or text),
+        organizations=known,
+        unknown=unknown,
+        filters=filters,
+        shape=_shape(question, known + unknown, values, bool(filters) or near is not None),
+        everything=not _says_more(question, filters),
+        values=values,
+        kinds=_asked_kinds(question),
+        near_population=near,
+        years=years_of(question),
     )
 
 
-def named_organizations(text: str, known: Iterable[str]) -> tuple[str, ...]:
-    """Which of the known organizations a text names, with or without prefecture and suffix.
-
-    >>> named_organizations("酒田の担当は？", ["山形県酒田市", "山形県舟形町"])
-    ('山形県酒田市',)
-    """
-    found: list[tuple[int, str]] = []
-    for name in known:
-        own = parse_organization(normalize(name))
-        short = own.municipality or own.prefecture or own.name
-        # 「酒田市」 and 「酒田」, but not inside another name: 「福島」 in 「東福島駅」, 「津市」 in 「草津市」
-        hits = [m.start() for m in re.finditer(re.escape(short), text)]
-        stem = short[:-1]
-        if len(stem) >= 2:
-            hits.extend(
-                m.start()
-                for m in re.finditer(re.escape(stem), text)
-                if not _other_name(text, m.end(), own.kind)
-            )
-        hits = [place for place in hits if not _longer_name(text, place, short)]
-        if hits:
-            found.append((min(hits), name))
-    return tuple(name for _, name in sorted(found))
+def _shape(question: str, named: Sequence[str], values: Sequence[str], chooses: bool) -> str:
+    if len(named) >= 2 and _COMPARES.search(question):
+        return "compare"
+    if _SUMS_UP.search(question):
+        return "summary"
+    if chooses or (_LISTS.search(question) and not _ASKS_VALUE.search(question)):
+        return "list"
+    return "value" if values else "text"
 
 
-def _other_name(text: str, end: int, kind: str | None) -> bool:
-    """Whether what follows a stem makes another name of it: 「福島」 followed by 「市」 where the 県 is meant."""
-    following = text[end : end + 1]
-    own = "市" if kind == "政令指定都市" else kind
-    return following in {"市", "町", "村", "区", "県", "府", "都"} and following != own
+def _asked_kinds(question: str) -> tuple[str, ...]:
+    found = _WHICH.search(question) or _WHICH_ENDS.search(question)
+    return _KIND_OF.get(found["kind"], ()) if found else ()
 
 
-def _longer_name(text: str, start: int, short: str) -> bool:
-    """Whether what stands before a name makes another name of it: 「北」 of 「北広島市」, 「草」 of 「草津市」."""
-    before = text[start - 1 : start]
-    if len(short) > 2:
-        return before in set("東西南北新")
-    return "\u4e00" <= before <= "\u9fff" and before not in "都道府県郡"
+def _short(name: str) -> str:
+    own = parse_organization(name)
+    return own.municipality or own.prefecture or own.name
 
 
-def _conditions(question: str) -> Filters:
+# words that set a condition or ask for cases, and say nothing of what the cases did
+_ASKING = re.compile(
+    r"人口|[\d,.]+\s*[万千]?\s*人(?:以上|未満|以下|超え?|前後|程度|くらい|規模|台)?|政令(?:指定都)?市|指定都市|中核市|町村|市町村|自治体|団体|都道府県|"
+    r"(?:北海道|東北|関東|中部|北陸|近畿|関西|中国|四国|九州)(?:地方)?|事例集?|資料|取組|取り組み|一覧|リスト|全部|すべて|見せ|教え|知り|ほしい|欲しい|探し|参考|"
+    r"載っ|紹介|掲載|うち|同じ|くらい|ぐらい|規模|[市町村県](?=[のはがを])|ください|ある|レベル|内"
+)
+
+
+def _says_more(question: str, filters: Filters) -> bool:
+    for prefecture in filters.prefectures:
+        question = question.replace(prefecture, "").replace(prefecture[:-1], "")
+    return any(len(word) > 1 for word in tokenize(_ASKING.sub(" ", question)))
+
+
+# ---------------------------------------------------------------- a conversation
+
+
+def _earlier_topic(history: Sequence[str], names: Directory) -> str | None:
+    """What the conversation is about before this question: its last question that stands alone, and what follows it names."""
+    topic: str | None = None
+    for question in history:
+        named = names.named(question)
+        if topic is None or not _follows(question, named.rest, bool(named.known or named.unknown)):
+            topic = question
+        elif named.known or named.unknown:
+            topic = f"{names.named(topic).rest} {question}"
+    return topic
+
+
+def _follows(question: str, rest: str, names_one: bool) -> bool:
+    """Whether a question needs what was asked before it; `rest` is it without names."""
+    if _NEW_TOPIC.search(question):
+        return False
+    words = {word for word in tokenize(_without_pointing(rest)) if word not in _ASKING_WORDS}
+    if _POINTS_BACK.search(question):
+        return len(words) <= 2 * STANDS_ALONE
+    return len(words) < (WITH_NAME if names_one else STANDS_ALONE)
+
+
+_ASKING_WORDS = frozenset(
+    tokenize("どう どのくらい いくら いつ 誰 教える 知る ほう ほしい お願い 下さる 何年 何月 何人")
+)
+
+
+def _shifted(text: str, question: str) -> str:
+    """The earlier topic with its year moved, where 「その前の年は？」 is asked."""
+    step = -1 if _YEAR_BEFORE.search(question) else 1 if _YEAR_AFTER.search(question) else 0
+    if not step:
+        return text
+
+    def moved(found: re.Match[str]) -> str:
+        if found["western"]:
+            return str(int(found["western"]) + step)
+        number = (1 if found["number"] == "元" else int(found["number"])) + step
+        return f"{found['era']}{number}{found[0][-1] if found[0][-1] in '年度' else ''}"
+
+    return _YEAR.sub(moved, text)
+
+
+def _without_pointing(text: str) -> str:
+    return _POINTS_BACK.sub("", text)
+
+
+# ---------------------------------------------------------------- years
+
+
+def _with_years(text: str) -> str:
+    """A text with the years it names in the other way of counting too: 「2024年度」 is 「令和6年度」."""
+    added = []
+    for year in years_of(text):
+        for form in (f"{year}年", f"令和{year - 2018}年" if year > 2018 else f"平成{year - 1988}年"):
+            if form not in text:
+                added.append(form)
+    return " ".join([text, *added])
+
+
+# ---------------------------------------------------------------- conditions
+
+
+def _conditions(question: str, names: Directory, known: Sequence[str]) -> tuple[Filters, int | None]:
+    """The conditions on cases, and the population that cases should be near to."""
     filters = Filters()
     kinds = tuple(kind for pattern, values in _KINDS if pattern.search(question) for kind in values)
     regions = tuple(region for region, pattern in _REGION_WORDS.items() if pattern.search(question))
+    # of a prefecture's own case the prefecture is meant
+    prefectures = tuple(
+        name
+        for name in PREFECTURES
+        if re.search(
+            rf"{re.escape(name[:-1])}{name[-1]}?内?の(?:自治体|団体|市町村?|町村?|村|事例|取組)", question
+        )
+    )
     if kinds:
         filters = replace(filters, organization_kinds=kinds)
     if regions:
         filters = replace(filters, regions=regions)
+    if found := re.search(r"より(?:も)?(?:人口|規模)?[のがも]?(?P<sign>多|大き|少な|小さ)", question):
+        than = [names.population(name) for name in known if names.population(name)]
+        if than and than[0] and found["sign"] in {"多", "大き"}:
+            filters = replace(filters, population_min=than[0] + 1)
+        elif than and than[0]:
+            filters = replace(filters, population_max=than[0] - 1)
+    if prefectures and not (
+        set(prefectures) & set(known) and not re.search("内の|の(?:自治体|団体|市|町|村)", question)
+    ):
+        filters = replace(filters, prefectures=prefectures)
     return _population(question, filters)
 
 
-def _population(question: str, filters: Filters) -> Filters:
+def _population(question: str, filters: Filters) -> tuple[Filters, int | None]:
     if "人口" not in question and not _OUR_OWN.search(question):
-        return filters
+        return filters, None
     between = _RANGE.search(question)
     if between:
         # 「5～10万人」 says its unit once; 「5000人以上1万人未満」 and 「5000～1万人」 do not
@@ -207,23 +433,19 @@ def _population(question: str, filters: Filters) -> Filters:
         unit = between["unit"] or (None if full else between["unit2"])
         low = _persons(between["number"], unit, between["thousands"])
         high = _persons(between["number2"], between["unit2"], between["thousands2"])
-        return replace(filters, population_min=low, population_max=high - bool(between["below"]))
+        return replace(filters, population_min=low, population_max=high - bool(between["below"])), None
     stated = [found for found in _POPULATION.finditer(question) if found["unit"] or len(found["number"]) >= 4]
-    compared = [
-        found
-        for found in stated
-        if found["relation"] in {"未満", "以下", "以内", "まで", "以上", "超", "超え", "を超える"}
-    ]
+    below, above = {"未満", "以下", "以内", "まで", "を下回る"}, {"以上", "超", "超え", "を超える"}
+    compared = [found for found in stated if found["relation"] in below | above]
     for found in compared[:2]:
         persons = _persons(found["number"], found["unit"], found["thousands"])
-        if found["relation"] in {"未満", "以下", "以内", "まで"}:
-            filters = replace(filters, population_max=persons - (found["relation"] == "未満"))
+        if found["relation"] in below:
+            filters = replace(filters, population_max=persons - (found["relation"] in {"未満", "を下回る"}))
         else:
             filters = replace(filters, population_min=persons)
     if not compared and stated:
-        persons = _persons(stated[0]["number"], stated[0]["unit"], stated[0]["thousands"])
-        filters = replace(filters, population_min=int(persons * NEAR), population_max=int(persons / NEAR))
-    return filters
+        return filters, _persons(stated[0]["number"], stated[0]["unit"], stated[0]["thousands"])
+    return filters, None
 
 
 def _persons(number: str, unit: str | None, thousands: str | None = None) -> int:
@@ -234,6 +456,3 @@ def _persons(number: str, unit: str | None, thousands: str | None = None) -> int
 def regions_of(prefecture: str | None) -> str | None:
     """The region of a prefecture, None for one that is not in the table."""
     return next((region for region, names in REGIONS.items() if prefecture in names), None)
-
-
-__all__ = ["PREFECTURES", "Filters", "Query", "named_organizations", "regions_of", "understand"]

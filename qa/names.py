@@ -1,0 +1,309 @@
+"""Which organizations a text names: those that the index knows, and public bodies that it does not know.
+
+In: a text in normalized form, and the organizations of an index (`Directory`). Out: names in the order of the text. An
+organization is named with or without its prefecture and its 市, 町, 村; misspelt, if the reading is the same or one character is
+wrong; or in kana. What the index does not know is recognised by the table of all municipalities and by its form.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from corpus.municipalities import PREFECTURES, REGION_OF, municipalities, parse_organization
+from corpus.records import Document
+from corpus.text import normalize, squeeze
+from index.store import Index
+from index.tokenizer import readings
+
+_KATAKANA = {code: code + 0x60 for code in range(ord("ぁ"), ord("ん") + 1)}
+_SUFFIXES = "都道府県市区町村"
+# 「白樺台市の…」: a name by its form, where a particle or the end follows
+_BY_FORM = re.compile(
+    r"(?<![一-龥ぁ-んァ-ヶー々A-Za-z])(?P<name>[一-龥ヶ々]{2,6}?[市町村]|[A-Z]市?[市町村])(?=[のはでがにをとへも、。?？ 　]|って|から|役所|役場|$)"
+)
+# Words before 市, 町, 村 that make no name: 「他市」 「近隣町村」 「政令市」
+_NO_NAME = re.compile(
+    r"^(?:[他同各全本当両某]|近隣|周辺|隣接|政令|指定都?|中核|特例|県内|管内|参加|対象|小規模|大規模|地方|先進|連携|中心|構成|加入|該当|当該|"
+    r"一部|多く|都道府県|府県|県|都|市区?町?|町|区|自治体|全国|協力|関係|担当|実施|農山漁?|山間|過疎|離島|先行|導入|同規模|同程度|人口)+(?:[市区町村]*)$"
+)
+# 「岩手県立大学」 is no word about the prefecture, nor is 「県民」
+_GOES_ON = re.compile(r"立|民|道|産|外|内外")
+DOMINANT, FEWEST = 2, 5
+"""A municipality is what a document is about where it is named so many times as often as the next, and at least so often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Organizations that a text names: `known` ones by their full name, `unknown` ones as they are written.
+
+    `rest` is the text without their names, what is asked about them.
+    """
+
+    known: tuple[str, ...]
+    unknown: tuple[str, ...]
+    rest: str
+
+
+class Directory:
+    """The organizations of one index: whose cases and documents it holds."""
+
+    def __init__(
+        self,
+        of_case: Mapping[str, str],
+        of_document: Mapping[str, tuple[str, ...]] | None = None,
+        texts: Sequence[str] = (),
+        populations: Mapping[str, int] | None = None,
+    ) -> None:
+        """`of_case` by case id, `of_document` by document id; `texts` are what the documents say, without spaces."""
+        self._of_case, self._of_document, self._texts = of_case, of_document or {}, texts
+        self._populations = populations or {}
+        names = [*of_case.values(), *(name for names in self._of_document.values() for name in names)]
+        self.organizations: tuple[str, ...] = tuple(dict.fromkeys(names))
+        self._forms = {name: _Forms.of(name) for name in self.organizations}
+        self._mentioned: dict[str, bool] = {}
+
+    @classmethod
+    def of_index(cls, index: Index) -> Directory:
+        """The directory of an index. A case book is of nobody, its cases are."""
+        of_case = {case.id: case.organization for case in index.cases.values()}
+        with_cases = {case.document_id for case in index.cases.values()}
+        of_document = {
+            document.id: () if document.id in with_cases else organizations_of(document, of_case.values())
+            for document in index.documents.values()
+        }
+        return cls(
+            of_case,
+            of_document,
+            [squeeze(document.text) for document in index.documents.values()],
+            {case.organization: case.population for case in index.cases.values() if case.population},
+        )
+
+    @property
+    def has_cases(self) -> bool:
+        """Whether there are cases that conditions can choose from."""
+        return bool(self._of_case)
+
+    def population(self, name: str) -> int | None:
+        """The population that the case of an organization states."""
+        return self._populations.get(name)
+
+    def of(self, document_id: str, case_id: str | None) -> tuple[str, ...]:
+        """The organizations that a passage of a document, or of its case, is about."""
+        if case_id is not None:
+            return (self._of_case[case_id],)
+        return self._of_document.get(document_id, ())
+
+    def mentions(self, name: str) -> bool:
+        """Whether any document says a name."""
+        if name not in self._mentioned:
+            self._mentioned[name] = any(squeeze(name) in text for text in self._texts)
+        return self._mentioned[name]
+
+    def named(self, text: str) -> Named:
+        """The organizations that a text names; a name inside another one is not named."""
+        found: list[tuple[int, int, str, bool]] = []  # start, end, name, known
+
+        def add(start: int, end: int, name: str, known: bool) -> None:
+            if all(end <= s or start >= e for s, e, _, _ in found):
+                found.append((start, end, name, known))
+
+        for start, end, name in sorted(self._known(text), key=lambda hit: (hit[0] - hit[1], hit[0])):
+            if all(end <= s or start >= e or (start, end) == (s, e) for s, e, _, _ in found):
+                found.append((start, end, name, True))
+        for start, end, name in _in_table(text):
+            if not (name.endswith("区") and found):  # a ward of the city that is named
+                add(start, end, name, False)
+        for match in _BY_FORM.finditer(text):
+            name = match["name"]
+            if _NO_NAME.match(name[:-1]) or _NO_NAME.match(name):
+                continue
+            meant = self._misspelt(name)
+            add(match.start(), match.end(), meant or name, meant in self._forms)
+        rest = list(text)
+        for start, end, _, _ in found:
+            rest[start:end] = " " * (end - start)
+        found.sort()
+        return Named(
+            tuple(dict.fromkeys(name for _, _, name, known in found if known)),
+            tuple(dict.fromkeys(name for _, _, name, known in found if not known)),
+            re.sub(r" +", " ", "".join(rest)).strip(" のはがをに、"),
+        )
+
+    def _known(self, text: str) -> Iterator[tuple[int, int, str]]:
+        spoken = text.translate(_KATAKANA)
+        for name, forms in self._forms.items():
+            for form in (forms.full, forms.short):
+                for hit in re.finditer(re.escape(form), text):
+                    if not _longer_name(text, hit.start(), form):
+                        yield hit.start(), hit.end(), name
+            if len(forms.stem) >= 2:
+                for hit in re.finditer(re.escape(forms.stem), text):
+                    if not _other_name(text, hit.end(), forms.suffix) and not _longer_name(
+                        text, hit.start(), forms.short
+                    ):
+                        yield hit.start(), hit.end(), name
+            if len(forms.reading) >= 3:
+                for hit in re.finditer(rf"(?<![ァ-ヶー]){re.escape(forms.reading)}", spoken):
+                    if (
+                        not _other_name(text, hit.end(), forms.suffix)
+                        and text[hit.start() : hit.end()] != forms.stem
+                    ):
+                        yield hit.start(), hit.end() + (text[hit.end() : hit.end() + 1] == forms.suffix), name
+
+    def _misspelt(self, name: str) -> str | None:
+        """The one organization that a name is written for: read alike, or of the same length with one character wrong."""
+        read = "".join(readings(name))
+        alike = [
+            full
+            for full, forms in self._forms.items()
+            if forms.suffix == name[-1]
+            and (read == forms.reading_with_suffix or _one_wrong(name, forms.short))
+        ]
+        # else one that the documents speak of
+        alike = alike or [
+            other
+            for other, rows in municipalities().items()
+            if other[-1] == name[-1]
+            and (read == rows[0].reading or _one_wrong(name, other))
+            and self.mentions(other)
+        ]
+        return alike[0] if len(alike) == 1 else None
+
+
+@lru_cache(maxsize=4)
+def directory(index: Index) -> Directory:
+    """The directory of an index, made once."""
+    return Directory.of_index(index)
+
+
+@dataclass(frozen=True, slots=True)
+class _Forms:
+    """The forms of a name: 「山形県酒田市」, 「酒田市」, 「酒田」, its reading without and with 「市」."""
+
+    full: str
+    short: str
+    stem: str
+    suffix: str
+    reading: str
+    reading_with_suffix: str
+
+    @classmethod
+    def of(cls, name: str) -> _Forms:
+        own = parse_organization(normalize(name))
+        short = own.municipality or own.prefecture or own.name
+        stem, suffix = (
+            (short[:-1], short[-1]) if short[-1] in _SUFFIXES and short != "北海道" else (short, "")
+        )
+        rows = municipalities().get(short, ())
+        if rows:
+            whole = rows[0].reading
+            reading = re.sub(r"(?:シ|ク|チョウ|マチ|ソン|ムラ)$", "", whole)
+        else:
+            reading = "".join(readings(stem))
+            whole = "".join(readings(short))
+        return cls(
+            normalize(name),
+            short,
+            stem,
+            suffix,
+            reading if re.fullmatch(r"[ァ-ヶー]+", reading) else "",
+            whole,
+        )
+
+
+def organizations_of(document: Document, known: Iterable[str] = ()) -> tuple[str, ...]:
+    """Whose document it is: the municipalities in its title and its publisher, else the one it speaks of most.
+
+    `known` are full names of organizations that are found by their short ones.
+    """
+    full = {_Forms.of(name).short: name for name in known}
+    title = normalize(f"{document.title} {document.publisher or ''}")
+    named = [full.get(name, name) for name in (*_names_in(title, full), *_prefectures_in_kana(title))]
+    if not named:
+        counted = Counter(_names_in(normalize(document.text), full))
+        (first, times), (_, next_times) = (*counted.most_common(2), ("", 0), ("", 0))[:2]
+        if times >= FEWEST and times >= DOMINANT * next_times:
+            named = [full.get(first, first)]
+    return tuple(dict.fromkeys(_with_prefecture(name) for name in named))
+
+
+def _names_in(text: str, known: Iterable[str]) -> list[str]:
+    found = [(start, name) for start, _, name in _in_table(text)]
+    taken = {start for start, _ in found}
+    for name in known:
+        found += [
+            (hit.start(), name)
+            for hit in re.finditer(re.escape(name), text)
+            if hit.start() not in taken and not _GOES_ON.match(text, hit.end())
+        ]
+    return [parse_organization(name).municipality or name for _, name in sorted(set(found))]
+
+
+def _prefectures_in_kana(text: str) -> list[str]:
+    """「ひょうご」 in a title is 兵庫県."""
+    parts = {part.translate(_KATAKANA) for part in re.findall(r"[ぁ-ん]{3,}", text)}
+    return [name for reading, name in _prefecture_readings() if reading in parts]
+
+
+@lru_cache(maxsize=1)
+def _prefecture_readings() -> tuple[tuple[str, str], ...]:
+    return tuple(("".join(readings(name[:-1])), name) for name in PREFECTURES if name != "北海道")
+
+
+def _with_prefecture(name: str) -> str:
+    rows = municipalities().get(name, ())
+    return rows[0].prefecture + name if len(rows) == 1 else name
+
+
+@lru_cache(maxsize=1)
+def _by_beginning() -> dict[str, list[str]]:
+    """Names of municipalities and prefectures by their first two characters, longest first."""
+    table: dict[str, list[str]] = {}
+    for name in (*municipalities(), *PREFECTURES):
+        table.setdefault(name[:2], []).append(name)
+    return {key: sorted(names, key=len, reverse=True) for key, names in table.items()}
+
+
+def _in_table(text: str) -> Iterator[tuple[int, int, str]]:
+    """(start, end, name) of the public bodies of the table in a text; a prefecture before its municipality belongs to it."""
+    table, at = _by_beginning(), 0
+    while at < len(text) - 1:
+        name = next((n for n in table.get(text[at : at + 2], ()) if text.startswith(n, at)), None)
+        if name is None or _longer_name(text, at, name) or _GOES_ON.match(text, at + len(name)):
+            at += 1
+            continue
+        end = at + len(name)
+        if name in REGION_OF:
+            # the municipality after its prefecture, with or without its 郡
+            gun = re.compile(r"[一-龥ぁ-んァ-ヶ]{1,4}郡(?=[一-龥ぁ-んァ-ヶ]{1,5}[町村])").match(text, end)
+            after = gun.end() if gun else end
+            inner = next(
+                (n for n in table.get(text[after : after + 2], ()) if text.startswith(n, after)), None
+            )
+            if inner is not None and inner not in REGION_OF:
+                name, end = name + inner, after + len(inner)
+        yield at, end, name
+        at = end
+
+
+def _one_wrong(one: str, other: str) -> bool:
+    """Whether two names of three characters or more differ in one: 「磐悌町」 and 「磐梯町」."""
+    return 3 <= len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) == 1
+
+
+def _other_name(text: str, end: int, own: str) -> bool:
+    """Whether what follows a stem makes another name of it: 「福島」 followed by 「市」 where the 県 is meant."""
+    following = text[end : end + 1]
+    return following in set("市町村区県府都") and following != own
+
+
+def _longer_name(text: str, start: int, short: str) -> bool:
+    """Whether what stands before a name makes another name of it: 「北」 of 「北広島市」, 「草」 of 「草津市」."""
+    before = text[start - 1 : start]
+    if len(short) > 2:
+        return before in set("東西南北新")
+    return "\u4e00" <= before <= "\u9fff" and before not in "都道府県郡"
