@@ -166,7 +166,9 @@ class LateIndex:
         `vector`  # (dim,) is the question's
         """
         weights = self.weights(question.ids)
-        places = [(row, *map(int, self._places[row])) for row in rows if self._places[row][1]]
+        places = [
+            (row, int(start), int(count)) for row in rows for start, count in [self._places[row]] if count
+        ]
         if not places or not len(question) or weights.sum() <= 0:
             return []
         tokens, sentences = self._read(places)

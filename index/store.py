@@ -133,6 +133,10 @@ class Index:
             for found in self._engines.search(probe, k, rows)
         ]
 
+    def sentences(self, probe: Probe, chunk_id: str) -> dict[int, tuple[float, float]]:
+        """(MaxSim, cosine) of the sentences of a chunk by their number in `corpus.text.sentence_spans` of its text."""
+        return self._engines.sentences(probe, self._row_of[chunk_id])
+
     @property
     def engines(self) -> Engines:
         """What finds the rows; row i is `chunks[i]`."""

@@ -96,6 +96,11 @@ def tokenize(text: str) -> list[str]:
     return tokens
 
 
+def holds_person(text: str) -> bool:
+    """Whether a text holds a person's name, as the dictionary knows family and given names."""
+    return any(word.feature.pos3 == "人名" for word in _words(text))
+
+
 def grams(text: str) -> list[str]:
     """Pieces of the spelling and of the reading of a text, in order; what is only hiragana is left out of the first.
 

@@ -10,26 +10,33 @@ import math
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from corpus.records import Chunk
 from corpus.structure import QUESTION_END
-from corpus.text import letters, searchable, squeeze
+from corpus.text import letters, searchable, sentence_spans, squeeze
 from index.encoder import Encoder
 from index.store import Hit, Index
 from index.tokenizer import tokenize
 from qa.cite import Citation, cite
+from qa.evidence import refusal
 from qa.names import directory
 from qa.select import Selection, select
 from qa.understand import Filters, Query, states_value, understand
 
-WHOLE_CHARS = 140
+WHOLE_CHARS = 150
 """A passage this short, in characters, is the answer as it stands."""
-SENTENCES = 3
-LIST_CASES = 8
-LIST_ITEMS = 8
-SHARE = 0.75
-"""A further sentence must match at least this part of what the best one matches."""
+ANSWER_CHARS, LIST_CHARS = 350, 400
+SENTENCES = 5
+PASSAGES = 6
+"""Passages whose sentences may be quoted."""
+SHARE = 0.5
+"""A further sentence must weigh at least this part of what the best one weighs."""
+LIST_CASES = 10
+SIDE_PASSAGES, SIDE_SENTENCES = 3, 3
+NEAR_TOKENS, NEAR_WHOLE, SAYS, STATES, RANK = 0.4, 0.3, 0.3, 0.3, 0.9
+"""Weights of what makes a sentence the answer (docs/decisions.md)."""
 
 # the marks of an item, a heading or a row, which a quoted sentence does not need
 _LEAD = re.compile(r"^[\s\-・○●■◆➤►▶※☆★|]+")
@@ -98,10 +105,12 @@ class _Sentence:
     start: int
     end: int
     text: str
-    tokens: tuple[str, ...]
+    weight: float
 
 
 _NO = {
+    "unknown_organization": "お尋ねの団体についての資料は見当たりませんでした。",
+    "value_not_stated": "お尋ねの内容は、資料には書かれていないようです。",
     "no_match": "資料の中に、この質問に当たる記述は見当たりませんでした。言葉を変えるか、条件を減らしてお試しください。",
     "filtered_out": "指定された条件に当てはまる資料がありません。条件を減らしてお試しください。",
 }
@@ -130,6 +139,9 @@ def ask(
         return _reply(
             index, question, selection, (), "filtered_out" if selection.filtered_out else "no_match", started
         )
+    refused = refusal(index, names, query, selection.hits)
+    if refused is not None:
+        return _reply(index, question, selection, (), refused.reason, started)
     return _reply(index, question, selection, _choose(index, query, selection), None, started)
 
 
@@ -189,82 +201,143 @@ def _label(index: Index, chunk_id: str) -> str | None:
 
 
 def _choose(index: Index, query: Query, selection: Selection) -> list[_Sentence]:
-    """The sentences that are quoted, in the order of their passages and within a passage as they stand there."""
-    if query.lists and selection.hits[0].chunk.case_id is not None:
-        return _one_a_case(index, query, selection.hits)
-    top = list(selection.hits[:3])
-    if query.lists and len(items := _sentences(index, top[0])) > 1:
-        return items[:LIST_ITEMS]
-    wanted = frozenset(tokenize(searchable(query.text)))
-    candidates = [s for hit in top for s in _sentences(index, hit)]
-    weights = _weights(candidates)
-
-    def worth(sentence: _Sentence) -> float:
-        found = sum(weights.get(token, 0.0) for token in wanted & set(sentence.tokens))
-        return found + (2.0 if states_value(sentence.text, query.values) else 0.0)
-
-    own = [s for s in candidates if s.chunk_id == top[0].chunk.id]
-    stating = [s for s in own if states_value(s.text, query.values)]
-    if stating and len(stating) < len(own):
-        # a value is asked for: what states one answers, what stands around it does not
-        chosen = sorted(stating, key=worth, reverse=True)[:SENTENCES]
-    elif own and sum(len(s.text) for s in own) <= WHOLE_CHARS:
+    """The sentences that are quoted: the best one's passage first, inside a passage as they stand there."""
+    first = selection.hits[0].chunk
+    if selection.sides:
+        return _one_a_side(index, query, selection)
+    asks_cases = selection.from_question or query.near_population is not None or query.asks_bodies
+    if query.lists and asks_cases and first.case_id is not None:
+        return _one_a_case(index, query, selection)
+    sentences = _weighed(index, query, selection, selection.hits[:PASSAGES])
+    if not sentences:
+        return []
+    best = max(sentences, key=lambda s: s.weight)
+    own = [s for s in sentences if s.chunk_id == best.chunk_id]
+    chosen: list[_Sentence] = []
+    if query.shape in {"list", "summary"}:
+        chosen = _within(own, LIST_CHARS)
+    elif sum(len(s.text) for s in own) <= WHOLE_CHARS:
         chosen = own
-    else:
-        chosen = sorted(own, key=worth, reverse=True)[:SENTENCES]
-        least = SHARE * worth(chosen[0]) if chosen else 0.0
-        chosen = [s for s in chosen if worth(s) >= least] or own[:1]
-    best = max((worth(s) for s in chosen), default=0.0)
-    others = sorted((s for s in candidates if s.chunk_id != top[0].chunk.id), key=worth, reverse=True)
-    chosen += [s for s in others[: SENTENCES - 1] if worth(s) > max(best, 1.0)]
-    order = {hit.chunk.id: rank for rank, hit in enumerate(top)}
-    return sorted(chosen, key=lambda s: (order[s.chunk_id], s.start))
+    size = sum(len(s.text) for s in chosen)
+    most = SENTENCES + (len(chosen) if query.shape in {"list", "summary"} else 0)
+    for sentence in sorted(sentences, key=lambda s: -s.weight):
+        if sentence in chosen or len(chosen) >= most or sentence.weight < SHARE * best.weight:
+            continue
+        if chosen and size + len(sentence.text) > ANSWER_CHARS:
+            continue
+        chosen.append(sentence)
+        size += len(sentence.text)
+    return _in_order(chosen)
 
 
-def _one_a_case(index: Index, query: Query, hits: Sequence[Hit]) -> list[_Sentence]:
-    """For a question that several cases answer: one sentence of each.
+def _in_order(chosen: Sequence[_Sentence]) -> list[_Sentence]:
+    weight: dict[str, float] = {}
+    for sentence in chosen:
+        weight[sentence.chunk_id] = max(weight.get(sentence.chunk_id, -math.inf), sentence.weight)
+    return sorted(chosen, key=lambda s: (-weight[s.chunk_id], s.chunk_id, s.start))
 
-    Where conditions chose the cases, it is the lead of the case's opening passage, else the best match.
+
+def _within(sentences: Sequence[_Sentence], chars: int) -> list[_Sentence]:
+    """The first sentences that together have so many characters, one at least."""
+    kept: list[_Sentence] = []
+    for sentence in sentences:
+        if kept and sum(len(s.text) for s in kept) + len(sentence.text) > chars:
+            break
+        kept.append(sentence)
+    return kept
+
+
+def _one_a_case(index: Index, query: Query, selection: Selection) -> list[_Sentence]:
+    """For a question that several cases answer: the best sentence of each one's first passage, in the order of the hits.
+
+    Where conditions chose the cases, it is the lead of the passage that opens the case.
     """
-    per_case: dict[str, list[_Sentence]] = {}
-    for hit in hits:
-        case_id = hit.chunk.case_id
-        if case_id is not None and not (query.filters and case_id in per_case):
-            per_case.setdefault(case_id, []).extend(_sentences(index, hit))
-    groups = [group for group in per_case.values() if group][:LIST_CASES]
-    if query.filters:
-        return [group[0] for group in groups]
-    wanted = frozenset(tokenize(searchable(query.text)))
-    weights = _weights([s for group in per_case.values() for s in group])
-    return [
-        max(group, key=lambda s: sum(weights.get(t, 0.0) for t in wanted & set(s.tokens))) for group in groups
+    firsts: dict[str, Hit] = {}
+    for hit in selection.hits:
+        if hit.chunk.case_id is not None:
+            firsts.setdefault(hit.chunk.case_id, hit)
+    chosen = []
+    for hit in list(firsts.values())[:LIST_CASES]:
+        own = _weighed(index, query, selection, [hit])
+        if own:
+            by_condition = selection.from_question or query.near_population is not None or query.everything
+            chosen.append(own[0] if by_condition else max(own, key=lambda s: s.weight))
+    return chosen
+
+
+def _one_a_side(index: Index, query: Query, selection: Selection) -> list[_Sentence]:
+    """For a comparison: the best sentences of each side, side by side."""
+    chosen: list[_Sentence] = []
+    for side in dict.fromkeys(selection.sides):
+        own = [hit for hit, name in zip(selection.hits, selection.sides, strict=False) if name == side]
+        sentences = sorted(_weighed(index, query, selection, own[:SIDE_PASSAGES]), key=lambda s: -s.weight)
+        chosen += _in_order(_within(sentences, ANSWER_CHARS)[:SIDE_SENTENCES])
+    return chosen
+
+
+def _weighed(index: Index, query: Query, selection: Selection, hits: Sequence[Hit]) -> list[_Sentence]:
+    """The sentences of passages with their weights, in the order of the passages.
+
+    A weight is the sum of how near the sentence is to the question (token by token, and as a whole), how much of the
+    question's words it says, whether it states a value of the kind asked for, and how its passage ranks.
+    """
+    asked = query.focus or query.topic
+    wanted = frozenset(tokenize(searchable(asked)))
+    found = [(hit, number, start, end) for hit in hits for number, (start, end) in _body(hit.chunk)]
+    near = {
+        (hit.chunk.id, number): values
+        for hit in hits
+        if selection.probe is not None
+        for number, values in index.sentences(selection.probe, hit.chunk.id).items()
+    }
+    own = [near.get((hit.chunk.id, number), (0.0, 0.0)) for hit, number, _, _ in found]
+    maxsim, cosine = _spread([m for m, _ in own]), _spread([c for _, c in own])
+    tokens = [frozenset(tokenize(searchable(hit.chunk.text[start:end]))) for hit, _, start, end in found]
+    worth = _rarity(tokens)
+    total = sum(worth.get(token, math.log(len(tokens) + 1)) for token in wanted) or 1.0
+    best = max((hit.score for hit in hits), default=0.0)
+    sentences = []
+    for place, (hit, _, start, end) in enumerate(found):
+        words = hit.chunk.text[start:end]
+        said = sum(worth[token] for token in wanted & tokens[place]) / total
+        weight = (
+            NEAR_TOKENS * maxsim[place]
+            + NEAR_WHOLE * cosine[place]
+            + SAYS * said
+            + STATES * states_value(words, query.values)
+            - RANK * (best - hit.score)
+        )
+        lead = _LEAD.match(words)
+        skip = lead.end() if lead and lead.end() < len(words) else 0
+        sentences.append(
+            _Sentence(
+                hit.chunk.id, hit.chunk.start + start + skip, hit.chunk.start + end, words[skip:], weight
+            )
+        )
+    return sentences
+
+
+def _body(chunk: Chunk) -> list[tuple[int, tuple[int, int]]]:
+    """The numbers and spans of a passage's sentences; its heading lines and the question it answers only alone."""
+    spans = [
+        (n, s) for n, s in enumerate(sentence_spans(chunk.text)) if letters(chunk.text[s[0] : s[1]]) >= 2
     ]
-
-
-def _weights(sentences: Sequence[_Sentence]) -> dict[str, float]:
-    """How much a token tells these sentences apart: log((n + 1) / df), as in idf."""
-    counts = Counter(token for s in sentences for token in set(s.tokens))
-    return {token: math.log((len(sentences) + 1) / count) for token, count in counts.items()}
-
-
-def _sentences(index: Index, hit: Hit) -> list[_Sentence]:
-    """The sentences, items and rows of a passage; its heading lines are not, where there is more."""
-    text = index.documents[hit.chunk.document_id].text
-    found: list[_Sentence] = []
-    # 「。」 ends a sentence unless a bracket closes after it; a line break ends an item or a row
-    for piece in re.finditer(
-        r"[^。！？!?\n]*(?:[。！？!?]+[」』）)*]*|\n|$)", text[hit.chunk.start : hit.chunk.end]
-    ):
-        start, end = hit.chunk.start + piece.start(), hit.chunk.start + piece.end()
-        lead = _LEAD.match(text[start:end])
-        start += lead.end() if lead else 0
-        while end > start and text[end - 1].isspace():
-            end -= 1
-        if letters(text[start:end]) >= 2:
-            words = text[start:end]
-            found.append(_Sentence(hit.chunk.id, start, end, words, tuple(tokenize(searchable(words)))))
-    headings = {squeeze(name) for name in hit.chunk.heading_path}
-    body = [s for s in found if squeeze(s.text) not in headings]
+    headings = {squeeze(name) for name in chunk.heading_path}
+    body = [(n, s) for n, s in spans if squeeze(chunk.text[s[0] : s[1]]) not in headings]
     # in minutes a passage may begin with the question that it answers
-    told = [s for s in body if not QUESTION_END.search(s.text)]
-    return told or body or found
+    told = [(n, s) for n, s in body if not QUESTION_END.search(chunk.text[s[0] : s[1]])]
+    return told or body or spans
+
+
+def _spread(values: Sequence[float]) -> list[float]:
+    """Values brought to 0..1 by their least and greatest."""
+    if not values or max(values) <= min(values):
+        return [0.0] * len(values)
+    low, high = min(values), max(values)
+    return [(value - low) / (high - low) for value in values]
+
+
+def _rarity(sentences: Sequence[Collection[str]]) -> dict[str, float]:
+    """How much a token tells these sentences apart: log((n + 1) / df), as in idf."""
+    counts = Counter(token for tokens in sentences for token in tokens)
+    return {token: math.log((len(sentences) + 1) / count) for token, count in counts.items()}

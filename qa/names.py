@@ -111,10 +111,15 @@ class Directory:
             if all(end <= s or start >= e for s, e, _, _ in found):
                 found.append((start, end, name, known))
 
+        table = list(_in_table(text))
         for start, end, name in sorted(self._known(text), key=lambda hit: (hit[0] - hit[1], hit[0])):
-            if all(end <= s or start >= e or (start, end) == (s, e) for s, e, _, _ in found):
+            # 「愛媛県西条市」 is not 「愛媛県」
+            longer = any(s <= start and end <= e and end - start < e - s for s, e, _ in table)
+            if not (longer and self._forms[name].suffix in "都道府県") and all(
+                end <= s or start >= e or (start, end) == (s, e) for s, e, _, _ in found
+            ):
                 found.append((start, end, name, True))
-        for start, end, name in _in_table(text):
+        for start, end, name in table:
             if not (name.endswith("区") and found):  # a ward of the city that is named
                 add(start, end, name, False)
         for match in _BY_FORM.finditer(text):
@@ -266,6 +271,11 @@ def _by_beginning() -> dict[str, list[str]]:
     for name in (*municipalities(), *PREFECTURES):
         table.setdefault(name[:2], []).append(name)
     return {key: sorted(names, key=len, reverse=True) for key, names in table.items()}
+
+
+def municipalities_in(text: str) -> set[str]:
+    """The names of the municipalities of the table that a text says."""
+    return {name for _, _, name in _in_table(normalize(text)) if name not in REGION_OF}
 
 
 def _in_table(text: str) -> Iterator[tuple[int, int, str]]:

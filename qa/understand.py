@@ -45,7 +45,8 @@ class Query:
     ones it names, `unknown` the others. `shape` is the form of the answer: "value", "list", "compare", "summary" or
     "text"; `values` are the kinds of value asked for (names of VALUES); `kinds` the kinds of municipality that the answer is
     one of (「どこの県」). `near_population` orders cases by how near their population is. `years` are the years it names.
-    `everything` where it asks for cases and says nothing of what they did.
+    `everything` where it asks for cases and says nothing of what they did; `points_nowhere` where it says 「そこ」 or 「それ」
+    and nothing was asked before.
     """
 
     question: str
@@ -61,6 +62,7 @@ class Query:
     near_population: int | None = None
     years: tuple[int, ...] = ()
     everything: bool = False
+    points_nowhere: bool = False
 
     @property
     def lists(self) -> bool:
@@ -172,6 +174,18 @@ VALUES: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
         ),
         re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"),
     ),
+    "person": (
+        re.compile(
+            r"(?:氏名|お名前|フルネーム)|(?:長|員|者|官|CDO|CIO|CXO|講師|担当)の名前|(?:長|官|CDO|CIO|CXO)は(?:どなた|何という人)"
+        ),
+        re.compile(r"(?!)"),  # what a name is, the dictionary knows (qa/evidence.py)
+    ),
+    "company": (
+        re.compile(
+            r"(?:会社|業者|企業|メーカー|ベンダー)(?:の名前|名|はどこ|は何|を教え)|どこの会社|何という会社"
+        ),
+        re.compile(r"会社|\(株\)|㈱|法人|[ァ-ヶーA-Za-z]{3,}社|センター|大学|NTT"),
+    ),
     "department": (
         re.compile(
             r"担当(?:部署|課|係)?(?:は|を|が|って|の(?:電話|連絡|メール)|[?？]?$)|どこの(?:課|部署|係)|何課|部署(?:は|を|が|名)|問い?合わ?せ先"
@@ -184,7 +198,7 @@ VALUES: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
     ),
     "amount": (
         re.compile(
-            r"いくら|費用(?:は|って|の額|を知|が知|どの|[?？]?$)|金額|何[百千万億]*円|料金|利用料|謝金|報酬|単価|予算額|手数料"
+            r"いくら|費用(?:は|って|の額|を知|が知|どの|と|や|[?？]?$)|金額|何[百千万億]*円|料金|利用料|謝金|報酬|単価|予算額|手数料|総額|[附付金]額|掛け金|給料|年収|運営費"
         ),
         re.compile(r"\d[\d,.]*\s*(?:億|万|千|百)*\s*円|無料|無償|ゼロ予算|円"),
     ),
@@ -194,7 +208,7 @@ VALUES: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
     ),
     "share": (
         re.compile(r"割合|何割|何%|何パーセント|率(?:は|って|を|が|[?？]?$)"),
-        re.compile(r"\d[\d.]*\s*[%割]|\d分の\d|半数|半分"),
+        re.compile(r"\d[\d.]*\s*[%割]|\d\.\d|\d分の\d|半数|半分"),
     ),
     "count": (
         re.compile(r"何[件回課団市町社時日分倍個台枚歳か箇点軒店本冊箱種つ]|いくつ|件数|回数|時間数|数は"),
@@ -287,6 +301,7 @@ def understand(
         filters=filters,
         shape=_shape(question, known + unknown, values, bool(filters) or near is not None),
         everything=not _says_more(question, filters),
+        points_nowhere=not history and _points_nowhere(question, named.rest, bool(known or unknown)),
         values=values,
         kinds=_asked_kinds(question),
         near_population=near,
@@ -343,17 +358,25 @@ def _earlier_topic(history: Sequence[str], names: Directory) -> str | None:
     return topic
 
 
+_POINTS_FIRST = re.compile(r"^(?:そこ|そちら|その|それ|これ|あれ|あの|例の)")
+
+
+def _points_nowhere(question: str, rest: str, names_one: bool) -> bool:
+    words = {word for word in tokenize(_POINTS_FIRST.sub("", rest)) if word not in ASKING_WORDS}
+    return bool(_POINTS_FIRST.search(question)) and not names_one and len(words) <= WITH_NAME
+
+
 def _follows(question: str, rest: str, names_one: bool) -> bool:
     """Whether a question needs what was asked before it; `rest` is it without names."""
     if _NEW_TOPIC.search(question):
         return False
-    words = {word for word in tokenize(_without_pointing(rest)) if word not in _ASKING_WORDS}
+    words = {word for word in tokenize(_without_pointing(rest)) if word not in ASKING_WORDS}
     if _POINTS_BACK.search(question):
         return len(words) <= 2 * STANDS_ALONE
     return len(words) < (WITH_NAME if names_one else STANDS_ALONE)
 
 
-_ASKING_WORDS = frozenset(
+ASKING_WORDS = frozenset(
     tokenize("どう どのくらい いくら いつ 誰 教える 知る ほう ほしい お願い 下さる 何年 何月 何人")
 )
 

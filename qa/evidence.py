@@ -1,0 +1,186 @@
+"""Whether what was found holds what was asked: the one place that decides to say no.
+
+In: a query and the selected hits. Out: None, or the reason why they do not answer. Nearness does not tell the two apart: the
+passages nearest to a question that the documents leave open are as near as those that answer (docs/decisions.md). What tells
+is what the question demands and a passage can show: the organization, the year, the number of a meeting, a value of
+the kind asked for. Each is a check of form; a question that demands nothing of the kind is never refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from corpus.municipalities import PREFECTURES
+from corpus.text import normalize, sentence_spans, squeeze
+from index.store import Hit, Index
+from index.tokenizer import grams, holds_person, tokenize
+from qa.names import Directory, municipalities_in
+from qa.understand import ASKING_WORDS, CONTACT, Query, states_value, years_of
+
+DEPTH = 8
+"""Hits in which the answer is looked for."""
+CHECKED = ("phone", "email", "amount", "share", "persons", "person", "company", "address")
+"""Kinds of value that a text without one cannot answer. A count or a date can be said in too many ways."""
+NEARLY = 0.4
+"""A question is misspelt, and not about something else, where its passages share this part of its grams."""
+# Words for money that stand for one another: a salary is not answered by the price of a licence.
+_MONEY = (
+    ("報酬", "給料", "給与", "年収", "月給", "謝金", "謝礼", "日当", "手当", "賃金"),
+    ("保険料", "掛け金", "掛金", "特約"),
+    ("寄附", "寄付", "納税"),
+)
+# 「町長の名前」 「CDOは誰」: the office whose holder is asked for
+_OFFICE = re.compile(
+    r"(?P<office>[一-龥]{1,6}[長官員者師]|[A-Z]{3})(?:の(?:お?名前|氏名)|って誰|は(?:誰|だれ|どなた|何という))"
+)
+# 「第2回」「第6次」: what a series counts
+_ORDINAL = re.compile(r"第\s*(\d+)\s*(回|次|版|期|号)")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the passages do not answer: a reason of the HTTP contract, and what was looked for, in words for people."""
+
+    reason: str
+    missing: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Passage:
+    """A hit with what stands above it (title, headings, organization); `others` where it names several municipalities."""
+
+    text: str
+    above: str
+    sentences: tuple[str, ...]
+    others: bool
+
+
+def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -> Refusal | None:
+    """The reason to say no, None where the passages may answer."""
+    if query.points_nowhere:
+        return Refusal("no_match", "「それ」「そこ」が何を指すか")
+    unheard = [name for name in query.unknown if not names.mentions(_own_name(name))]
+    if unheard and not query.organizations and len(unheard) == len(query.unknown):
+        return Refusal("unknown_organization", f"{'・'.join(unheard)}についての資料")
+    if query.shape in {"list", "compare", "summary"} and not query.unknown:
+        return None
+    passages = [_passage(index, hit) for hit in hits[:DEPTH] if _is_about(names, query, hit)]
+    if not passages:
+        who = "・".join((*query.organizations, *query.unknown))
+        return Refusal("value_not_stated", f"{who}についての記述") if who else None
+    for demanded, found in (
+        (query.years, [p for p in passages if set(years_of(p.text + p.above)) & set(query.years)]),
+        (
+            _ordinals(query.question),
+            [p for p in passages if _ordinals(query.question) <= _ordinals(p.text + p.above)],
+        ),
+    ):
+        if demanded and not found:
+            return Refusal("value_not_stated", f"{_said(query)}についての記述")
+        passages = found if demanded else passages
+    # of a body that is only spoken of, what a passage says of others must not be taken for its own
+    only_spoken_of = query.unknown if not query.organizations else ()
+    kinds = set(query.values) & (set(CHECKED) | ({"count", "date"} if only_spoken_of else set()))
+    for kind in sorted(kinds):
+        if not any(_states(passage, kind, query, only_spoken_of) for passage in passages):
+            return Refusal("value_not_stated", f"{_NAMES[kind]}の記載")
+    if query.organizations and not CONTACT & set(query.values) and not _touched(query, passages):
+        return Refusal("value_not_stated", f"{'・'.join(query.organizations)}についてのその記述")
+    return None
+
+
+_NAMES = {
+    "phone": "電話番号",
+    "email": "メールアドレス",
+    "amount": "金額",
+    "share": "割合",
+    "persons": "人数",
+    "person": "氏名",
+    "company": "会社の名前",
+    "count": "数",
+    "date": "時期",
+    "address": "ホームページのアドレス",
+}
+
+
+def _said(query: Query) -> str:
+    found = _ORDINAL.search(query.question)
+    return found[0] if found else "・".join(f"{year}年" for year in query.years)
+
+
+def _passage(index: Index, hit: Hit) -> _Passage:
+    chunk = hit.chunk
+    case = index.cases.get(chunk.case_id or "")
+    above = " ".join(
+        [
+            index.documents[chunk.document_id].title,
+            *chunk.heading_path,
+            chunk.context,
+            case.organization if case else "",
+        ]
+    )
+    sentences = tuple(chunk.text[s:e] for s, e in sentence_spans(chunk.text))
+    return _Passage(chunk.text, normalize(above), sentences, len(municipalities_in(chunk.text)) > 1)
+
+
+def _is_about(names: Directory, query: Query, hit: Hit) -> bool:
+    """Whether a hit is of a named organization, or says the names of those that have no documents."""
+    own = names.of(hit.chunk.document_id, hit.chunk.case_id)
+    said = squeeze(" ".join([hit.chunk.text, *hit.chunk.heading_path]))
+    if query.organizations and set(own) & set(query.organizations):
+        return True
+    bodies = (*query.organizations, *query.unknown)
+    return not bodies or any(squeeze(_own_name(name)) in said for name in bodies)
+
+
+def _own_name(name: str) -> str:
+    """The name without its prefecture: 「横浜町」 of 「青森県横浜町」."""
+    before = next((p for p in PREFECTURES if name.startswith(p) and name != p), "")
+    return name[len(before) :]
+
+
+def _ordinals(text: str) -> set[tuple[str, str]]:
+    return set(_ORDINAL.findall(normalize(text)))
+
+
+def _states(passage: _Passage, kind: str, query: Query, named: Sequence[str] = ()) -> bool:
+    """Whether a sentence states a value of a kind for what is asked: the year, the office, the body that is `named`."""
+    families = (
+        [family for family in _MONEY if any(word in query.question for word in family)]
+        if kind == "amount"
+        else []
+    )
+    if families and not any(word in passage.text + passage.above for family in families for word in family):
+        return False
+    office = _OFFICE.search(query.question) if kind == "person" else None
+    around = normalize(passage.text) + passage.above
+    for sentence in (*passage.sentences, *([passage.above] if kind == "person" else [])):
+        words = normalize(sentence)
+        years = set(years_of(words))
+        if years and query.years and not years & set(query.years):
+            continue
+        if named and not any(_own_name(name) in words + passage.above for name in named) and passage.others:
+            continue
+        if office is not None and office["office"] not in (words if office["office"][-1] == "長" else around):
+            continue
+        if kind == "persons" and ("人口" in query.question) != ("人口" in words):
+            continue
+        if holds_person(words) if kind == "person" else states_value(words, [kind]):
+            return True
+    return False
+
+
+def _touched(query: Query, passages: Sequence[_Passage]) -> bool:
+    """Whether the passages of the organization say any of the question's words, or read alike."""
+    asked = query.focus or query.topic
+    words = {word for word in tokenize(asked) if not word.isdigit() and word not in ASKING_WORDS}
+    if query.focus is not None or not words:
+        return True
+    said = [f"{passage.text} {passage.above}" for passage in passages]
+    if any(words & set(tokenize(text)) for text in said):
+        return True
+    heard = {gram for text in said for gram in grams(text)}
+    spoken = {gram for word in words for gram in grams(word)}
+    return len(spoken & heard) >= NEARLY * len(spoken)
