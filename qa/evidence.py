@@ -16,7 +16,7 @@ from corpus.municipalities import PREFECTURES
 from corpus.text import normalize, sentence_spans, squeeze
 from index.store import Hit, Index
 from index.tokenizer import grams, holds_person, tokenize
-from qa.names import Directory, municipalities_in
+from qa.names import Directory, bodies_in
 from qa.understand import ASKING_WORDS, CONTACT, Query, states_value, years_of
 
 DEPTH = 8
@@ -33,7 +33,7 @@ _MONEY = (
 )
 # 「町長の名前」 「CDOは誰」: the office whose holder is asked for
 _OFFICE = re.compile(
-    r"(?P<office>[一-龥]{1,6}[長官員者師]|[A-Z]{3})(?:の(?:お?名前|氏名)|って誰|は(?:誰|だれ|どなた|何という))"
+    r"(?P<office>[一-龥]{1,6}[長官]|[A-Z]{3})(?:の(?:お?名前|氏名)|って誰|は(?:どなた|何という))"
 )
 # 「第2回」「第6次」: what a series counts
 _ORDINAL = re.compile(r"第\s*(\d+)\s*(回|次|版|期|号)")
@@ -122,7 +122,7 @@ def _passage(index: Index, hit: Hit) -> _Passage:
         ]
     )
     sentences = tuple(chunk.text[s:e] for s, e in sentence_spans(chunk.text))
-    return _Passage(chunk.text, normalize(above), sentences, len(municipalities_in(chunk.text)) > 1)
+    return _Passage(chunk.text, normalize(above), sentences, len(bodies_in(chunk.text)) > 1)
 
 
 def _is_about(names: Directory, query: Query, hit: Hit) -> bool:

@@ -273,9 +273,9 @@ def _by_beginning() -> dict[str, list[str]]:
     return {key: sorted(names, key=len, reverse=True) for key, names in table.items()}
 
 
-def municipalities_in(text: str) -> set[str]:
-    """The names of the municipalities of the table that a text says."""
-    return {name for _, _, name in _in_table(normalize(text)) if name not in REGION_OF}
+def bodies_in(text: str) -> set[str]:
+    """The names of the prefectures and municipalities that a text says."""
+    return {name for _, _, name in _in_table(normalize(text))}
 
 
 def _in_table(text: str) -> Iterator[tuple[int, int, str]]:

@@ -41,14 +41,17 @@ class Weights:
     """It stands in the case of another organization than the one named."""
     mentions: float = 0.08
     """It says the name of a body that has no document of its own."""
-    states: float = 0.06
+    states: float = 0.15
     """It states a value of the kind asked for (an amount, a telephone number)."""
     kind: float = 0.05
     """It is about a county where 「どこの県」 is asked, about a village where 「どこの村」 is."""
     front: float = -0.2
     """It explains how the case book is made, where cases are asked for."""
-    imprint: float = -0.06
+    imprint: float = -0.12
     """It only says whom to call and how many people live there, which was not asked."""
+
+    opening: float = -0.06
+    """It sums a case up, where a detail is asked for."""
 
 
 WEIGHTS = Weights()
@@ -87,14 +90,14 @@ def select(index: Index, encoder: Encoder, query: Query, given: Filters, k: int)
     elif query.shape == "summary" and hits and hits[0].chunk.case_id is not None:
         hits = _opening_first(index, hits)
     elif query.near_population is not None:
-        hits = _each_case_once(index, hits, OPENING_ALWAYS)
+        hits = _openings_first(index, hits)
         hits = _nearest_first(index, hits, query.near_population)
     elif from_question or (
         query.lists and query.asks_bodies and query.everything and not query.organizations
     ):
-        hits = _each_case_once(index, hits, OPENING_ALWAYS)
+        hits = _openings_first(index, hits)
     elif query.lists and query.asks_bodies:
-        hits = _each_case_once(index, hits, OPENING_NEAR)
+        hits = _many_cases(index, hits)
     return Selection(tuple(hits[:k]), filters, from_question, probe=asked, sides=sides[:k])
 
 
@@ -258,6 +261,7 @@ def _population(case: Case) -> tuple[float | None, float | None]:
 # ---------------------------------------------------------------- the order of cases
 
 
+@lru_cache(maxsize=4)
 def _openings(index: Index) -> dict[str, Chunk]:
     """The first passage of each case."""
     opening: dict[str, Chunk] = {}
@@ -267,28 +271,48 @@ def _openings(index: Index) -> dict[str, Chunk]:
     return opening
 
 
-OPENING_ALWAYS, OPENING_NEAR = 0.0, 0.8
+REPEAT = 0.1
+"""What every passage of a case costs the next one of the same case, where several cases are asked for."""
+NEAR = 0.8
 """A case is shown by its opening where that has this part of the score of the case's best passage."""
 
 
-def _each_case_once(index: Index, hits: Sequence[Hit], part: float) -> list[Hit]:
-    """One passage of each case in the order of its best hit, passages outside cases in their places, then the rest."""
-    openings = _openings(index)
+def _openings_first(index: Index, hits: Sequence[Hit]) -> list[Hit]:
+    """The opening of each case in the order of its best hit, whose score it takes, then the other hits."""
     found = {hit.chunk.id: hit for hit in hits}
-    firsts: list[Hit] = []
-    seen: set[str] = set()
+    firsts: dict[str, Hit] = {}
+    for hit in hits:
+        if hit.chunk.case_id is not None and hit.chunk.case_id not in firsts:
+            opening = _openings(index)[hit.chunk.case_id]
+            own = found.get(opening.id) or Hit(opening, 0.0, None, None)
+            firsts[hit.chunk.case_id] = replace(own, score=hit.score)
+    taken = {hit.chunk.id for hit in firsts.values()}
+    return [*firsts.values(), *(hit for hit in hits if hit.chunk.id not in taken)]
+
+
+def _many_cases(index: Index, hits: Sequence[Hit]) -> list[Hit]:
+    """Hits of many cases before many hits of one; a case comes in with its opening where that is nearly as good."""
+    found = {hit.chunk.id: hit for hit in hits}
+    times: dict[str, int] = {}
+    scored: list[Hit] = []
     for hit in hits:
         case_id = hit.chunk.case_id
         if case_id is None:
-            if part:
-                firsts.append(hit)
-        elif case_id not in seen:
-            seen.add(case_id)
-            opening = found.get(openings[case_id].id) or Hit(openings[case_id], 0.0, None, None)
-            # an opening stands for the case and takes its best hit's score, so that scores fall with the rank
-            firsts.append(replace(opening, score=hit.score) if opening.score >= part * hit.score else hit)
-    taken = {hit.chunk.id for hit in firsts}
-    return firsts + [hit for hit in hits if hit.chunk.id not in taken]
+            scored.append(hit)
+            continue
+        if case_id not in times:
+            opening = found.get(_openings(index)[case_id].id)
+            if opening is not None and opening.score >= NEAR * hit.score:
+                found[hit.chunk.id] = hit
+                scored.append(replace(opening, score=hit.score))
+                times[case_id] = 1
+                if opening.chunk.id == hit.chunk.id:
+                    continue
+        elif any(shown.chunk.id == hit.chunk.id for shown in scored):
+            continue
+        scored.append(replace(hit, score=hit.score - REPEAT * times.get(case_id, 0)))
+        times[case_id] = times.get(case_id, 0) + 1
+    return sorted(scored, key=lambda hit: -hit.score)
 
 
 def _opening_first(index: Index, hits: Sequence[Hit]) -> list[Hit]:
