@@ -43,6 +43,7 @@ from index.build import BuildRefusedError, BuildReport, NothingToIndexError, Pro
 from index.current import CurrentIndex
 from index.encoder import Encoder, ModelNotFoundError
 from index.jobs import Job, Jobs
+from index.reranker import Reranker, RerankerError
 from index.store import Index, current_version
 from qa import present
 from qa.answer import Passages, Reply, ask, search
@@ -57,6 +58,7 @@ from qa.catalog import (
     document_entries,
     similar_cases,
 )
+from qa.synonyms import Synonyms, SynonymsError, SynonymsFile
 from qa.understand import Filters
 
 HOME = Path(__file__).resolve().parent
@@ -186,12 +188,14 @@ def create_app(
     encoder: Encoder,
     rebuild: Callable[[Progress], BuildReport],
     admin_token: str = "",
+    synonyms: SynonymsFile | None = None,
+    reranker: Reranker | str | None = None,
     web: Path = HOME / "web",
 ) -> FastAPI:
     """The application over an index, an encoder and a function that rebuilds.
 
     Calls that change something need `admin_token` as a bearer token; without one they are taken from the loopback
-    address only.
+    address only. `reranker` may be the message of why the one that was asked for cannot be used: replies say it.
     """
     # The pages of FastAPI's documentation load scripts from another host; /openapi.json stays.
     app = FastAPI(
@@ -203,6 +207,20 @@ def create_app(
     )
     app.state.current, app.state.admin_token = current, admin_token
     jobs = Jobs(rebuild)
+
+    def parts() -> dict[str, Any]:
+        """What a question is answered with beside the index and the encoder, and what of it does not work."""
+        table = synonyms.get() if synonyms is not None else Synonyms()
+        problems = [
+            synonyms.problem if synonyms is not None else None,
+            reranker if isinstance(reranker, str) else None,
+        ]
+        return {
+            "synonyms": table,
+            "reranker": None if isinstance(reranker, str) else reranker,
+            "notes": tuple(problem for problem in problems if problem),
+        }
+
     templates = Environment(
         loader=FileSystemLoader(web / "templates"),
         autoescape=select_autoescape(["html"]),
@@ -249,6 +267,7 @@ def create_app(
             history=[text for text in body.history if text],
             filters=body.filters.filters(),
             top_k=body.top_k,
+            **parts(),
         )
 
     @app.get("/api/search", summary="近い記述を探す", responses={503: {"description": "索引がまだない"}})
@@ -258,7 +277,7 @@ def create_app(
         given: Annotated[FilterRequest, Query()],
         top_k: Annotated[int, Query(ge=1, le=50)] = 10,
     ) -> Passages:
-        return search(index, encoder, q, filters=given.filters(), top_k=top_k)
+        return search(index, encoder, q, filters=given.filters(), top_k=top_k, **parts())
 
     @app.get("/api/documents", summary="資料の一覧")
     def api_documents(index: Loaded) -> dict[Literal["documents"], list[DocumentEntry]]:
@@ -336,7 +355,7 @@ def create_app(
         )
         if problem:
             return page(request, "ask.html", 422, **{**shown, "history": [], "error": problem})
-        reply = ask(index, encoder, question, history=history, top_k=8)
+        reply = ask(index, encoder, question, history=history, top_k=8, **parts())
         return page(
             request,
             "ask.html",
@@ -502,6 +521,17 @@ def _japanese(error: Any) -> str:
 # ---------------------------------------------------------------- the command line
 
 
+def _reranker(name: str, allow_hub: bool) -> Reranker | str | None:
+    """The cross-encoder that is asked for, the message of why it cannot be used, or None where none is asked for."""
+    if not name:
+        return None
+    try:
+        return Reranker.load(name, allow_hub=allow_hub)
+    except RerankerError as error:
+        print(error, file=sys.stderr)
+        return str(error)
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(description="DX資料アシスタントを動かします。")
@@ -512,11 +542,22 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--port", type=int, default=setting("PORT", "8000"), help="待ち受けるポート（既定 8000）"
     )
+    parser.add_argument(
+        "--synonyms",
+        default=setting("SYNONYMS", str(HOME / "synonyms.csv")),
+        help="同義語の表（CSV。1行に同じ意味の言葉をコンマ区切りで）",
+    )
+    parser.add_argument(
+        "--reranker",
+        default=setting("RERANKER", ""),
+        help="再順位付けのモデル（sentence-transformers の CrossEncoder のフォルダーか名前。既定は使わない）",
+    )
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for name in ("httpx", "bm25s", "sentence_transformers"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
+        synonyms = SynonymsFile(Path(args.synonyms))
         folder = documents_folder(args.documents)
         encoder = load_encoder(args)
         if current_version(Path(args.index)) is None:
@@ -529,7 +570,7 @@ def main(argv: list[str] | None = None) -> int:
             print(summary(report), flush=True)
             for path, message in report.errors:
                 print(f"読めなかった資料：{path}：{message}", file=sys.stderr)
-    except (UsageError, NothingToIndexError, ModelNotFoundError) as error:
+    except (UsageError, NothingToIndexError, ModelNotFoundError, SynonymsError) as error:
         print(error, file=sys.stderr)
         return 2
     except BuildRefusedError as error:
@@ -542,6 +583,8 @@ def main(argv: list[str] | None = None) -> int:
             documents_folder(args.documents), Path(args.index), encoder, progress=progress
         ),
         admin_token=setting("ADMIN_TOKEN", ""),
+        synonyms=synonyms,
+        reranker=_reranker(args.reranker, args.allow_hub),
     )
     try:
         with socket.create_server((args.host, args.port)):

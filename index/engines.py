@@ -61,17 +61,19 @@ class Found:
     late: float | None
 
 
-def probe(encoder: Encoder, text: str, focus: str | None = None) -> Probe:
+def probe(encoder: Encoder, text: str, focus: str | None = None, also: Sequence[str] = ()) -> Probe:
     """What a question's text is for each engine.
 
     `focus` is the part of it that is asked, where the text also says what was asked before: the vector is the mean of both.
+    `also` are words of the same meaning, which are searched for as words.
     """
     words = searchable(text)
     vector, tokens = encoder.encode_question(words)
     if focus is not None:
         vector = vector + encoder.encode_question(searchable(focus))[0]
         vector = vector / np.linalg.norm(vector)
-    return Probe(vector, tokenize(words), grams(words), tokens)
+    others = [token for word in also for token in tokenize(word)]
+    return Probe(vector, [*tokenize(words), *others], grams(words), tokens)
 
 
 def own_headings(headings: Sequence[str]) -> list[int]:

@@ -6,6 +6,7 @@ sentence is a slice of a cited passage, and a municipality's name beside it is a
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import time
@@ -13,16 +14,19 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from corpus.municipalities import REGION_OF
 from corpus.records import Chunk
 from corpus.structure import QUESTION_END
 from corpus.text import letters, searchable, sentence_spans, squeeze
 from index.encoder import Encoder
+from index.reranker import Reranker, RerankerError
 from index.store import Hit, Index
 from index.tokenizer import tokenize
 from qa.cite import Citation, cite
-from qa.evidence import refusal
+from qa.evidence import Refusal, refusal
 from qa.names import directory
-from qa.select import Selection, select
+from qa.select import NO_SYNONYMS, Selection, select
+from qa.synonyms import Synonyms
 from qa.understand import Filters, Query, states_value, understand
 
 WHOLE_CHARS = 150
@@ -38,17 +42,22 @@ SIDE_PASSAGES, SIDE_SENTENCES = 3, 3
 NEAR_TOKENS, NEAR_WHOLE, SAYS, STATES, RANK = 0.4, 0.3, 0.3, 0.3, 0.9
 """Weights of what makes a sentence the answer (docs/decisions.md)."""
 
+_log = logging.getLogger("dxqa.qa")
 # the marks of an item, a heading or a row, which a quoted sentence does not need
 _LEAD = re.compile(r"^[\s\-・○●■◆➤►▶※☆★|]+")
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerSentence:
-    """A sentence of the answer, the citations it stands in, and a label (an organization) shown before it."""
+    """A sentence of the answer and the citations it stands in.
+
+    `label` is the organization shown before it, `why` the reason for which a case is in a list.
+    """
 
     text: str
     citations: tuple[int, ...]
     label: str | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,7 @@ class Reply:
     filters: AppliedFilters
     index_version: str
     took_ms: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,7 @@ class Passages:
     citations: tuple[Citation, ...]
     index_version: str
     took_ms: float
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +120,11 @@ class _Sentence:
 
 
 _NO = {
-    "unknown_organization": "お尋ねの団体についての資料は見当たりませんでした。",
-    "value_not_stated": "お尋ねの内容は、資料には書かれていないようです。",
     "no_match": "資料の中に、この質問に当たる記述は見当たりませんでした。言葉を変えるか、条件を減らしてお試しください。",
-    "filtered_out": "指定された条件に当てはまる資料がありません。条件を減らしてお試しください。",
+    "unknown_organization": "{missing}は、索引にある資料の中に見当たりませんでした。",
+    "value_not_stated": "{missing}は、資料の中に見当たりませんでした。",
+    "filtered_out": "条件（{missing}）に当てはまる事例がありません。条件を減らしてお試しください。",
+    "nothing_pointed_at": "{missing}が分かりませんでした。団体や事業の名前を入れてお尋ねください。",
 }
 
 
@@ -124,8 +136,14 @@ def ask(
     history: Sequence[str] = (),
     filters: Filters | None = None,
     top_k: int = 5,
+    synonyms: Synonyms = NO_SYNONYMS,
+    reranker: Reranker | None = None,
+    notes: Sequence[str] = (),
 ) -> Reply:
-    """The reply to a question; `history` are the earlier questions of the conversation, oldest first."""
+    """The reply to a question; `history` are the earlier questions of the conversation, oldest first.
+
+    `notes` say what a part of the service could not do, for the reader of the reply.
+    """
     started = time.perf_counter()
     names = directory(index)
 
@@ -134,19 +152,28 @@ def ask(
         return names.of(found[0].chunk.document_id, found[0].chunk.case_id) if found else ()
 
     query = understand(question, history, names, answered_by)
-    selection = select(index, encoder, query, filters or Filters(), top_k)
-    if selection.filtered_out or not selection.hits:
-        return _reply(
-            index, question, selection, (), "filtered_out" if selection.filtered_out else "no_match", started
-        )
-    refused = refusal(index, names, query, selection.hits)
-    if refused is not None:
-        return _reply(index, question, selection, (), refused.reason, started)
-    return _reply(index, question, selection, _choose(index, query, selection), None, started)
+    selection, notes = _select(index, encoder, query, filters or Filters(), top_k, synonyms, reranker, notes)
+    refused: Refusal | None
+    if selection.filtered_out:
+        refused = Refusal("filtered_out", conditions_text(selection.filters))
+    elif not selection.hits:
+        refused = Refusal("no_match", "")
+    else:
+        refused = refusal(index, names, query, selection.hits)
+    chosen = [] if refused else _choose(index, query, selection)
+    return _reply(index, question, query, selection, chosen, refused, notes, started)
 
 
 def search(
-    index: Index, encoder: Encoder, text: str, *, filters: Filters | None = None, top_k: int = 10
+    index: Index,
+    encoder: Encoder,
+    text: str,
+    *,
+    filters: Filters | None = None,
+    top_k: int = 10,
+    synonyms: Synonyms = NO_SYNONYMS,
+    reranker: Reranker | None = None,
+    notes: Sequence[str] = (),
 ) -> Passages:
     """The passages nearest to a text, best first, without an answer."""
     started = time.perf_counter()
@@ -154,7 +181,25 @@ def search(
         understand(text, (), directory(index)), filters=Filters(), shape="text", near_population=None
     )
     selection = select(index, encoder, query, filters or Filters(), top_k)
-    return Passages(cite(index, selection.hits), index.version, _ms(started))
+    return Passages(cite(index, selection.hits), index.version, _ms(started), tuple(notes))
+
+
+def _select(
+    index: Index,
+    encoder: Encoder,
+    query: Query,
+    filters: Filters,
+    k: int,
+    synonyms: Synonyms,
+    reranker: Reranker | None,
+    notes: Sequence[str],
+) -> tuple[Selection, Sequence[str]]:
+    """The selection; where the reranker fails, the one without it and a note that says so."""
+    try:
+        return select(index, encoder, query, filters, k, synonyms=synonyms, reranker=reranker), notes
+    except RerankerError as error:
+        _log.warning("%s", error, exc_info=error)
+        return select(index, encoder, query, filters, k, synonyms=synonyms), (*notes, str(error))
 
 
 def _ms(started: float) -> float:
@@ -164,16 +209,24 @@ def _ms(started: float) -> float:
 def _reply(
     index: Index,
     question: str,
+    query: Query,
     selection: Selection,
     chosen: Sequence[_Sentence],
-    reason: str | None,
+    refused: Refusal | None,
+    notes: Sequence[str],
     started: float,
 ) -> Reply:
     number = {hit.chunk.id: rank for rank, hit in enumerate(selection.hits, 1)}
     sentences = tuple(
-        AnswerSentence(s.text, (number[s.chunk_id],), _label(index, s.chunk_id)) for s in chosen
+        AnswerSentence(
+            s.text,
+            (number[s.chunk_id],),
+            _label(index, s.chunk_id),
+            _why(index, s.chunk_id, query, selection),
+        )
+        for s in chosen
     )
-    text = _NO[reason] if reason else "\n".join(s.text for s in sentences)
+    text = refused_text(refused, bool(selection.hits)) if refused else "\n".join(s.text for s in sentences)
     applied = {
         name: getattr(selection.filters, name)
         for name in AppliedFilters.__dataclass_fields__
@@ -181,14 +234,58 @@ def _reply(
     }
     return Reply(
         question=question,
-        answerable=reason is None,
-        reason=reason,
+        answerable=refused is None,
+        reason=refused.reason if refused else None,
         answer=AnswerText(text, "extractive", sentences),
         citations=cite(index, selection.hits, ((s.chunk_id, s.start, s.end) for s in chosen)),
         filters=AppliedFilters(**applied, from_question=selection.from_question),
         index_version=index.version,
         took_ms=_ms(started),
+        notes=tuple(notes),
     )
+
+
+def refused_text(refused: Refusal, shows_nearest: bool) -> str:
+    """The sentence for people that says no: what was looked for, and what follows it."""
+    key = "nothing_pointed_at" if refused.reason == "no_match" and refused.missing else refused.reason
+    said = _NO[key].format(missing=refused.missing)
+    return said + ("近い記述を下に示しますが、お答えではありません。" if shows_nearest else "")
+
+
+def conditions_text(filters: Filters) -> str:
+    """Conditions in words: 「東北・町・人口1万人以上」."""
+    low, high = filters.population_min, filters.population_max
+    parts = [
+        *filters.organizations,
+        *filters.prefectures,
+        *filters.regions,
+        *filters.organization_kinds,
+        *filters.population_bands,
+        *([f"人口{low:,}人以上"] if low is not None else []),
+        *([f"人口{high:,}人以下"] if high is not None else []),
+    ]
+    return "・".join(parts) or "指定された条件"
+
+
+def _why(index: Index, chunk_id: str, query: Query, selection: Selection) -> str | None:
+    """Why a case is in a list that conditions made: its region, its kind, its population as far as they were asked for."""
+    chunk = index.chunk(chunk_id)
+    case = index.cases.get(chunk.case_id or "") if chunk else None
+    asked = selection.filters
+    if case is None or not (selection.from_question or query.near_population is not None):
+        return None
+    parts = []
+    if asked.regions:
+        parts.append(REGION_OF.get(case.prefecture or "", ""))
+    if asked.prefectures:
+        parts.append(case.prefecture or "")
+    if asked.organization_kinds:
+        parts.append(case.organization_kind or "")
+    if query.near_population is not None or {asked.population_min, asked.population_max} != {None}:
+        parts.append(
+            f"人口{case.population:,}人" if case.population is not None else case.population_band or ""
+        )
+    return "・".join(part for part in parts if part) or None
 
 
 def _label(index: Index, chunk_id: str) -> str | None:
@@ -215,7 +312,8 @@ def _choose(index: Index, query: Query, selection: Selection) -> list[_Sentence]
     own = [s for s in sentences if s.chunk_id == best.chunk_id]
     chosen: list[_Sentence] = []
     if query.shape in {"list", "summary"}:
-        chosen = _within(own, LIST_CHARS)
+        # what is listed stands in one passage, item by item
+        chosen = _within([s for s in sentences if s.chunk_id == first.id], LIST_CHARS)
     elif sum(len(s.text) for s in own) <= WHOLE_CHARS:
         chosen = own
     size = sum(len(s.text) for s in chosen)
@@ -227,13 +325,16 @@ def _choose(index: Index, query: Query, selection: Selection) -> list[_Sentence]
             continue
         chosen.append(sentence)
         size += len(sentence.text)
-    return _in_order(chosen)
+    return _in_order(chosen, first.id if query.shape in {"list", "summary"} else None)
 
 
-def _in_order(chosen: Sequence[_Sentence]) -> list[_Sentence]:
+def _in_order(chosen: Sequence[_Sentence], first: str | None = None) -> list[_Sentence]:
+    """By passage, that of the weightiest sentence (or `first`) before the others, and inside a passage as they stand."""
     weight: dict[str, float] = {}
     for sentence in chosen:
         weight[sentence.chunk_id] = max(weight.get(sentence.chunk_id, -math.inf), sentence.weight)
+    if first is not None:
+        weight[first] = math.inf
     return sorted(chosen, key=lambda s: (-weight[s.chunk_id], s.chunk_id, s.start))
 
 

@@ -23,7 +23,7 @@ _KATAKANA = {code: code + 0x60 for code in range(ord("ぁ"), ord("ん") + 1)}
 _SUFFIXES = "都道府県市区町村"
 # 「白樺台市の…」: a name by its form, where a particle or the end follows
 _BY_FORM = re.compile(
-    r"(?<![一-龥ぁ-んァ-ヶー々A-Za-z])(?P<name>[一-龥ヶ々]{2,6}?[市町村]|[A-Z]市?[市町村])(?=[のはでがにをとへも、。?？ 　]|って|から|役所|役場|$)"
+    r"(?<![一-龥ァ-ヶー々A-Za-z])(?P<name>[一-龥ヶ々]{2,6}?[市町村]|[A-Z]市?[市町村])(?=[のはでがにをとへも、。?？ 　]|って|から|役所|役場|$)"
 )
 # Words before 市, 町, 村 that make no name: 「他市」 「近隣町村」 「政令市」
 _NO_NAME = re.compile(

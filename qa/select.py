@@ -15,17 +15,22 @@ from functools import lru_cache
 
 from corpus.municipalities import CORE_CITIES, REGION_OF, parse_organization
 from corpus.records import Case, Chunk
-from corpus.text import squeeze
+from corpus.text import searchable, squeeze
 from index.encoder import Encoder
 from index.engines import Probe, probe
+from index.reranker import Reranker
 from index.store import Hit, Index
 from qa.names import Directory, directory
+from qa.synonyms import Synonyms
 from qa.understand import CONTACT, Filters, Query, states_value
 
 POOL = 60
 """Hits that are looked at before the first ones are shown."""
 OWN_POOL = 20
 """Passages of a named organization that are looked at in any case."""
+RERANKED, RERANKER_WEIGHT = 20, 0.7
+"""Hits that an optional cross-encoder reads again, and what its score counts beside the hit's own."""
+NO_SYNONYMS = Synonyms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +77,32 @@ class Selection:
     sides: tuple[str, ...] = ()
 
 
-def select(index: Index, encoder: Encoder, query: Query, given: Filters, k: int) -> Selection:
-    """The k best passages for a query; `filtered_out` where the person's own filters leave nothing."""
+def select(
+    index: Index,
+    encoder: Encoder,
+    query: Query,
+    given: Filters,
+    k: int,
+    *,
+    synonyms: Synonyms = NO_SYNONYMS,
+    reranker: Reranker | None = None,
+) -> Selection:
+    """The k best passages for a query; `filtered_out` where the filters leave nothing.
+
+    Raises RerankerError where the reranker fails.
+    """
     filters, from_question = join(given, query.filters)
     allowed = allowed_chunks(index, filters)
     names = directory(index)
-    asked = probe(encoder, query.text, query.focus)
+    asked = probe(encoder, query.text, query.focus, synonyms.others(query.text))
     if allowed is not None and not allowed:
         # what is nearest without the conditions that were read from the question is shown, but does not answer
         within = allowed_chunks(index, given)
         nearest = ranked(index, names, query, asked, within, max(POOL, k)) if within != set() else []
         return Selection(tuple(nearest[:k]), filters, from_question, filtered_out=True, probe=asked)
     hits = ranked(index, names, query, asked, allowed, max(POOL, k))
+    if reranker is not None:
+        hits = _reranked(index, query, hits, reranker)
     sides: tuple[str, ...] = ()
     if query.shape == "compare":
         hits, sides = _sides(index, encoder, names, query, hits, allowed, k)
@@ -122,6 +141,23 @@ def ranked(
         ]
     scored = [replace(hit, score=hit.score + _known(index, names, query, hit.chunk)) for hit in hits]
     return sorted(scored, key=lambda hit: -hit.score)
+
+
+def _reranked(index: Index, query: Query, hits: Sequence[Hit], reranker: Reranker) -> list[Hit]:
+    """The best hits in the order of a cross-encoder's score, mixed with their own; the others after them."""
+    best, rest = hits[:RERANKED], hits[RERANKED:]
+    texts = []
+    for hit in best:
+        title = index.documents[hit.chunk.document_id].title
+        texts.append(searchable(" ＞ ".join([title, *hit.chunk.heading_path]) + "\n" + hit.chunk.text))
+    opinions = reranker.scores(searchable(query.text), texts)
+    mixed = [
+        replace(hit, score=(1 - RERANKER_WEIGHT) * hit.score + RERANKER_WEIGHT * opinion)
+        for hit, opinion in zip(best, opinions, strict=True)
+    ]
+    least = min((hit.score for hit in mixed), default=0.0)
+    behind = [replace(hit, score=min(hit.score, least)) for hit in rest]
+    return [*sorted(mixed, key=lambda hit: -hit.score), *behind]
 
 
 def _known(
