@@ -17,7 +17,7 @@ import unicodedata
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -121,6 +121,18 @@ class FilterRequest(BaseModel):
         return Filters(**given)
 
 
+ConditionName = Literal[
+    "organizations",
+    "prefectures",
+    "regions",
+    "organization_kinds",
+    "population_bands",
+    "population_min",
+    "population_max",
+    "near_population",
+]
+
+
 class AskRequest(BaseModel):
     """A question, with the earlier ones of the conversation, oldest first."""
 
@@ -140,6 +152,9 @@ class AskRequest(BaseModel):
     history: Annotated[list[Earlier], Field(max_length=MAX_HISTORY)] = []
     top_k: Annotated[int, Field(ge=1, le=50)] = 5
     filters: FilterRequest = FilterRequest()
+    without: Annotated[
+        list[ConditionName], Field(max_length=20, description="質問から読み取らないでほしい条件の名前")
+    ] = []
     answer: Literal["extractive", "generated"] = "extractive"
 
 
@@ -267,6 +282,7 @@ def create_app(
             history=[text for text in body.history if text],
             filters=body.filters.filters(),
             top_k=body.top_k,
+            without=body.without,
             **parts(),
         )
 
@@ -339,9 +355,13 @@ def create_app(
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page_ask(
-        request: Request, q: str = "", h: Annotated[list[str] | None, Query()] = None
+        request: Request,
+        q: str = "",
+        h: Annotated[list[str] | None, Query()] = None,
+        without: Annotated[list[str] | None, Query()] = None,
     ) -> HTMLResponse:
         question = q.strip()
+        taken_back = [name for name in get_args(ConditionName) if name in (without or [])]
         history = [text.strip()[:MAX_QUESTION_CHARS] for text in (h or []) if text.strip()][-MAX_HISTORY:]
         index = current.get()
         shown: dict[str, Any] = {"question": question, "history": history, "reply": None, "error": None}
@@ -355,11 +375,13 @@ def create_app(
         )
         if problem:
             return page(request, "ask.html", 422, **{**shown, "history": [], "error": problem})
-        reply = ask(index, encoder, question, history=history, top_k=8, **parts())
+        reply = ask(index, encoder, question, history=history, top_k=8, without=taken_back, **parts())
         return page(
             request,
             "ask.html",
             **{**shown, "reply": present.reply_page(reply)},
+            chips=present.chips(reply, question, history, taken_back),
+            taken_back=taken_back,
             index=present.index_page(index),
         )
 

@@ -71,7 +71,10 @@ class AnswerText:
 
 @dataclass(frozen=True, slots=True)
 class AppliedFilters:
-    """The filters that were applied, and the names of those that were understood from the question."""
+    """The filters that were applied, and the names of those that were understood from the question.
+
+    Cases come in the order of how near their population is to `near_population`, where that is set.
+    """
 
     document_ids: tuple[str, ...]
     case_ids: tuple[str, ...]
@@ -82,6 +85,7 @@ class AppliedFilters:
     population_bands: tuple[str, ...]
     population_min: int | None
     population_max: int | None
+    near_population: int | None
     from_question: tuple[str, ...]
 
 
@@ -139,9 +143,11 @@ def ask(
     synonyms: Synonyms = NO_SYNONYMS,
     reranker: Reranker | None = None,
     notes: Sequence[str] = (),
+    without: Collection[str] = (),
 ) -> Reply:
     """The reply to a question; `history` are the earlier questions of the conversation, oldest first.
 
+    `without` are names of conditions that must not be read from the question (fields of `Filters`, near_population).
     `notes` say what a part of the service could not do, for the reader of the reply.
     """
     started = time.perf_counter()
@@ -151,7 +157,7 @@ def ask(
         found = select(index, encoder, understand(earlier, (), names), filters or Filters(), 1).hits
         return names.of(found[0].chunk.document_id, found[0].chunk.case_id) if found else ()
 
-    query = understand(question, history, names, answered_by)
+    query = understand(question, history, names, answered_by).without(without)
     selection, notes = _select(index, encoder, query, filters or Filters(), top_k, synonyms, reranker, notes)
     refused: Refusal | None
     if selection.filtered_out:
@@ -230,7 +236,7 @@ def _reply(
     applied = {
         name: getattr(selection.filters, name)
         for name in AppliedFilters.__dataclass_fields__
-        if name != "from_question"
+        if name not in {"from_question", "near_population"}
     }
     return Reply(
         question=question,
@@ -238,7 +244,14 @@ def _reply(
         reason=refused.reason if refused else None,
         answer=AnswerText(text, "extractive", sentences),
         citations=cite(index, selection.hits, ((s.chunk_id, s.start, s.end) for s in chosen)),
-        filters=AppliedFilters(**applied, from_question=selection.from_question),
+        filters=AppliedFilters(
+            **applied,
+            near_population=query.near_population,
+            from_question=(
+                *selection.from_question,
+                *(["near_population"] if query.near_population is not None else []),
+            ),
+        ),
         index_version=index.version,
         took_ms=_ms(started),
         notes=tuple(notes),

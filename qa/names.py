@@ -283,21 +283,29 @@ def _in_table(text: str) -> Iterator[tuple[int, int, str]]:
     table, at = _by_beginning(), 0
     while at < len(text) - 1:
         name = next((n for n in table.get(text[at : at + 2], ()) if text.startswith(n, at)), None)
-        if name is None or _longer_name(text, at, name) or _GOES_ON.match(text, at + len(name)):
+        if name is None or _longer_name(text, at, name):
             at += 1
             continue
         end = at + len(name)
-        if name in REGION_OF:
-            # the municipality after its prefecture, with or without its 郡
-            gun = re.compile(r"[一-龥ぁ-んァ-ヶ]{1,4}郡(?=[一-龥ぁ-んァ-ヶ]{1,5}[町村])").match(text, end)
-            after = gun.end() if gun else end
-            inner = next(
-                (n for n in table.get(text[after : after + 2], ()) if text.startswith(n, after)), None
-            )
-            if inner is not None and inner not in REGION_OF:
-                name, end = name + inner, after + len(inner)
+        inner = _municipality_after(text, end) if name in REGION_OF else None
+        if inner is not None:
+            name, end = name + inner[1], inner[0]
+        elif _GOES_ON.match(text, end):
+            at += 1
+            continue
         yield at, end, name
         at = end
+
+
+def _municipality_after(text: str, at: int) -> tuple[int, str] | None:
+    """Where the municipality that follows its prefecture ends, with or without its 郡, and its name."""
+    gun = re.compile(r"[一-龥ぁ-んァ-ヶ]{1,4}郡(?=[一-龥ぁ-んァ-ヶ]{1,5}[町村])").match(text, at)
+    for start in (at, *([gun.end()] if gun else [])):
+        names = _by_beginning().get(text[start : start + 2], ())
+        found = next((n for n in names if n not in REGION_OF and text.startswith(n, start)), None)
+        if found is not None:
+            return start + len(found), found
+    return None
 
 
 def _one_wrong(one: str, other: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlencode
@@ -47,6 +48,42 @@ def reply_page(reply: Reply) -> dict[str, Any]:
     for shown, citation in zip(page["citations"], reply.citations, strict=True):
         shown["segments"] = _marked(citation)
     return page
+
+
+_CONDITIONS = {
+    "organizations": "団体",
+    "prefectures": "都道府県",
+    "regions": "地方",
+    "organization_kinds": "団体の種類",
+    "population_bands": "人口規模",
+    "population_min": "人口（以上）",
+    "population_max": "人口（以下）",
+    "near_population": "人口が近い順",
+    "document_ids": "資料",
+    "case_ids": "事例",
+}
+
+
+def chips(
+    reply: Reply, question: str, history: Sequence[str], taken_back: Sequence[str] = ()
+) -> list[dict[str, str | None]]:
+    """The conditions that were applied: label, value, and for one read from the question the address without it."""
+    shown = []
+    for name, label in _CONDITIONS.items():
+        value = getattr(reply.filters, name)
+        if value in ((), None):
+            continue
+        if isinstance(value, int):
+            words = f"{value:,}人"
+        else:
+            words = f"{len(value)}件に限定" if name.endswith("_ids") else "、".join(value)
+        url = None
+        if name in reply.filters.from_question:
+            pairs = [("h", text) for text in history] + [("q", question)]
+            pairs += [("without", other) for other in (*taken_back, name)]
+            url = f"/?{urlencode(pairs)}"
+        shown.append({"label": label, "value": words, "url": url})
+    return shown
 
 
 def _marked(citation: Citation) -> list[dict[str, Any]]:

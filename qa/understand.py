@@ -8,7 +8,7 @@ that is named only prefers its passages, because other documents speak of it too
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 
@@ -63,6 +63,12 @@ class Query:
     years: tuple[int, ...] = ()
     everything: bool = False
     points_nowhere: bool = False
+
+    def without(self, names: Collection[str]) -> Query:
+        """The same without the conditions of these names, which a person took back."""
+        empty = {f.name: getattr(Filters(), f.name) for f in fields(Filters) if f.name in names}
+        near = None if "near_population" in names else self.near_population
+        return replace(self, filters=replace(self.filters, **empty), near_population=near)
 
     @property
     def lists(self) -> bool:
@@ -285,7 +291,7 @@ def understand(
     filters, near = Filters(), None
     if chooses:
         filters, near = _conditions(question, names, known)
-    if not names.has_cases:
+    if directory is not None and not directory.has_cases:
         filters, near = Filters(), None
     if filters.prefectures:
         # 「福井の自治体」 is a condition, not the prefecture itself
@@ -391,7 +397,7 @@ def _shifted(text: str, question: str) -> str:
         if found["western"]:
             return str(int(found["western"]) + step)
         number = (1 if found["number"] == "元" else int(found["number"])) + step
-        return f"{found['era']}{number}{found[0][-1] if found[0][-1] in '年度' else ''}"
+        return f"{found['era']}{number}{found[0][found.end('number') - found.start() :]}"
 
     return _YEAR.sub(moved, text)
 

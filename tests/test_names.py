@@ -1,0 +1,170 @@
+"""Which organizations a text names, known ones and others; every name here was read by hand."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpus.municipalities import PREFECTURES, municipalities
+from corpus.records import Document
+from corpus.text import normalize
+from qa.names import Directory, bodies_in, organizations_of
+
+NAMES = (
+    "山形県酒田市",
+    "山形県舟形町",
+    "三重県津市",
+    "広島県広島市",
+    "福島県",
+    "福島県福島市",
+    "大分県",
+    "宮崎県都城市",
+    "神奈川県横浜市",
+    "みずほ県霧ヶ沢村",
+)
+KNOWN = Directory(
+    {f"c{number}": name for number, name in enumerate(NAMES)},
+    texts=["磐梯町は横瀬町に職員を送る。北九州市。"],
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("山形県酒田市の担当は？", ["山形県酒田市"]),
+        ("酒田市の担当は？", ["山形県酒田市"]),
+        ("酒田の担当は？", ["山形県酒田市"]),
+        ("霧ヶ沢の車", ["みずほ県霧ヶ沢村"]),
+        ("横浜の取組", ["神奈川県横浜市"]),
+        ("津市は？", ["三重県津市"]),
+        ("三重県津市は？", ["三重県津市"]),
+        ("横浜市と酒田市を比べたい", ["神奈川県横浜市", "山形県酒田市"]),
+        ("酒田市と横浜市を比べたい", ["山形県酒田市", "神奈川県横浜市"]),
+        ("福島市の窓口", ["福島県福島市"]),
+        ("福島県の支援", ["福島県"]),
+        ("窓口の取組は？", []),
+        ("", []),
+        # misspelt: read alike, one character wrong, in kana
+        ("坂田市の窓口", ["山形県酒田市"]),
+        ("船形町の窓口", ["山形県舟形町"]),
+        ("みやこのじょう市の窓口", ["宮崎県都城市"]),
+        ("ｵｵｲﾀ県の計画", ["大分県"]),
+    ],
+)
+def test_known_organizations(text: str, named: list[str]) -> None:
+    assert list(KNOWN.named(normalize(text)).known) == named
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "草津市の窓口",
+        "木更津市は",
+        "北広島市の件",
+        "東広島市",
+        "東福島駅",
+        "酒田町",
+        "津の取組",
+        "だいぶ良くなった",
+    ],
+)
+def test_a_name_inside_another_name_is_not_named(text: str) -> None:
+    assert KNOWN.named(text).known == ()
+
+
+def test_of_a_city_and_its_namesake_prefecture_the_stem_names_both() -> None:
+    assert set(KNOWN.named("福島の取組").known) == {"福島県", "福島県福島市"}
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("会津若松市のCDOは？", ["会津若松市"]),
+        ("青森県横浜町の体制", ["青森県横浜町"]),  # not 横浜市
+        ("岡山県真庭市の事例", ["岡山県真庭市"]),
+        ("山県郡北広島町の事例", ["北広島町"]),
+        ("広島県山県郡北広島町の事例", ["広島県北広島町"]),
+        ("宮崎県庁の本部長", ["宮崎県"]),  # 都城市 is indexed, its prefecture is not
+        ("福島県会津若松市の窓口", ["福島県会津若松市"]),  # not 福島県
+        ("白樺台市の窓口", ["白樺台市"]),  # by its form
+        ("A市とB町の試行", ["A市", "B町"]),
+        ("磐悌町の議会", ["磐梯町"]),  # misspelt, and the documents speak of it
+        ("北九洲市の時間", ["北九州市"]),
+        ("他市の事例と近隣市町村の取組", []),
+        ("政令市や中核市の団体", []),
+        ("岩手県立大学の講座", []),
+        ("全市で始めた", []),
+    ],
+)
+def test_bodies_that_are_not_indexed(text: str, unknown: list[str]) -> None:
+    named = KNOWN.named(normalize(text))
+    assert list(named.unknown) == unknown
+    assert named.known == ()
+
+
+def test_what_is_left_is_what_is_asked() -> None:
+    assert KNOWN.named("酒田市と横浜市の窓口の違いは").rest == "と の窓口の違い"
+    assert KNOWN.named("窓口の違い").rest == "窓口の違い"
+
+
+def test_full_width_and_half_width_are_one() -> None:
+    assert Directory({"c": "みずほ県ABC市"}).named(normalize("ＡＢＣ市の電話")).known == ("みずほ県ABC市",)
+
+
+def test_every_prefecture_and_every_municipality_is_named_by_its_own_name() -> None:
+    everyone = Directory({name: name for name in PREFECTURES})
+    for name in PREFECTURES:
+        assert everyone.named(f"{name}の取組").known == (name,), name
+    nobody = Directory({})
+    for name, rows in municipalities().items():
+        full = rows[0].prefecture + name
+        assert nobody.named(f"{full}の取組").unknown == (full,), full
+
+
+def test_whose_passage_it_is() -> None:
+    names = Directory({"c1": "山形県酒田市"}, {"d1": (), "d2": ("福島県磐梯町",)})
+    assert names.of("d1", "c1") == ("山形県酒田市",)
+    assert names.of("d1", None) == ()
+    assert names.of("d2", None) == ("福島県磐梯町",)
+    assert names.organizations == ("山形県酒田市", "福島県磐梯町")
+    assert names.of("d9", None) == ()
+
+
+def test_what_the_documents_say() -> None:
+    assert KNOWN.mentions("磐梯町")
+    assert not KNOWN.mentions("会津若松市")
+
+
+def document(title: str, text: str = "", publisher: str | None = None) -> Document:
+    return Document("d", "a.txt", title, "txt", "0", text, publisher=publisher)
+
+
+@pytest.mark.parametrize(
+    ("given", "organizations"),
+    [
+        (document("磐梯町の挑戦"), ("福島県磐梯町",)),
+        (document("電子申請のよくある質問（酒田市）"), ("山形県酒田市",)),
+        (document("情報化推進計画", publisher="霧ヶ沢村"), ("みずほ県霧ヶ沢村",)),
+        (document("第1回ひょうご地域DX推進検討会"), ("兵庫県",)),
+        (document("岩手県立大学の講座", "磐梯町。" * 6 + "横瀬町。" * 3), ("福島県磐梯町",)),
+        (document("講座", "磐梯町。" * 6 + "横瀬町。" * 4), ()),  # of neither
+        (document("講座", "磐梯町。" * 4), ()),  # too seldom
+        (document("講座"), ()),
+    ],
+)
+def test_whose_document_it_is(given: Document, organizations: tuple[str, ...]) -> None:
+    assert organizations_of(given, ["山形県酒田市", "みずほ県霧ヶ沢村"]) == organizations
+
+
+def test_bodies_in_a_text() -> None:
+    assert bodies_in("広島県と愛媛県、福島県磐梯町の例") == {"広島県", "愛媛県", "福島県磐梯町"}
+    assert bodies_in("市町村の例") == set()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=40) | st.text(alphabet="酒田市町村県福島横浜A北東のはとが津磐梯", max_size=30))
+def test_any_text(text: str) -> None:
+    named = KNOWN.named(normalize(text))
+    assert set(named.known) <= set(NAMES)
+    assert len(named.rest) <= len(normalize(text))
