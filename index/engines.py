@@ -23,7 +23,7 @@ from index.late import LateIndex, Nearness, TokenVectors
 from index.lexical import GRAMS, LexicalIndex, Tokens
 from index.tokenizer import grams, tokenize
 
-DENSE, HEADING, WORDS, SPELLING, LATE, SENTENCE = 0.13, 0.13, 0.26, 0.14, 0.26, 0.08
+DENSE, HEADING, WORDS, SPELLING, LATE, SENTENCE = 0.13, 0.13, 0.27, 0.14, 0.25, 0.08
 """Weights of the engines, one setting for all documents (docs/decisions.md)."""
 FULL_WORDS, FULL_GRAMS = 0.25, 0.2
 """Where the best row has this part of the score it could have, words (grams) count with their whole weight; below, less.

@@ -80,7 +80,7 @@ class FakeEncoder:
 def characters(text: str) -> TokenVectors:
     """A token a character; equal characters have equal vectors, of 8 directions."""
     ids = np.array([ord(c) for c in text], np.int32)
-    return TokenVectors(ids, np.eye(8, dtype=np.float32)[ids % 8])
+    return TokenVectors(ids, np.eye(8, dtype=np.float32)[ids % 8], np.arange(len(ids), dtype=np.int32))
 
 
 def _bigrams(text: str) -> np.ndarray:

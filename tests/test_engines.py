@@ -13,6 +13,7 @@ from index.engines import (
     DENSE,
     HEADING,
     LATE,
+    SENTENCE,
     SPELLING,
     WORDS,
     Engines,
@@ -31,18 +32,20 @@ def rows(*words: str) -> list[Tokens]:
     return [Tokens(w.split(), w.split(), [w[i : i + 2] for i in range(len(w) - 1)]) for w in words]
 
 
+def token(number: int, vector: list[float]) -> TokenVectors:
+    return TokenVectors(np.array([number], np.int32), np.array([vector], np.float32), np.zeros(1, np.int32))
+
+
 def late_of(folder: Path, *vectors: list[float]) -> LateIndex:
     with LateWriter(folder, 4) as writer:
         for row, vector in enumerate(vectors):
-            writer.add(
-                str(row), pack(TokenVectors(np.array([row], np.int32), np.array([vector], np.float32)))
-            )
+            writer.add(str(row), pack(token(row, vector), [0]))
         writer.close([str(row) for row in range(len(vectors))])
     return LateIndex(folder)
 
 
 def test_the_weights_are_shares() -> None:
-    assert pytest.approx(1.0) == DENSE + HEADING + WORDS + SPELLING + LATE
+    assert pytest.approx(1.0) == DENSE + HEADING + WORDS + SPELLING + LATE + SENTENCE
 
 
 def test_every_engine_has_its_share(tmp_path: Path) -> None:
@@ -66,10 +69,10 @@ def test_every_engine_has_its_share(tmp_path: Path) -> None:
     assert score_of(1, Probe(one, ["予算"], ["予算"])) == pytest.approx(
         ((DENSE + HEADING) * 0.25 + WORDS + SPELLING) / total
     )
-    # token by token row 3 is nearest: 1 against 0
-    token = TokenVectors(np.array([99], np.int32), EYE[[0]])
-    assert score_of(3, Probe(one, [], [], token)) == pytest.approx(HEADING + LATE)
-    assert score_of(0, Probe(one, [], [], token)) == pytest.approx(DENSE + HEADING)
+    # token by token row 3 is nearest, 1 against 0, and so is its one sentence, 0.9 against 0.2
+    one_token = token(99, EYE[0].tolist())
+    assert score_of(3, Probe(one, [], [], one_token)) == pytest.approx(HEADING + LATE + SENTENCE)
+    assert score_of(0, Probe(one, [], [], one_token)) == pytest.approx(DENSE + HEADING)
 
 
 def test_only_the_best_are_compared_token_by_token(tmp_path: Path) -> None:
@@ -77,21 +80,21 @@ def test_only_the_best_are_compared_token_by_token(tmp_path: Path) -> None:
     vectors = np.array([[1 - row / 1000, 0, 0, 0] for row in range(size)], np.float32)
     late = late_of(tmp_path, *([[0, 0, 0, 1.0]] * (size - 1)), [1.0, 0, 0, 0])
     engines = Engines.build(vectors, NOTHING, [], rows(*["窓"] * size), late)
-    token = TokenVectors(np.array([7], np.int32), EYE[[0]])
-    found = engines.search(Probe(EYE[0], [], [], token), 3)
+    one_token = token(7, EYE[0].tolist())
+    found = engines.search(Probe(EYE[0], [], [], one_token), 3)
     assert [f.row for f in found] == [
         0,
         1,
         2,
     ]  # the last row would be nearest, but was not among the candidates
-    wide = engines.search(Probe(EYE[0], [], [], token), size)  # more are asked for: all are compared
+    wide = engines.search(Probe(EYE[0], [], [], one_token), size)  # more are asked for: all are compared
     assert next(f.late for f in wide if f.row == size - 1) == pytest.approx(1.0, abs=0.01)
 
 
 def test_found_says_what_each_engine_gave(tmp_path: Path) -> None:
     engines = Engines.build(EYE[:2], NOTHING, [], rows("窓口", "予算"), late_of(tmp_path, *EYE[:2].tolist()))
-    token = TokenVectors(np.array([5], np.int32), EYE[[1]])
-    first, second = engines.search(Probe(EYE[0], ["予算"], [], token), 2)
+    one_token = token(5, EYE[1].tolist())
+    first, second = engines.search(Probe(EYE[0], ["予算"], [], one_token), 2)
     assert (first.row, second.row) == (1, 0)
     assert (first.dense, second.dense) == (pytest.approx(0), pytest.approx(1))
     assert first.lexical is not None
@@ -117,7 +120,7 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     engines = Engines.build(EYE, EYE[[2]], [1], rows("窓口", "予算", "職員", ""), late)
     engines.save(tmp_path)
     loaded = Engines.load(tmp_path)
-    asked = Probe(EYE[2], ["予算"], ["職員"], TokenVectors(np.array([1], np.int32), EYE[[3]]))
+    asked = Probe(EYE[2], ["予算"], ["職員"], token(1, EYE[3].tolist()))
     assert loaded.search(asked, 4) == engines.search(asked, 4)
     assert len(loaded) == 4
     assert {row: v.tolist() for row, v in loaded.heading_vectors().items()} == {1: [0, 0, 1, 0]}

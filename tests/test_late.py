@@ -8,23 +8,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.late import LateIndex, LateWriter, PackedTokens, TokenVectors, pack
+from index.late import NO_SENTENCE, LateIndex, LateWriter, PackedTokens, TokenVectors, pack
+
+X, Y, XY = [1.0, 0.0], [0.0, 1.0], [0.6, 0.8]
 
 
 def tokens(*pairs: tuple[int, list[float]]) -> TokenVectors:
-    return TokenVectors(
+    """Tokens of two characters each."""
+    return made(
         np.array([i for i, _ in pairs], np.int32),
         np.array([v for _, v in pairs], np.float32).reshape(len(pairs), -1),
     )
 
 
-X, Y, XY = [1.0, 0.0], [0.0, 1.0], [0.6, 0.8]
+def made(ids: np.ndarray, vectors: np.ndarray) -> TokenVectors:
+    return TokenVectors(ids, vectors, np.arange(0, 2 * len(ids), 2, dtype=np.int32))
+
+
+QUESTION = np.array(XY, np.float32)
 
 
 def write(folder: Path, rows: dict[str, TokenVectors], keys: list[str], dimension: int = 2) -> LateIndex:
     with LateWriter(folder, dimension) as writer:
         for key, row in rows.items():
-            writer.add(key, pack(row))
+            writer.add(key, pack(row, [0]))
         writer.close(keys)
     return LateIndex(folder)
 
@@ -35,7 +42,7 @@ def test_three_rows_by_hand(tmp_path: Path) -> None:
         {
             "a": tokens((1, X), (2, Y)),
             "b": tokens((1, XY)),
-            "c": TokenVectors(np.zeros(0, np.int32), np.zeros((0, 2))),
+            "c": made(np.zeros(0, np.int32), np.zeros((0, 2))),
         },
         ["a", "b", "c"],
     )
@@ -43,26 +50,29 @@ def test_three_rows_by_hand(tmp_path: Path) -> None:
     one, two, nine = math.log(1 + 1.5 / 2.5), math.log(1 + 2.5 / 1.5), math.log(1 + 3.5 / 0.5)
     assert index.weights(np.array([1, 2, 9], np.int32)) == pytest.approx([one, two, nine], rel=1e-6)
     # question: token 1 along X, token 9 along Y; row a has both exactly, row b has 0.6 and 0.8, row c has no token
-    found = index.scores(tokens((1, X), (9, Y)), [2, 1, 0])
-    assert found == [
-        (1, pytest.approx((one * 0.6 + nine * 0.8) / (one + nine), abs=0.005)),
-        (0, pytest.approx(1.0, abs=0.005)),
-    ]
+    first, second = index.scores(tokens((1, X), (9, Y)), QUESTION, [2, 1, 0])
+    assert (first.row, second.row) == (1, 0)
+    assert first.maxsim == pytest.approx((one * 0.6 + nine * 0.8) / (one + nine), abs=0.005)
+    assert second.maxsim == pytest.approx(1.0, abs=0.005)
+    # each row is one sentence: (0.6, 0.8) with itself, and with the mean of X and Y, 1.4 / sqrt(2)
+    assert first.sentence == pytest.approx(1.0, abs=0.005)
+    assert second.sentence == pytest.approx(1.4 / math.sqrt(2), abs=0.005)
     assert (len(index), index.dimension) == (3, 2)
 
 
 def test_agrees_with_plain_loops(tmp_path: Path) -> None:
     random = np.random.default_rng(3)
 
-    def made(count: int) -> TokenVectors:
+    def some(count: int) -> TokenVectors:
         vectors = random.normal(size=(count, 24)).astype(np.float32)
-        return TokenVectors(
+        return made(
             random.integers(0, 40, count).astype(np.int32),
             vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
         )
 
-    rows = [made(int(count)) for count in random.integers(1, 30, 25)]
-    question = made(7)
+    rows = [some(int(count)) for count in random.integers(1, 30, 25)]
+    question = some(7)
+    vector = some(1).vectors[0]
     index = write(tmp_path, {str(i): row for i, row in enumerate(rows)}, [str(i) for i in range(25)], 24)
     held = [set(row.ids.tolist()) for row in rows]
     idf = [
@@ -74,14 +84,18 @@ def test_agrees_with_plain_loops(tmp_path: Path) -> None:
         / sum(idf)
         for i, row in enumerate(rows)
     }
-    assert dict(index.scores(question, range(25))) == pytest.approx(expected, abs=0.004)
+    found = index.scores(question, vector, range(25))
+    assert {near.row: near.maxsim for near in found} == pytest.approx(expected, abs=0.004)
+    for near, row in zip(found, rows, strict=True):
+        mean = row.vectors.mean(axis=0)
+        assert near.sentence == pytest.approx(float(mean @ vector / np.linalg.norm(mean)), abs=0.01)
 
 
 def test_a_byte_a_number_keeps_the_direction() -> None:
     random = np.random.default_rng(5)
     vectors = random.normal(size=(50, 384)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    packed = pack(TokenVectors(np.arange(50, dtype=np.int32), vectors))
+    packed = pack(made(np.arange(50, dtype=np.int32), vectors), [0])
     restored = packed.vectors * packed.scales[:, None]
     assert packed.vectors.dtype == np.int8
     assert (np.abs(restored - vectors) <= np.abs(vectors).max(axis=1, keepdims=True) / 254 + 1e-7).all()
@@ -90,20 +104,20 @@ def test_a_byte_a_number_keeps_the_direction() -> None:
 
 def test_nothing_to_compare(tmp_path: Path) -> None:
     index = write(tmp_path, {"a": tokens((1, X))}, ["a"])
-    nothing = TokenVectors(np.zeros(0, np.int32), np.zeros((0, 2), np.float32))
-    assert index.scores(nothing, [0]) == []
-    assert index.scores(tokens((1, X)), []) == []
-    assert pack(nothing).vectors.shape == (0, 2)
+    nothing = made(np.zeros(0, np.int32), np.zeros((0, 2), np.float32))
+    assert index.scores(nothing, QUESTION, [0]) == []
+    assert index.scores(tokens((1, X)), QUESTION, []) == []
+    assert pack(nothing, [0]).vectors.shape == (0, 2)
     empty = write(tmp_path / "empty", {"a": nothing}, ["a"])
-    assert empty.scores(tokens((1, X)), [0]) == []
+    assert empty.scores(tokens((1, X)), QUESTION, [0]) == []
 
 
 def test_rows_of_one_text_share_their_tokens(tmp_path: Path) -> None:
     index = write(tmp_path, {"a": tokens((1, X)), "b": tokens((2, Y))}, ["b", "a", "b"])
-    assert [row for row, score in index.scores(tokens((2, Y)), [0, 1, 2]) if score > 0.9] == [0, 2]
+    assert [n.row for n in index.scores(tokens((2, Y)), QUESTION, [0, 1, 2]) if n.maxsim > 0.9] == [0, 2]
     with LateWriter(tmp_path / "again", 2) as writer:
-        writer.add("a", pack(tokens((1, X))))
-        writer.add("a", pack(tokens((2, Y))))  # a key that is there stays as it is
+        writer.add("a", pack(tokens((1, X)), [0]))
+        writer.add("a", pack(tokens((2, Y)), [0]))  # a key that is there stays as it is
         writer.close(["a"])
     assert LateIndex(tmp_path / "again").row(0).ids.tolist() == [1]
 
@@ -121,5 +135,33 @@ def test_a_row_is_taken_over_as_it_is(tmp_path: Path) -> None:
 def test_files_that_do_not_fit_together(tmp_path: Path) -> None:
     write(tmp_path, {"a": tokens((1, X), (2, Y))}, ["a"])
     (tmp_path / "ids.i4").write_bytes(b"\0\0\0\0")
-    with pytest.raises(ValueError, match="2 and 1"):
+    with pytest.raises(ValueError, match="different length"):
         LateIndex(tmp_path)
+
+
+def test_the_sentences_of_a_row(tmp_path: Path) -> None:
+    # context (no sentence), sentence 0 of two tokens, sentence 1 of one; sentence 2 has no token
+    row = tokens((1, X), (2, Y), (3, X), (4, Y))
+    with LateWriter(tmp_path, 2) as writer:
+        packed = pack(row, [2, 6, 8])
+        assert packed.sentences.tolist() == [NO_SENTENCE, 0, 0, 1]
+        writer.add("a", packed)
+        writer.close(["a"])
+    index = LateIndex(tmp_path)
+    found = index.sentences(tokens((9, Y)), np.array(Y, np.float32), 0)
+    assert set(found) == {0, 1}
+    assert found[0] == (pytest.approx(1.0, abs=0.01), pytest.approx(1 / math.sqrt(2), abs=0.01))
+    assert found[1] == (pytest.approx(1.0, abs=0.01), pytest.approx(1.0, abs=0.01))
+    (near,) = index.scores(tokens((9, X)), np.array(X, np.float32), [0])
+    assert near.maxsim == pytest.approx(1.0, abs=0.01)  # also the context's tokens are compared
+    assert near.sentence == pytest.approx(1 / math.sqrt(2), abs=0.01)  # but they are no sentence
+
+
+def test_a_row_of_context_only_has_no_sentence(tmp_path: Path) -> None:
+    with LateWriter(tmp_path, 2) as writer:
+        writer.add("a", pack(tokens((1, X)), []))
+        writer.add("b", pack(tokens((1, X)), [0]))
+        writer.close(["a", "b"])
+    first, second = LateIndex(tmp_path).scores(tokens((1, X)), QUESTION, [0, 1])
+    assert first.sentence is None
+    assert second.sentence is not None
