@@ -183,10 +183,9 @@ def search(
 ) -> Passages:
     """The passages nearest to a text, best first, without an answer."""
     started = time.perf_counter()
-    query = replace(
-        understand(text, (), directory(index)), filters=Filters(), shape="text", near_population=None
-    )
-    selection = select(index, encoder, query, filters or Filters(), top_k)
+    understood = understand(text, (), directory(index))
+    query = replace(understood, filters=Filters(), shape="text", near_population=None)
+    selection, notes = _select(index, encoder, query, filters or Filters(), top_k, synonyms, reranker, notes)
     return Passages(cite(index, selection.hits), index.version, _ms(started), tuple(notes))
 
 

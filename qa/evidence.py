@@ -163,7 +163,7 @@ def _states(passage: _Passage, kind: str, query: Query, named: Sequence[str] = (
             continue
         if named and not any(_own_name(name) in words + passage.above for name in named) and passage.others:
             continue
-        if office is not None and office["office"] not in (words if office["office"][-1] == "長" else around):
+        if office is not None and office["office"] not in (around if office["office"][-1] == "官" else words):
             continue
         if kind == "persons" and ("人口" in query.question) != ("人口" in words):
             continue
