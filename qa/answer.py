@@ -23,7 +23,7 @@ from index.reranker import Reranker, RerankerError
 from index.store import Hit, Index
 from index.tokenizer import tokenize
 from qa.cite import Citation, cite
-from qa.evidence import Refusal, refusal
+from qa.evidence import Refusal, is_about, refusal
 from qa.names import directory
 from qa.select import NO_SYNONYMS, Selection, select
 from qa.synonyms import Synonyms
@@ -317,10 +317,12 @@ def _choose(index: Index, query: Query, selection: Selection) -> list[_Sentence]
     asks_cases = selection.from_question or query.near_population is not None or query.asks_bodies
     if query.lists and asks_cases and first.case_id is not None:
         return _one_a_case(index, query, selection)
-    sentences = _weighed(index, query, selection, selection.hits[:PASSAGES])
+    sentences = _weighed(index, query, selection, _about(index, query, selection.hits[:PASSAGES]))
     if not sentences:
         return []
-    best = max(sentences, key=lambda s: s.weight)
+    # a value is asked for: what states one comes first, what stands around it may follow
+    stating = [s for s in sentences if states_value(s.text, query.values)]
+    best = max(stating or sentences, key=lambda s: s.weight)
     own = [s for s in sentences if s.chunk_id == best.chunk_id]
     chosen: list[_Sentence] = []
     if query.shape in {"list", "summary"}:
@@ -328,6 +330,8 @@ def _choose(index: Index, query: Query, selection: Selection) -> list[_Sentence]
         chosen = _within([s for s in sentences if s.chunk_id == first.id], LIST_CHARS)
     elif sum(len(s.text) for s in own) <= WHOLE_CHARS:
         chosen = own
+    elif stating:
+        chosen = [best]
     size = sum(len(s.text) for s in chosen)
     most = SENTENCES + (len(chosen) if query.shape in {"list", "summary"} else 0)
     for sentence in sorted(sentences, key=lambda s: -s.weight):
@@ -338,6 +342,12 @@ def _choose(index: Index, query: Query, selection: Selection) -> list[_Sentence]
         chosen.append(sentence)
         size += len(sentence.text)
     return _in_order(chosen, first.id if query.shape in {"list", "summary"} else None)
+
+
+def _about(index: Index, query: Query, hits: Sequence[Hit]) -> Sequence[Hit]:
+    """The passages that may be quoted: where organizations are named, theirs, so that nobody else's value is taken."""
+    own = [hit for hit in hits if is_about(directory(index), query, hit)]
+    return own or hits
 
 
 def _in_order(chosen: Sequence[_Sentence], first: str | None = None) -> list[_Sentence]:

@@ -66,7 +66,7 @@ def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -
         return Refusal("unknown_organization", f"{'・'.join(unheard)}についての資料")
     if query.shape in {"list", "compare", "summary"} and not query.unknown:
         return None
-    passages = [_passage(index, hit) for hit in hits[:DEPTH] if _is_about(names, query, hit)]
+    passages = [_passage(index, hit) for hit in hits[:DEPTH] if is_about(names, query, hit)]
     if not passages:
         who = "・".join((*query.organizations, *query.unknown))
         return Refusal("value_not_stated", f"{who}についての記述") if who else None
@@ -125,7 +125,7 @@ def _passage(index: Index, hit: Hit) -> _Passage:
     return _Passage(chunk.text, normalize(above), sentences, len(bodies_in(chunk.text)) > 1)
 
 
-def _is_about(names: Directory, query: Query, hit: Hit) -> bool:
+def is_about(names: Directory, query: Query, hit: Hit) -> bool:
     """Whether a hit is of a named organization, or says the names of those that have no documents."""
     own = names.of(hit.chunk.document_id, hit.chunk.case_id)
     said = squeeze(" ".join([hit.chunk.text, *hit.chunk.heading_path]))

@@ -383,7 +383,10 @@ def _follows(question: str, rest: str, names_one: bool) -> bool:
 
 
 ASKING_WORDS = frozenset(
-    tokenize("どう どのくらい いくら いつ 誰 教える 知る ほう ほしい お願い 下さる 何年 何月 何人")
+    tokenize(
+        "どう どのくらい いくら いつ 誰 教える 知る ほう ほしい お願い 下さる 何年 何月 何人 明日 今日 昨日 資料 載る 書く "
+        "取組 取り組み 事例 概要 内容 特徴 紹介"
+    )
 )
 
 

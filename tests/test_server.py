@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import time
 from html.parser import HTMLParser
@@ -16,6 +17,7 @@ from made import CASE_BOOK, FAQ, MINUTES, FakeEncoder
 
 from index.build import build, model_record
 from index.current import CurrentIndex
+from qa.synonyms import SynonymsFile
 from server import create_app
 
 HOSTILE = "<script>alert(1)</script>\"'{{ 7*7 }}の説明\n\n■<b>太字</b>\n\n<img src=x onerror=alert(2)> を書いた本文です。とても危ない文章です。\n"
@@ -246,7 +248,7 @@ def test_documents_and_cases(service: Service) -> None:
 
 def test_search(service: Service) -> None:
     reply = service.client.get("/api/search", params={"q": "集落を回る車", "top_k": 2}).json()
-    assert set(reply) == {"citations", "index_version", "took_ms"}
+    assert set(reply) == {"citations", "index_version", "took_ms", "notes"}
     assert len(reply["citations"]) == 2
     assert "集落を回り" in reply["citations"][0]["text"]
     assert service.client.get("/api/search").status_code == 422
@@ -420,3 +422,41 @@ def test_every_reply_carries_the_security_headers(service: Service) -> None:
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_what_was_understood_is_shown_and_can_be_taken_back(service: Service) -> None:
+    question = "人口5万人未満の団体の事例を見せて"
+    body = service.client.post("/api/ask", json={"question": question}).json()
+    assert body["filters"]["from_question"] == ["population_max"]
+    free = service.client.post("/api/ask", json={"question": question, "without": ["population_max"]}).json()
+    assert (free["filters"]["population_max"], free["filters"]["from_question"]) == (None, [])
+    assert service.client.post("/api/ask", json={"question": "窓口", "without": ["何か"]}).status_code == 422
+
+    page = service.client.get("/", params={"q": question}).text
+    address = html.unescape(re.search(r'class="chip__remove" href="([^"]+)"', page)[1])  # type: ignore[index]
+    assert "without=population_max" in address
+    without = service.client.get(address).text
+    assert "chip__remove" not in without
+    assert "条件を戻す" in without
+
+
+def test_a_broken_part_is_said_in_the_reply_and_on_the_page(service: Service, tmp_path: Path) -> None:
+    table = tmp_path / "表.csv"
+    table.write_text("窓口,受付\n", encoding="utf-8")
+    app = create_app(
+        current=CurrentIndex(service.root, model_record(service.encoder)),
+        encoder=service.encoder,
+        rebuild=lambda progress: pytest.fail("no build is asked for"),
+        synonyms=SynonymsFile(table),
+        reranker="再順位付けのモデル「なし」を読めません。",
+    )
+    client = TestClient(app)
+    assert client.post("/api/ask", json={"question": "窓口"}).json()["notes"] == [
+        "再順位付けのモデル「なし」を読めません。"
+    ]
+    table.write_text("窓口\n", encoding="utf-8")
+    notes = client.post("/api/ask", json={"question": "窓口"}).json()["notes"]
+    assert len(notes) == 2
+    assert "1行目" in notes[0]
+    assert "再順位付けのモデル" in client.get("/", params={"q": "窓口"}).text
+    assert client.get("/api/search", params={"q": "窓口"}).json()["notes"] == notes

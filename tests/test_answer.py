@@ -1,0 +1,140 @@
+"""Answers: which sentences are quoted, for every form of question; on made-up cases and minutes."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import FakeEncoder
+from made import CASE_BOOK, FAQ, MINUTES
+
+from index.build import build
+from index.store import Index, load_current
+from qa.answer import ANSWER_CHARS, SENTENCES, Reply, ask, conditions_text, refused_text
+from qa.evidence import Refusal
+from qa.understand import Filters
+
+CITY, VILLAGE = "つくし県若草市", "つくし県小石原村"
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    folder = tmp_path_factory.mktemp("answer")
+    (folder / "documents").mkdir()
+    for name, text in (("1_事例集.txt", CASE_BOOK), ("2_議事録.txt", MINUTES), ("3_FAQ.md", FAQ)):
+        (folder / "documents" / name).write_text(text, encoding="utf-8")
+    build(folder / "documents", folder / "index", FakeEncoder())
+    return load_current(folder / "index")
+
+
+def answer(index: Index, question: str, *history: str, **options: object) -> Reply:
+    reply = ask(index, FakeEncoder(), question, history=history, **options)  # type: ignore[arg-type]
+    for sentence in reply.answer.sentences:
+        assert sentence.citations
+        for number in sentence.citations:
+            assert sentence.text in reply.citations[number - 1].text
+    for citation in reply.citations:
+        text = index.documents[citation.document_id].text
+        assert text[citation.char_start : citation.char_end] == citation.text
+        quoted = [text[h.char_start : h.char_end] for h in citation.highlights]
+        assert quoted == [s for s in quoted if s in [t.text for t in reply.answer.sentences]]
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("若草市の電話番号は？", ["0000-11-2222"]),
+        ("若草市の担当の連絡先は？", ["若草市市民部窓口課", "0000-11-2222", "window@city.example.jp"]),
+        ("小石原村の人口は？", ["4,210人"]),
+        ("利用料は月額いくら？", ["月額8千円"]),
+        ("手数料はどのように払いますか？", ["クレジットカードか電子マネーで払えます。"]),
+        ("途中から参加できますか", ["四半期ごとに参加の時期を設けるので"]),
+        ("若草市の待ち時間は短くなりましたか", ["平均40分から平均15分"]),
+    ],
+)
+def test_a_value_with_the_sentence_it_stands_in(index: Index, question: str, told: list[str]) -> None:
+    reply = answer(index, question)
+    assert reply.answerable
+    assert [words for words in told if words not in reply.answer.text] == []
+
+
+def test_an_answer_is_short(index: Index) -> None:
+    for question in ("窓口で工夫している点", "会議で話し合ったこと", "若草市の取組"):
+        reply = answer(index, question)
+        assert 1 <= len(reply.answer.sentences) <= SENTENCES
+        assert sum(len(s.text) for s in reply.answer.sentences) <= max(
+            ANSWER_CHARS, max(len(s.text) for s in reply.answer.sentences)
+        )
+
+
+def test_one_entry_a_case_with_the_reason_it_matches(index: Index) -> None:
+    reply = answer(index, "人口5万人未満の団体の事例を見せて")
+    assert {(s.label, s.why) for s in reply.answer.sentences} == {
+        (CITY, "人口32,000人"),
+        (VILLAGE, "人口4,210人"),
+    }
+    kinds = answer(index, "村の事例を見せて")
+    assert [(s.label, s.why) for s in kinds.answer.sentences] == [(VILLAGE, "村")]
+    near = answer(index, "うちは5千人の村です。近い団体は？")
+    assert near.answer.sentences[0].label == VILLAGE
+    assert near.answer.sentences[0].why == "人口4,210人"
+    assert (near.filters.near_population, near.filters.from_question) == (5_000, ("near_population",))
+
+
+def test_no_reason_where_nothing_was_asked_for(index: Index) -> None:
+    assert all(s.why is None for s in answer(index, "若草市の電話番号は？").answer.sentences)
+
+
+def test_both_sides_of_a_comparison(index: Index) -> None:
+    reply = answer(index, "若草市と小石原村の人口の違いは？")
+    labels = [s.label for s in reply.answer.sentences]
+    assert set(labels) == {CITY, VILLAGE}
+    assert labels == sorted(labels, key=labels.index)  # one side after the other
+    assert "３．２万人" in reply.answer.text
+    assert "4,210人" in reply.answer.text
+
+
+def test_a_follow_up_is_about_the_same_organization(index: Index) -> None:
+    reply = answer(index, "担当の電話番号は？", "小石原村の車で回る窓口について")
+    assert "0000-22-3333" in reply.answer.text
+    assert reply.answer.sentences[0].label == VILLAGE
+
+
+def test_a_follow_up_to_a_question_that_names_nobody(index: Index) -> None:
+    reply = answer(
+        index, "そこの電話番号は？", "役場の車が11の集落を回り、証明書を交付しているのはどこの村？"
+    )
+    assert "0000-22-3333" in reply.answer.text
+
+
+def test_conditions_that_are_taken_back_are_not_applied(index: Index) -> None:
+    question = "人口5万人未満の団体の事例を見せて"
+    assert answer(index, question).filters.population_max == 49_999
+    free = answer(index, question, without=["population_max"])
+    assert (free.filters.population_max, free.filters.from_question) == (None, ())
+
+
+def test_notes_come_with_the_reply(index: Index) -> None:
+    assert answer(index, "窓口", notes=["表を読めません"]).notes == ("表を読めません",)
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        (Refusal("no_match", ""), "この質問に当たる記述は見当たりませんでした"),
+        (Refusal("no_match", "「それ」が何を指すか"), "「それ」が何を指すかが分かりませんでした"),
+        (Refusal("unknown_organization", "浜市についての資料"), "浜市についての資料は"),
+        (Refusal("value_not_stated", "金額の記載"), "金額の記載は"),
+        (Refusal("filtered_out", "東北"), "条件（東北）"),
+    ],
+)
+def test_a_no_in_words(refused: Refusal, said: str) -> None:
+    assert said in refused_text(refused, False)
+    assert "お答えではありません" in refused_text(refused, True)
+    assert "お答えではありません" not in refused_text(refused, False)
+
+
+def test_conditions_in_words() -> None:
+    assert conditions_text(Filters(regions=("東北",), population_min=10_000, population_max=49_999)) == (
+        "東北・人口10,000人以上・人口49,999人以下"
+    )
+    assert conditions_text(Filters(document_ids=("d",))) == "指定された条件"
