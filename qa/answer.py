@@ -32,7 +32,8 @@ from qa.understand import Filters, Query, states_value, understand
 WHOLE_CHARS = 150
 """A passage this short, in characters, is the answer as it stands."""
 ANSWER_CHARS, LIST_CHARS = 350, 400
-SENTENCES = 5
+SENTENCES, FURTHER = 5, 2
+"""Sentences of an answer, and those that may follow whole passages or lists."""
 PASSAGES = 6
 """Passages whose sentences may be quoted."""
 SHARE = 0.5
@@ -328,12 +329,15 @@ def _choose(index: Index, query: Query, selection: Selection) -> list[_Sentence]
     if query.shape in {"list", "summary"}:
         # what is listed stands in one passage, item by item
         chosen = _within([s for s in sentences if s.chunk_id == first.id], LIST_CHARS)
-    elif sum(len(s.text) for s in own) <= WHOLE_CHARS:
-        chosen = own
-    elif stating:
-        chosen = [best]
+    else:
+        top = [s for s in sentences if s.chunk_id == first.id]
+        for whole in (top, own):  # a short passage is an answer as it stands
+            if sum(len(s.text) for s in whole) <= WHOLE_CHARS:
+                chosen += [s for s in whole if s not in chosen]
+        if best not in chosen:
+            chosen.append(best)
     size = sum(len(s.text) for s in chosen)
-    most = SENTENCES + (len(chosen) if query.shape in {"list", "summary"} else 0)
+    most = max(SENTENCES, len(chosen) + (SENTENCES if query.shape in {"list", "summary"} else FURTHER))
     for sentence in sorted(sentences, key=lambda s: -s.weight):
         if sentence in chosen or len(chosen) >= most or sentence.weight < SHARE * best.weight:
             continue
