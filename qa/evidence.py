@@ -78,16 +78,17 @@ def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -
         ),
     ):
         if demanded and not found:
-            return Refusal("value_not_stated", f"{_said(query)}についての記述")
+            return Refusal("value_not_stated", f"{_said(query)}についてのお尋ねの記述")
         passages = found if demanded else passages
     # of a body that is only spoken of, what a passage says of others must not be taken for its own
     only_spoken_of = query.unknown if not query.organizations else ()
     kinds = set(query.values) & (set(CHECKED) | ({"count", "date"} if only_spoken_of else set()))
     for kind in sorted(kinds):
         if not any(_states(passage, kind, query, only_spoken_of) for passage in passages):
-            return Refusal("value_not_stated", f"{_NAMES[kind]}の記載")
+            who = "・".join((*query.organizations, *query.unknown))
+            return Refusal("value_not_stated", f"{who}の{_NAMES[kind]}" if who else f"お尋ねの{_NAMES[kind]}")
     if query.organizations and not CONTACT & set(query.values) and not _touched(query, passages):
-        return Refusal("value_not_stated", f"{'・'.join(query.organizations)}についてのその記述")
+        return Refusal("value_not_stated", f"{'・'.join(query.organizations)}についてのお尋ねの記述")
     return None
 
 
