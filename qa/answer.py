@@ -25,7 +25,7 @@ from index.tokenizer import tokenize
 from qa.cite import Citation, cite
 from qa.evidence import Refusal, is_about, refusal
 from qa.names import directory
-from qa.select import NO_SYNONYMS, Selection, select
+from qa.select import CORRECTS, NO_SYNONYMS, Selection, select
 from qa.synonyms import Synonyms
 from qa.understand import Filters, Query, states_value, understand
 
@@ -345,13 +345,28 @@ def _choose(index: Index, query: Query, selection: Selection) -> list[_Sentence]
             continue
         chosen.append(sentence)
         size += len(sentence.text)
+    if query.shape in {"text", "value"}:
+        chosen += [s for s in sentences if s not in chosen and _corrects(s, chosen, selection)]
     return _in_order(chosen, first.id if query.shape in {"list", "summary"} else None)
+
+
+def _corrects(sentence: _Sentence, chosen: Sequence[_Sentence], selection: Selection) -> bool:
+    """Whether a sentence of the second passage corrects what is quoted from the first (`qa.select` has put it there)."""
+    first, *others = selection.hits
+    if not others or sentence.chunk_id != others[0].chunk.id or not CORRECTS.search(sentence.text):
+        return False
+    return others[0].score == first.score and any(s.chunk_id == first.chunk.id for s in chosen)
 
 
 def _about(index: Index, query: Query, hits: Sequence[Hit]) -> Sequence[Hit]:
     """The passages that may be quoted: where organizations are named, theirs, so that nobody else's value is taken."""
-    own = [hit for hit in hits if is_about(directory(index), query, hit)]
-    return own or hits
+    names = directory(index)
+    own = [hit for hit in hits if is_about(names, query, hit)] or list(hits)
+    if query.values and own:
+        # nor may the value of a neighbour stand beside the one that answers
+        owner = names.of(own[0].chunk.document_id, own[0].chunk.case_id)
+        own = [hit for hit in own if names.of(hit.chunk.document_id, hit.chunk.case_id) == owner]
+    return own
 
 
 def _in_order(chosen: Sequence[_Sentence], first: str | None = None) -> list[_Sentence]:

@@ -15,11 +15,12 @@ from functools import lru_cache
 
 from corpus.municipalities import CORE_CITIES, REGION_OF, parse_organization
 from corpus.records import Case, Chunk
-from corpus.text import searchable, squeeze
+from corpus.text import searchable, sentence_spans, squeeze
 from index.encoder import Encoder
 from index.engines import Probe, probe
 from index.reranker import Reranker
 from index.store import Hit, Index
+from index.tokenizer import tokenize
 from qa.names import Directory, directory
 from qa.synonyms import Synonyms
 from qa.understand import CONTACT, Filters, Query, states_value
@@ -115,6 +116,8 @@ def select(
         query.lists and query.asks_bodies and query.everything and not query.organizations
     ):
         hits = _openings_first(index, hits)
+    elif query.shape in {"text", "value"}:
+        hits = _with_correction(hits)
     elif query.lists and query.asks_bodies:
         hits = _many_cases(index, hits)
     return Selection(tuple(hits[:k]), filters, from_question, probe=asked, sides=sides[:k])
@@ -141,6 +144,35 @@ def ranked(
         ]
     scored = [replace(hit, score=hit.score + _known(index, names, query, hit.chunk)) for hit in hits]
     return sorted(scored, key=lambda hit: -hit.score)
+
+
+# 「表の誤りを訂正（500箱から400箱に）」「正しくは12名です」「先月の回答を取り消します」
+CORRECTS = re.compile(
+    r"訂正|正しくは|誤り(?:を|で|が|のため)|(?:記載|回答|発言|数値|表)を(?:修正|改め|取り消)|取り消しま"
+)
+SHARED = 3
+"""Content words that the sentence of a correction and what it corrects have in common, at least."""
+
+
+def corrections(text: str) -> list[tuple[int, int]]:
+    """Where the sentences of a text stand that correct something."""
+    return [(start, end) for start, end in sentence_spans(text) if CORRECTS.search(text[start:end])]
+
+
+def _with_correction(hits: Sequence[Hit]) -> list[Hit]:
+    """Hits with the passage that corrects the first one, later in the same document, right after it."""
+    if not hits:
+        return []
+    first = hits[0]
+    words = set(tokenize(searchable(first.chunk.text)))
+    for hit in hits[1:]:
+        if hit.chunk.document_id != first.chunk.document_id or hit.chunk.start <= first.chunk.start:
+            continue
+        for start, end in corrections(hit.chunk.text):
+            if len(words & set(tokenize(searchable(hit.chunk.text[start:end])))) >= SHARED:
+                others = [other for other in hits[1:] if other.chunk.id != hit.chunk.id]
+                return [first, replace(hit, score=first.score), *others]
+    return list(hits)
 
 
 def _reranked(index: Index, query: Query, hits: Sequence[Hit], reranker: Reranker) -> list[Hit]:

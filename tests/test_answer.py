@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from conftest import FakeEncoder
 from made import CASE_BOOK, FAQ, MINUTES
@@ -10,6 +12,7 @@ from index.build import build
 from index.store import Index, load_current
 from qa.answer import ANSWER_CHARS, SENTENCES, Reply, ask, conditions_text, refused_text
 from qa.evidence import Refusal
+from qa.select import corrections
 from qa.understand import Filters
 
 CITY, VILLAGE = "つくし県若草市", "つくし県小石原村"
@@ -138,3 +141,58 @@ def test_conditions_in_words() -> None:
         "東北・人口10,000人以上・人口49,999人以下"
     )
     assert conditions_text(Filters(document_ids=("d",))) == "指定された条件"
+
+
+CORRECTED = """# 文書整理の計画
+
+## 1 目標
+
+### 1.1 箱の数
+
+紙の文書の箱の数の目標は、令和10年度に500箱とします。
+
+### 1.2 場所
+
+倉庫は庁舎の地下に置きます。
+
+## 2 記録
+
+### 2.1 改めた記録
+
+令和7年7月に、紙の文書の箱の数の目標の誤りを訂正しました（500箱から400箱に）。
+
+### 2.2 ほかの記録
+
+倉庫の鍵の記載を修正しました。
+"""
+
+
+def test_a_later_correction_is_shown_with_what_it_corrects(tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "計画.md").write_text(CORRECTED, encoding="utf-8")
+    build(tmp_path / "documents", tmp_path / "index", FakeEncoder())
+    index = load_current(tmp_path / "index")
+    reply = answer(index, "紙の文書の箱の数の目標は令和10年度に何箱ですか")
+    assert "令和10年度に500箱" in reply.citations[0].text
+    assert "500箱から400箱に" in reply.citations[1].text
+    told = [sentence.text for sentence in reply.answer.sentences]
+    assert any("500箱とします" in words for words in told)
+    assert any("500箱から400箱に" in words for words in told)
+    # of something else nothing is corrected: the storeroom has another record
+    other = answer(index, "倉庫は庁舎のどこに置きますか")
+    assert "地下" in other.citations[0].text
+    assert not any("訂正" in sentence.text for sentence in other.answer.sentences)
+
+
+@pytest.mark.parametrize(
+    ("text", "corrected"),
+    [
+        ("表の誤りを訂正した。", ["表の誤りを訂正した。"]),
+        ("前回の回答を取り消します。次に進みます。", ["前回の回答を取り消します。"]),
+        ("正しくは12名です。", ["正しくは12名です。"]),
+        ("申請を取り消す手続です。", []),
+        ("計画を改めて考える。", []),
+    ],
+)
+def test_sentences_that_correct(text: str, corrected: list[str]) -> None:
+    assert [text[start:end] for start, end in corrections(text)] == corrected
