@@ -211,6 +211,16 @@ def parse_organization(name: str) -> Organization:
     return Organization(name, prefecture, rest, kind)
 
 
+def short_name(name: str) -> str:
+    """An organization's name without its prefecture, where it is a municipality's.
+
+    >>> short_name("山形県酒田市"), short_name("山形県")
+    ('酒田市', '山形県')
+    """
+    own = parse_organization(name)
+    return own.municipality or own.prefecture or own.name
+
+
 def looks_like_organization(name: str) -> bool:
     """Whether a name has the form of a public body: a prefecture, a municipality, a union, an agency.
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corpus.municipalities import PREFECTURES
+from corpus.municipalities import short_name
 from corpus.text import normalize, sentence_spans, squeeze
 from index.store import Hit, Index
 from index.tokenizer import grams, holds_person, tokenize
@@ -61,14 +61,14 @@ def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -
     """The reason to say no, None where the passages may answer."""
     if query.points_nowhere:
         return Refusal("no_match", "「それ」「そこ」が何を指すか")
-    unheard = [name for name in query.unknown if not names.mentions(_own_name(name))]
+    unheard = [name for name in query.unknown if not names.mentions(short_name(name))]
     if unheard and not query.organizations and len(unheard) == len(query.unknown):
         return Refusal("unknown_organization", f"{'・'.join(unheard)}についての資料")
     if query.shape in {"list", "compare", "summary"} and not query.unknown:
         return None
     passages = [_passage(index, hit) for hit in hits[:DEPTH] if is_about(names, query, hit)]
+    who = "・".join((*query.organizations, *query.unknown))
     if not passages:
-        who = "・".join((*query.organizations, *query.unknown))
         return Refusal("value_not_stated", f"{who}についての記述") if who else None
     for demanded, found in (
         (query.years, [p for p in passages if set(years_of(p.text + p.above)) & set(query.years)]),
@@ -85,7 +85,6 @@ def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -
     kinds = set(query.values) & (set(CHECKED) | ({"count", "date"} if only_spoken_of else set()))
     for kind in sorted(kinds):
         if not any(_states(passage, kind, query, only_spoken_of) for passage in passages):
-            who = "・".join((*query.organizations, *query.unknown))
             return Refusal("value_not_stated", f"{who}の{_NAMES[kind]}" if who else f"お尋ねの{_NAMES[kind]}")
     if query.organizations and not CONTACT & set(query.values) and not _touched(query, passages):
         return Refusal("value_not_stated", f"{'・'.join(query.organizations)}についてのお尋ねの記述")
@@ -133,13 +132,7 @@ def is_about(names: Directory, query: Query, hit: Hit) -> bool:
     if query.organizations and set(own) & set(query.organizations):
         return True
     bodies = (*query.organizations, *query.unknown)
-    return not bodies or any(squeeze(_own_name(name)) in said for name in bodies)
-
-
-def _own_name(name: str) -> str:
-    """The name without its prefecture: 「横浜町」 of 「青森県横浜町」."""
-    before = next((p for p in PREFECTURES if name.startswith(p) and name != p), "")
-    return name[len(before) :]
+    return not bodies or any(squeeze(short_name(name)) in said for name in bodies)
 
 
 def _ordinals(text: str) -> set[tuple[str, str]]:
@@ -162,7 +155,7 @@ def _states(passage: _Passage, kind: str, query: Query, named: Sequence[str] = (
         years = set(years_of(words))
         if years and query.years and not years & set(query.years):
             continue
-        if named and not any(_own_name(name) in words + passage.above for name in named) and passage.others:
+        if named and not any(short_name(name) in words + passage.above for name in named) and passage.others:
             continue
         if office is not None and office["office"] not in (around if office["office"][-1] == "官" else words):
             continue

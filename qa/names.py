@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from corpus.municipalities import PREFECTURES, REGION_OF, municipalities, parse_organization
+from corpus.municipalities import PREFECTURES, REGION_OF, municipalities, parse_organization, short_name
 from corpus.records import Document
 from corpus.text import normalize, squeeze
 from index.store import Index
@@ -198,8 +198,7 @@ class _Forms:
 
     @classmethod
     def of(cls, name: str) -> _Forms:
-        own = parse_organization(normalize(name))
-        short = own.municipality or own.prefecture or own.name
+        short = short_name(normalize(name))
         stem, suffix = (
             (short[:-1], short[-1]) if short[-1] in _SUFFIXES and short != "北海道" else (short, "")
         )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
+from corpus.cases import band_limits
 from corpus.municipalities import CORE_CITIES, REGION_OF, parse_organization
 from corpus.records import Case, Chunk
 from corpus.text import searchable, sentence_spans, squeeze
@@ -51,13 +52,8 @@ class Weights:
     """It states a value of the kind asked for (an amount, a telephone number)."""
     kind: float = 0.05
     """It is about a county where 「どこの県」 is asked, about a village where 「どこの村」 is."""
-    front: float = -0.2
-    """It explains how the case book is made, where cases are asked for."""
     imprint: float = -0.12
     """It only says whom to call and how many people live there, which was not asked."""
-
-    opening: float = -0.06
-    """It sums a case up, where a detail is asked for."""
 
 
 WEIGHTS = Weights()
@@ -108,7 +104,7 @@ def select(
     if query.shape == "compare":
         hits, sides = _sides(index, encoder, names, query, hits, allowed, k)
     elif query.shape == "summary" and hits and hits[0].chunk.case_id is not None:
-        hits = _opening_first(index, hits)
+        hits = _openings_first(index, hits, 1)
     elif query.near_population is not None:
         hits = _openings_first(index, hits)
         hits = _nearest_first(index, hits, query.near_population)
@@ -192,11 +188,9 @@ def _reranked(index: Index, query: Query, hits: Sequence[Hit], reranker: Reranke
     return [*sorted(mixed, key=lambda hit: -hit.score), *behind]
 
 
-def _known(
-    index: Index, names: Directory, query: Query, chunk: Chunk, weights: Weights | None = None
-) -> float:
+def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
     """What is added to the score of a passage for what is known about it."""
-    w = weights or WEIGHTS
+    w = WEIGHTS
     case = index.cases.get(chunk.case_id or "")
     added = 0.0
     if query.organizations:
@@ -219,15 +213,6 @@ def _known(
     ):
         added += w.imprint
     return added
-
-
-@lru_cache(maxsize=4)
-def _case_books(index: Index) -> frozenset[str]:
-    return frozenset(case.document_id for case in index.cases.values())
-
-
-def _has_cases(index: Index, document_id: str) -> bool:
-    return document_id in _case_books(index)
 
 
 def _is_imprint(case: Case, chunk: Chunk) -> bool:
@@ -318,12 +303,8 @@ def _population(case: Case) -> tuple[float | None, float | None]:
         return case.population, case.population
     if case.population_band is None:
         return None, None
-    band = re.search(r"(?:([\d.]+)(万|千)?人以上)?(?:([\d.]+)(万|千)?人未満)?", case.population_band)
-    if band is None or not band[0]:
-        return None, None
-    unit = {"万": 10_000, "千": 1_000, None: 1}
-    low = float(band[1]) * unit[band[2]] if band[1] else 0
-    return low, float(band[3]) * unit[band[4]] - 1 if band[3] else math.inf
+    low, high = band_limits(case.population_band)
+    return (None, None) if (low, high) == band_limits("") else (low, high - 1)
 
 
 # ---------------------------------------------------------------- the order of cases
@@ -345,12 +326,12 @@ NEAR = 0.8
 """A case is shown by its opening where that has this part of the score of the case's best passage."""
 
 
-def _openings_first(index: Index, hits: Sequence[Hit]) -> list[Hit]:
-    """The opening of each case in the order of its best hit, whose score it takes, then the other hits."""
+def _openings_first(index: Index, hits: Sequence[Hit], most: int | None = None) -> list[Hit]:
+    """The opening of each case (of the first `most`) in the order of its best hit, whose score it takes, then the others."""
     found = {hit.chunk.id: hit for hit in hits}
     firsts: dict[str, Hit] = {}
     for hit in hits:
-        if hit.chunk.case_id is not None and hit.chunk.case_id not in firsts:
+        if hit.chunk.case_id is not None and hit.chunk.case_id not in firsts and len(firsts) != most:
             opening = _openings(index)[hit.chunk.case_id]
             own = found.get(opening.id) or Hit(opening, 0.0, None, None)
             firsts[hit.chunk.case_id] = replace(own, score=hit.score)
@@ -371,7 +352,6 @@ def _many_cases(index: Index, hits: Sequence[Hit]) -> list[Hit]:
         if case_id not in times:
             opening = found.get(_openings(index)[case_id].id)
             if opening is not None and opening.score >= NEAR * hit.score:
-                found[hit.chunk.id] = hit
                 scored.append(replace(opening, score=hit.score))
                 times[case_id] = 1
                 if opening.chunk.id == hit.chunk.id:
@@ -381,13 +361,6 @@ def _many_cases(index: Index, hits: Sequence[Hit]) -> list[Hit]:
         scored.append(replace(hit, score=hit.score - REPEAT * times.get(case_id, 0)))
         times[case_id] = times.get(case_id, 0) + 1
     return sorted(scored, key=lambda hit: -hit.score)
-
-
-def _opening_first(index: Index, hits: Sequence[Hit]) -> list[Hit]:
-    """The opening of the best hit's case, which sums the case up, then the other hits."""
-    opening = _openings(index)[hits[0].chunk.case_id or ""]
-    own = next((hit for hit in hits if hit.chunk.id == opening.id), Hit(opening, 0.0, None, None))
-    return [replace(own, score=hits[0].score), *(hit for hit in hits if hit.chunk.id != opening.id)]
 
 
 def _nearest_first(index: Index, hits: Sequence[Hit], population: int) -> list[Hit]:
@@ -428,10 +401,10 @@ def _sides(
 ) -> tuple[list[Hit], tuple[str, ...]]:
     """The best passages of each side by turns, then the other hits; and the side of each of the first."""
     sides: dict[str, list[Hit]] = {}
+    asked = probe(encoder, query.topic)
+    alone = replace(query, organizations=(), unknown=())
     for name, belongs in _compared(index, names, query):
         own = {c.id for c in index.chunks if belongs(c) and (allowed is None or c.id in allowed)}
-        asked = probe(encoder, query.topic)
-        alone = replace(query, organizations=(), unknown=())
         sides[name] = ranked(index, names, alone, asked, own, max(1, k))
     if len([found for found in sides.values() if found]) < 2:
         return list(hits), ()

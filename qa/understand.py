@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 
-from corpus.municipalities import PREFECTURES, REGIONS, parse_organization
+from corpus.municipalities import PREFECTURES, REGION_OF, short_name
 from corpus.text import normalize
 from index.tokenizer import tokenize
 from qa.names import Directory
@@ -283,7 +283,7 @@ def understand(
             known, unknown = before.known, before.unknown
             if not known and not unknown and answered_by is not None:
                 known = answered_by(earlier)
-        text = f"{' '.join(_short(name) for name in known)} {topic}" if known else f"{earlier} {question}"
+        text = f"{' '.join(short_name(name) for name in known)} {topic}" if known else f"{earlier} {question}"
         if named.known or named.unknown:
             text = f"{before.rest} {question}"
     values = tuple(kind for kind, (asks, _) in VALUES.items() if asks.search(question))
@@ -328,11 +328,6 @@ def _shape(question: str, named: Sequence[str], values: Sequence[str], chooses: 
 def _asked_kinds(question: str) -> tuple[str, ...]:
     found = _WHICH.search(question) or _WHICH_ENDS.search(question)
     return _KIND_OF.get(found["kind"], ()) if found else ()
-
-
-def _short(name: str) -> str:
-    own = parse_organization(name)
-    return own.municipality or own.prefecture or own.name
 
 
 # words that set a condition or ask for cases, and say nothing of what the cases did
@@ -487,4 +482,4 @@ def _persons(number: str, unit: str | None, thousands: str | None = None) -> int
 
 def regions_of(prefecture: str | None) -> str | None:
     """The region of a prefecture, None for one that is not in the table."""
-    return next((region for region, names in REGIONS.items() if prefecture in names), None)
+    return REGION_OF.get(prefecture or "")
