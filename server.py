@@ -110,6 +110,7 @@ class FilterRequest(BaseModel):
     regions: Names = []
     organization_kinds: Names = []
     population_bands: Names = []
+    categories: Names = []
     population_min: Persons | None = None
     population_max: Persons | None = None
 
@@ -127,6 +128,7 @@ ConditionName = Literal[
     "regions",
     "organization_kinds",
     "population_bands",
+    "categories",
     "population_min",
     "population_max",
     "near_population",

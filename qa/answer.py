@@ -27,7 +27,7 @@ from qa.evidence import Refusal, is_about, refusal
 from qa.names import directory
 from qa.select import CORRECTS, NO_SYNONYMS, Selection, select
 from qa.synonyms import Synonyms
-from qa.understand import Filters, Query, states_value, understand
+from qa.understand import Filters, Query, understand
 
 WHOLE_CHARS = 150
 """A passage this short, in characters, is the answer as it stands."""
@@ -84,6 +84,7 @@ class AppliedFilters:
     regions: tuple[str, ...]
     organization_kinds: tuple[str, ...]
     population_bands: tuple[str, ...]
+    categories: tuple[str, ...]
     population_min: int | None
     population_max: int | None
     near_population: int | None
@@ -274,6 +275,7 @@ def conditions_text(filters: Filters) -> str:
         *filters.regions,
         *filters.organization_kinds,
         *filters.population_bands,
+        *filters.categories,
         *([f"人口{low:,}人以上"] if low is not None else []),
         *([f"人口{high:,}人以下"] if high is not None else []),
     ]
@@ -294,6 +296,8 @@ def _why(index: Index, chunk_id: str, query: Query, selection: Selection) -> str
         parts.append(case.prefecture or "")
     if asked.organization_kinds:
         parts.append(case.organization_kind or "")
+    if asked.categories:
+        parts.append(case.category or "")
     if query.near_population is not None or {asked.population_min, asked.population_max} != {None}:
         parts.append(
             f"人口{case.population:,}人" if case.population is not None else case.population_band or ""
@@ -322,8 +326,8 @@ def _choose(index: Index, query: Query, selection: Selection) -> list[_Sentence]
     if not sentences:
         return []
     # a value is asked for: what states one comes first, what stands around it may follow
-    stating = [s for s in sentences if states_value(s.text, query.values)]
-    best = max(stating or sentences, key=lambda s: s.weight)
+    most_stated = max(query.states(s.text) for s in sentences)
+    best = max((s for s in sentences if query.states(s.text) == most_stated), key=lambda s: s.weight)
     own = [s for s in sentences if s.chunk_id == best.chunk_id]
     chosen: list[_Sentence] = []
     if query.shape in {"list", "summary"}:
@@ -446,7 +450,7 @@ def _weighed(index: Index, query: Query, selection: Selection, hits: Sequence[Hi
             NEAR_TOKENS * maxsim[place]
             + NEAR_WHOLE * cosine[place]
             + SAYS * said
-            + STATES * states_value(words, query.values)
+            + STATES * query.states(words)
             - RANK * (best - hit.score)
         )
         lead = _LEAD.match(words)

@@ -57,10 +57,15 @@ class Directory:
         of_document: Mapping[str, tuple[str, ...]] | None = None,
         texts: Sequence[str] = (),
         populations: Mapping[str, int] | None = None,
+        categories: Iterable[str] = (),
     ) -> None:
-        """`of_case` by case id, `of_document` by document id; `texts` are what the documents say, without spaces."""
+        """`of_case` by case id, `of_document` by document id; `texts` are what the documents say, without spaces.
+
+        `categories` are the parts into which the case books sort their cases.
+        """
         self._of_case, self._of_document, self._texts = of_case, of_document or {}, texts
         self._populations = populations or {}
+        self.categories = tuple(dict.fromkeys(categories))
         names = [*of_case.values(), *(name for names in self._of_document.values() for name in names)]
         self.organizations: tuple[str, ...] = tuple(dict.fromkeys(names))
         self._forms = {name: _Forms.of(name) for name in self.organizations}
@@ -80,6 +85,7 @@ class Directory:
             of_document,
             [squeeze(document.text) for document in index.documents.values()],
             {case.organization: case.population for case in index.cases.values() if case.population},
+            [case.category for case in index.cases.values() if case.category],
         )
 
     @property

@@ -56,6 +56,7 @@ _CONDITIONS = {
     "regions": "地方",
     "organization_kinds": "団体の種類",
     "population_bands": "人口規模",
+    "categories": "分類",
     "population_min": "人口（以上）",
     "population_max": "人口（以下）",
     "near_population": "人口が近い順",

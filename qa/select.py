@@ -24,7 +24,7 @@ from index.store import Hit, Index
 from index.tokenizer import tokenize
 from qa.names import Directory, directory
 from qa.synonyms import Synonyms
-from qa.understand import CONTACT, Filters, Query, states_value
+from qa.understand import CONTACT, Filters, Query
 
 POOL = 60
 """Hits that are looked at before the first ones are shown."""
@@ -52,8 +52,12 @@ class Weights:
     """It states a value of the kind asked for (an amount, a telephone number)."""
     kind: float = 0.05
     """It is about a county where 「どこの県」 is asked, about a village where 「どこの村」 is."""
-    imprint: float = -0.12
+    case: float = 0.1
+    """It stands in a case, and municipalities that do something are asked for."""
+    imprint: float = -0.2
     """It only says whom to call and how many people live there, which was not asked."""
+    opening: float = -0.15
+    """It opens a case, which sums up what the passages after it tell, and one thing is asked for."""
 
 
 WEIGHTS = Weights()
@@ -202,23 +206,33 @@ def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
         said = squeeze(chunk.text + "".join(chunk.heading_path))
         if any(squeeze(name) in said for name in query.unknown):
             added += w.mentions
-    if query.values and states_value(chunk.text, query.values):
-        added += w.states
+    added += w.states * query.states(chunk.text)
+    if case is not None and query.lists and query.asks_bodies:
+        added += w.case
     if case is not None and query.kinds and case.organization_kind in query.kinds:
         added += w.kind
     if (
         case is not None
         and _is_imprint(case, chunk)
         and not (CONTACT | {"persons", "address"}) & set(query.values)
+        and not (query.lists and query.asks_bodies)
     ):
         added += w.imprint
+    if case is not None and query.shape in {"text", "value"} and _openings(index)[case.id].id == chunk.id:
+        added += w.opening
     return added
+
+
+# fields that are read from the title of a case
+_TITLE = frozenset({"title", "number", "organization", "prefecture", "organization_kind", "category"})
 
 
 def _is_imprint(case: Case, chunk: Chunk) -> bool:
     """Whether a passage is what a case says of its organization: population, addresses, whom to call."""
     stated = [
-        field for field in case.fields.values() if chunk.start <= field.start and field.end <= chunk.end
+        field
+        for name, field in case.fields.items()
+        if name not in _TITLE and chunk.start <= field.start and field.end <= chunk.end
     ]
     return sum(field.end - field.start for field in stated) * 4 > len(chunk.text)
 
@@ -289,6 +303,8 @@ def _conditions(case: Case, filters: Filters) -> Iterator[bool]:
         )
     if filters.population_bands:
         yield case.population_band in filters.population_bands
+    if filters.categories:
+        yield case.category in filters.categories
     if filters.population_min is not None or filters.population_max is not None:
         low, high = _population(case)
         yield low is not None and low >= (filters.population_min or 0)

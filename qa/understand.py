@@ -7,7 +7,9 @@ that is named only prefers its passages, because other documents speak of it too
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
@@ -29,6 +31,7 @@ class Filters:
     regions: tuple[str, ...] = ()
     organization_kinds: tuple[str, ...] = ()
     population_bands: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     population_min: int | None = None
     population_max: int | None = None
 
@@ -44,7 +47,7 @@ class Query:
     `text` also holds what was asked before it. `organizations` are the indexed
     ones it names, `unknown` the others. `shape` is the form of the answer: "value", "list", "compare", "summary" or
     "text"; `values` are the kinds of value asked for (names of VALUES); `kinds` the kinds of municipality that the answer is
-    one of (「どこの県」). `near_population` orders cases by how near their population is. `years` are the years it names.
+    one of (「どこの県」); `counters` what a number asked for counts (人 and 名 for 「何人」). `near_population` orders cases by how near their population is. `years` are the years it names.
     `everything` where it asks for cases and says nothing of what they did; `points_nowhere` where it says 「そこ」 or 「それ」
     and nothing was asked before.
     """
@@ -60,6 +63,7 @@ class Query:
     values: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     near_population: int | None = None
+    counters: tuple[str, ...] = ()
     years: tuple[int, ...] = ()
     everything: bool = False
     points_nowhere: bool = False
@@ -69,6 +73,17 @@ class Query:
         empty = {f.name: getattr(Filters(), f.name) for f in fields(Filters) if f.name in names}
         near = None if "near_population" in names else self.near_population
         return replace(self, filters=replace(self.filters, **empty), near_population=near)
+
+    def states(self, text: str) -> float:
+        """How well a text states a value of a kind asked for: 1, PARTLY where it counts something else, or 0."""
+        if not states_value(text, self.values):
+            return 0.0
+        if not self.counters:
+            return 1.0
+        counted = rf"(?:\d|[一二三四五六七八九十半])[\d,.]*\s*[十百千万億]*(?:つ?の)?\s*(?:{'|'.join(self.counters)})"
+        if "曜" in self.counters:
+            counted = "[月火水木金土日]曜"
+        return 1.0 if re.search(counted, normalize(text)) else PARTLY
 
     @property
     def lists(self) -> bool:
@@ -199,8 +214,8 @@ VALUES: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
         re.compile(r"[一-龥ァ-ヶー](?:課|室|係|班|局)"),
     ),
     "date": (
-        re.compile(r"いつ|何年|何月|何日(?:に|から|まで|です|$)|日付|日取り|時期|期限|締切|日程"),
-        re.compile(r"\d+\s*[年月日]|元年|[RHS]\d+\.\d+|\d{4}[/.-]\d"),
+        re.compile(r"いつ|何年|何月|何曜|何日(?:に|から|まで|です|$)|日付|日取り|時期|期限|締切|日程"),
+        re.compile(r"\d+\s*[年月日]|元年|[月火水木金土日]曜|[RHS]\d+\.\d+|\d{4}[/.-]\d"),
     ),
     "amount": (
         re.compile(
@@ -210,7 +225,7 @@ VALUES: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
     ),
     "persons": (
         re.compile(r"何(?:[千万百]*)(?:人|名)|人数|人口(?:は|って|を|が|[?？]?$)|何世帯"),
-        re.compile(r"\d[\d,.]*\s*[万千]?\s*(?:人|名|世帯)"),
+        re.compile(r"(?:\d[\d,.]*\s*[万千]?|[二三四五六七八九十百]+)\s*(?:人|名|世帯)"),
     ),
     "share": (
         re.compile(r"割合|何割|何%|何パーセント|率(?:は|って|を|が|[?？]?$)"),
@@ -223,6 +238,19 @@ VALUES: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
     "address": (re.compile(r"URL|ホームページ|リンク先", re.IGNORECASE), re.compile(r"https?://")),
 }
 CONTACT = frozenset({"phone", "email", "department"})
+# What is counted, with the words that count the same; those that begin with another one stand before it.
+_COUNTERS = (
+    ("市町村", "市町"), ("団体", "自治体"), ("世帯", "軒", "戸"), ("種類", "種"), ("か所", "箇所", "ヶ所", "カ所"), ("事業",),
+    ("時間",), ("曜日", "曜"), ("人", "名"), ("割", "%", "パーセント"), ("件",), ("回",), ("課",), ("社",), ("日",), ("分",), ("倍",),
+    ("個",), ("台",), ("枚",), ("歳",), ("店",), ("本",), ("冊",), ("箱",), ("校",), ("問",), ("時",),
+)  # fmt: skip
+_COUNTED = re.compile(
+    r"(?:何[十百千万億]*(?P<asked>{0})|(?P<noun>{0})(?:の?数|(?:の数)?[はが]?いくつ))".format(
+        "|".join(word for words in _COUNTERS for word in words)
+    )
+)
+PARTLY = 0.2
+"""What a number counts that is not one of what was asked for: 「3社」 for 「何件」."""
 # 西暦 of the first year of an era, less one
 _ERAS = {"令和": 2018, "R": 2018, "平成": 1988, "H": 1988, "昭和": 1925, "S": 1925}
 _YEAR = re.compile(
@@ -310,6 +338,7 @@ def understand(
         points_nowhere=not history and _points_nowhere(question, named.rest, bool(known or unknown)),
         values=values,
         kinds=_asked_kinds(question),
+        counters=_counters(question),
         near_population=near,
         years=years_of(question),
     )
@@ -323,6 +352,12 @@ def _shape(question: str, named: Sequence[str], values: Sequence[str], chooses: 
     if chooses or (_LISTS.search(question) and not _ASKS_VALUE.search(question)):
         return "list"
     return "value" if values else "text"
+
+
+def _counters(question: str) -> tuple[str, ...]:
+    """The words for what a number asked for counts."""
+    asked = {found["asked"] or found["noun"] for found in _COUNTED.finditer(question)}
+    return tuple(word for words in _COUNTERS if asked & set(words) for word in words)
 
 
 def _asked_kinds(question: str) -> tuple[str, ...]:
@@ -435,6 +470,8 @@ def _conditions(question: str, names: Directory, known: Sequence[str]) -> tuple[
     )
     if kinds:
         filters = replace(filters, organization_kinds=kinds)
+    if not known and _ASKS_BODIES.search(question):
+        filters = replace(filters, categories=_categories(question, names.categories))
     if regions:
         filters = replace(filters, regions=regions)
     if found := re.search(r"より(?:も)?(?:人口|規模)?[のがも]?(?P<sign>多|大き|少な|小さ)", question):
@@ -448,6 +485,36 @@ def _conditions(question: str, names: Directory, known: Sequence[str]) -> tuple[
     ):
         filters = replace(filters, prefectures=prefectures)
     return _population(question, filters)
+
+
+# 「分類2」「カテゴリー2」, as a case book numbers its parts
+_CATEGORY_NUMBER = re.compile(r"(?:分類|カテゴリー?|区分)の?\s*(\d+)")
+# who does something is said with any of these
+_BODIES = frozenset(tokenize("都道府県 県 市町村 市 町 村 団体 自治体"))
+ALIKE, ALIKE_WORDS = 0.5, 2
+"""A category is meant where a question says this part of what tells it from the others, and so many words of it."""
+
+
+def _categories(question: str, categories: Sequence[str]) -> tuple[str, ...]:
+    """The categories that a question means, by number or by the words that tell one from the others."""
+    numbers = set(_CATEGORY_NUMBER.findall(question))
+    if numbers:
+        return tuple(
+            name for name in categories if (re.findall(r"\d+", normalize(name)) or [""])[0] in numbers
+        )
+    asked = set(tokenize(question))
+    words = [
+        {word for word in tokenize(name) if not (word.isdigit() or word in _BODIES)} for name in categories
+    ]
+    in_how_many = Counter(word for own in words for word in own)
+    worth = {word: math.log(len(categories) / count) for word, count in in_how_many.items()}
+    meant = []
+    for name, own in zip(categories, words, strict=True):
+        said = [word for word in own & asked if worth[word]]
+        whole = sum(worth[word] for word in own)
+        if len(said) >= ALIKE_WORDS and sum(worth[word] for word in said) >= ALIKE * whole:
+            meant.append(name)
+    return tuple(meant)
 
 
 def _population(question: str, filters: Filters) -> tuple[Filters, int | None]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import pytest
 from conftest import FakeEncoder
 from made import CASE_BOOK, MINUTES
 
 from corpus.records import Case
 from index.build import build
+from index.engines import probe
 from index.store import Index, load_current
 from qa.names import directory
-from qa.select import Selection, allowed_chunks, case_passes, join, select
+from qa.select import Selection, Weights, allowed_chunks, case_passes, join, ranked, select
 from qa.synonyms import Synonyms
 from qa.understand import Filters, understand
 
@@ -39,7 +42,7 @@ def organizations(index: Index, selection: Selection) -> list[str | None]:
 
 CASE = Case(
     "c1", "d1", 1, "題", "滋賀県草津市", 0, 9, prefecture="滋賀県", organization_kind="市", population=50_000,
-    population_band="5万人以上10万人未満",
+    population_band="5万人以上10万人未満", category="① 窓口",
 )  # fmt: skip
 UNSTATED = Case("c2", "d1", 2, "題", "連携協議会", 9, 18)
 
@@ -66,6 +69,8 @@ UNSTATED = Case("c2", "d1", 2, "題", "連携協議会", 9, 18)
         (Filters(organization_kinds=("中核市",)), False),
         (Filters(population_bands=("5万人以上10万人未満",)), True),
         (Filters(population_bands=("1万人未満",)), False),
+        (Filters(categories=("② 別の分類", "① 窓口")), True),
+        (Filters(categories=("窓口",)), False),
         (Filters(population_min=50_000), True),
         (Filters(population_min=50_001), False),
         (Filters(population_max=50_000), True),
@@ -87,6 +92,7 @@ def test_conditions_on_a_case(filters: Filters, passes: bool) -> None:
         Filters(regions=("近畿",)),
         Filters(prefectures=("滋賀県",)),
         Filters(organization_kinds=("市",)),
+        Filters(categories=("① 窓口",)),
     ],
 )
 def test_a_case_that_does_not_state_a_value_does_not_meet_a_condition_on_it(filters: Filters) -> None:
@@ -242,3 +248,46 @@ def test_synonyms_are_searched_for_too(index: Index) -> None:
     assert "費用の分担" in with_table.hits[0].chunk.heading_path[-1]
     assert with_table.probe is not None
     assert {"費用", "分担"} <= set(with_table.probe.words)
+
+
+WEIGHT = 0.5
+NO_WEIGHTS = Weights(**{field.name: 0.0 for field in fields(Weights)})
+
+
+# the beginnings of the passages of each case, its opening first
+IN_CITY = ("1 用紙", "事業効果", "工夫", "今後", "【参考情報】 若草市")
+IN_VILLAGE = ("2 車で", "担当部署", "【参考情報】 つくし県人口")
+IN_PREFECTURE = ("3 研修",)
+OPENINGS = ("1 用紙", "2 車で", "3 研修")
+
+
+@pytest.mark.parametrize(
+    ("name", "question", "begins"),
+    [
+        ("own", "小石原村の人口は？", IN_VILLAGE),
+        ("own", "集落を回る車は？", ()),
+        ("others", "小石原村の集落は？", IN_CITY + IN_PREFECTURE),
+        ("states", "月額はいくらですか", ("■費用の分担",)),
+        ("case", "手続を進める団体は？", IN_CITY + IN_VILLAGE + IN_PREFECTURE),
+        ("case", "手続の進め方は？", ()),
+        ("imprint", "予約の手順は？", ("【参考情報】 若草市", "担当部署")),
+        ("imprint", "予約を受けている団体の一覧は？", ()),
+        ("imprint", "予約の担当の電話番号は？", ()),
+        ("opening", "予約の手順は？", OPENINGS),
+        ("opening", "予約を受けている団体の一覧は？", ()),
+    ],
+)
+def test_what_is_known_about_a_passage_is_added_to_its_score(
+    index: Index, monkeypatch: pytest.MonkeyPatch, name: str, question: str, begins: tuple[str, ...]
+) -> None:
+    def scores(weight: float) -> dict[str, float]:
+        monkeypatch.setattr("qa.select.WEIGHTS", replace(NO_WEIGHTS, **{name: weight}))
+        query = understand(question, (), directory(index))
+        hits = ranked(index, directory(index), query, probe(FakeEncoder(), query.text), None, 60)
+        return {hit.chunk.text: hit.score for hit in hits}
+
+    plain, weighted = scores(0.0), scores(WEIGHT)
+    assert len(plain) == len(index.chunks)
+    for text, score in plain.items():
+        added = WEIGHT if text.startswith(begins or "\0") else 0.0
+        assert weighted[text] == pytest.approx(score + added), text[:20]

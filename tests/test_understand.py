@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qa.names import Directory
-from qa.understand import VALUES, Filters, regions_of, states_value, understand, years_of
+from qa.understand import PARTLY, VALUES, Filters, regions_of, states_value, understand, years_of
 
 NAMES = (
     "山形県酒田市",
@@ -333,3 +333,54 @@ def test_any_text_is_understood(question: str) -> None:
     low, high = query.filters.population_min, query.filters.population_max
     assert low is None or low >= 0
     assert high is None or high >= -1
+
+
+CATEGORIES = (
+    "① 県が支えて市町村と進める体制",
+    "② 若手職員の声を取り入れる体制",
+    "③ 外部人材の知見を取り入れる体制",
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "meant"),
+    [
+        ("若手の声を聞いている団体の一覧", CATEGORIES[1:2]),
+        ("若手職員の声を取り入れている自治体", CATEGORIES[1:2]),
+        ("外部人材の知見を生かしている団体", CATEGORIES[2:]),
+        ("分類③の事例を見せて", CATEGORIES[2:]),
+        ("分類9の事例を見せて", ()),
+        ("体制を整えている団体", ()),  # said of all three
+        ("若手が多い団体", ()),  # one word says too little
+        ("市町村を支えている県は？", ()),
+        ("若手の声を取り入れたのはなぜですか", ()),  # asks for a reason, not for cases
+        ("酒田市の若手の声を取り入れる取組は？", ()),  # of one that is named
+    ],
+)
+def test_a_category_is_meant_by_number_or_by_what_tells_it_from_the_others(
+    question: str, meant: tuple[str, ...]
+) -> None:
+    names = Directory({"c": "山形県酒田市"}, categories=CATEGORIES)
+    assert understand(question, (), names).filters.categories == meant
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "how_well"),
+    [
+        ("何件ありましたか", "相談は87件でした", 1.0),
+        ("何件ありましたか", "3社が相談しました", PARTLY),
+        ("何件ありましたか", "相談がありました", 0.0),
+        ("市町村の数は？", "県内45市町村を訪ねた", 1.0),
+        ("市町村の数は？", "令和5年に訪ねた", PARTLY),
+        ("課はいくつですか", "21 の課で使う", 1.0),
+        ("何人が出席しましたか", "38名が参加", 1.0),
+        ("何人が出席しましたか", "三十八人が参加", 1.0),
+        ("何時間減りましたか", "約１，２００時間の減", 1.0),
+        ("何曜日ですか", "毎週木曜日に出る", 1.0),
+        ("何曜日ですか", "毎月3日に出る", PARTLY),
+        ("電話番号は？", "電話 03-1234-5678", 1.0),  # nothing is counted
+        ("工夫した点は？", "3つの工夫", 0.0),  # no value is asked for
+    ],
+)
+def test_a_number_counts_what_was_asked_for(question: str, text: str, how_well: float) -> None:
+    assert understand(question).states(text) == how_well
