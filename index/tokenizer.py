@@ -2,7 +2,8 @@
 
 In: text in searchable form. Out: lists of tokens, the same for building and for asking. A lemma makes one word
 of 「進める」 and 「進めた」; a word that the dictionary does not know has no lemma and stands for itself (「DX」).
-A number and its counter are also one token (「第5条」 and 「5人」 share more than 「5」). Grams are pieces of the spelling
+A number and its counter are also one token (「第5条」 and 「5人」 share more than 「5」), in digits, so that 「3千万円」 is
+「30,000千円」 and 「三千万円」. Grams are pieces of the spelling
 and of the reading: 「しょるい」 and 「書類」 share a reading, 「磐悌町」 and 「磐梯町」 most of the spelling.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
+from decimal import Decimal, InvalidOperation
 from importlib.metadata import version
 from typing import Any
 
@@ -59,7 +61,7 @@ _local = threading.local()  # a Tagger is not for two threads at once
 
 def tokenizer_name() -> str:
     """What must agree between build and serve: analyser, dictionary, and the rules of this module."""
-    return f"fugashi {version('fugashi').split('.')[0]} + unidic-lite {version('unidic-lite')} / lemmas and grams 2"
+    return f"fugashi {version('fugashi').split('.')[0]} + unidic-lite {version('unidic-lite')} / lemmas and grams 3"
 
 
 def _words(text: str) -> Any:
@@ -68,6 +70,36 @@ def _words(text: str) -> Any:
         tagger = _local.tagger = fugashi.Tagger()
     text = _THOUSANDS.sub("", unicodedata.normalize("NFKC", text.replace("\x00", " ")))
     return tagger(text)
+
+
+_DIGITS = {digit: str(number) for number, digit in enumerate("〇一二三四五六七八九")}
+_TENS = {"十": 10, "百": 100, "千": 1_000}
+_MYRIADS = {"万": 10**4, "億": 10**8, "兆": 10**12}
+
+
+def in_digits(number: str) -> str:
+    """A number of digits, a decimal point and 十百千万億兆 in digits alone; what is no number stays as it is.
+
+    >>> in_digits("3.0千万"), in_digits("30000千"), in_digits("三億二千万"), in_digits("5.")
+    ('30000000', '30000000', '320000000', '5.')
+    """
+    total, below, digits = Decimal(0), Decimal(0), ""
+    try:
+        for sign in number:
+            if sign in _TENS:
+                below += Decimal(digits or "1") * _TENS[sign]
+            elif sign in _MYRIADS:
+                total += (below + Decimal(digits or "0") or 1) * _MYRIADS[sign]
+                below = Decimal(0)
+            else:
+                digits += _DIGITS.get(sign, sign)
+                continue
+            digits = ""
+        if digits == number:
+            return number
+        return f"{(total + below + Decimal(digits or '0')).normalize():f}"
+    except InvalidOperation:
+        return number
 
 
 def tokenize(text: str) -> list[str]:
@@ -91,7 +123,7 @@ def tokenize(text: str) -> list[str]:
             if lemma not in STOP:
                 tokens.append(lemma.lower())
             if number and not numeral and feature.pos1 in _COUNTERS:
-                tokens.append((number + word.surface).lower())
+                tokens.append((in_digits(number) + word.surface).lower())
         number = number + word.surface if numeral or (number and word.surface == ".") else ""
     return tokens
 

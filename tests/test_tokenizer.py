@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.tokenizer import STOP, grams, tokenize, tokenizer_name
+from index.tokenizer import STOP, grams, in_digits, tokenize, tokenizer_name
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,11 @@ from index.tokenizer import STOP, grams, tokenize, tokenizer_name
         ("ガイドブック ｶﾞｲﾄﾞﾌﾞｯｸ", ["ガイドブック", "ガイドブック"]),
         ("令和5年10月", ["令和", "5", "年", "5年", "10", "月", "10月"]),  # a number, and with its counter
         ("第5条第6項", ["第", "5", "条", "5条", "第", "6", "項", "6項"]),
-        ("約1,250万円、16.2万人", ["約", "1250", "万", "円", "1250万円", "16", "2", "万", "人", "16.2万人"]),
+        (
+            "約1,250万円、16.2万人",
+            ["約", "1250", "万", "円", "12500000円", "16", "2", "万", "人", "162000人"],
+        ),
+        ("三つの課", ["三", "つ", "3つ", "課"]),
         ("3 割", ["3", "割"]),  # what stands apart is no counter
         ("電話番号は何ですか", ["電話", "番号"]),
         ("Wi-Fi", ["wi", "fi"]),
@@ -95,3 +99,39 @@ def test_misspelt_words_share_pieces(wrong: str, right: str) -> None:
     shared = set(grams(wrong)) & set(grams(right))
     assert len(shared) >= len(set(grams(right))) / 4
     assert shared - set(grams("天気予報"))
+
+
+@pytest.mark.parametrize(
+    "amount", ["3千万円", "３．０千万円", "30,000千円", "30,000,000円", "三千万円", "3,000万円", "0.3億円"]
+)
+def test_an_amount_is_one_token_in_any_unit(amount: str) -> None:
+    assert "30000000円" in tokenize(f"事業費は{amount}です。")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 10**13 - 1))
+def test_numbers_are_read_as_they_are_written(number: int) -> None:
+    """Against a writer of numbers made for this test."""
+
+    def below_myriad(part: int) -> str:
+        written = ""
+        for unit, name in ((1000, "千"), (100, "百"), (10, "十"), (1, "")):
+            digit = part // unit % 10
+            written += (
+                "" if not digit else name if digit == 1 and name else "〇一二三四五六七八九"[digit] + name
+            )
+        return written
+
+    kanji = mixed = ""
+    for unit, name in ((10**12, "兆"), (10**8, "億"), (10**4, "万"), (1, "")):
+        part = number // unit % 10**4
+        if part:
+            kanji += below_myriad(part) + name
+            mixed += f"{part}{name}"
+    assert in_digits(kanji) == in_digits(mixed) == in_digits(str(number)) == str(number)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text("0123456789.〇一二三十百千万億兆", max_size=12))
+def test_any_number_gives_some_text(number: str) -> None:
+    assert isinstance(in_digits(number), str)
