@@ -58,6 +58,7 @@ from qa.catalog import (
     document_entries,
     similar_cases,
 )
+from qa.quote import LIST_CASES
 from qa.synonyms import Synonyms, SynonymsError, SynonymsFile
 from qa.understand import Filters
 
@@ -284,6 +285,8 @@ def create_app(
             history=[text for text in body.history if text],
             filters=body.filters.filters(),
             top_k=body.top_k,
+            # a client that says how many passages it wants gets no more
+            most=0 if "top_k" in body.model_fields_set else LIST_CASES,
             without=body.without,
             **parts(),
         )
@@ -377,7 +380,9 @@ def create_app(
         )
         if problem:
             return page(request, "ask.html", 422, **{**shown, "history": [], "error": problem})
-        reply = ask(index, encoder, question, history=history, top_k=8, without=taken_back, **parts())
+        reply = ask(
+            index, encoder, question, history=history, top_k=8, most=LIST_CASES, without=taken_back, **parts()
+        )
         return page(
             request,
             "ask.html",

@@ -274,7 +274,7 @@ def _line_kind(
 
 def _headings(blocks: list[Block]) -> list[Block]:
     """Standalone lines that head what follows: interview questions and short lines without a full stop."""
-    found = list(blocks)
+    found, deck = list(blocks), is_deck(blocks)
     for index, block in enumerate(blocks[:-1]):
         if block.kind != "paragraph" or len(block.lines) != 1 or (block.gap == 0 and index > 0):
             continue
@@ -293,7 +293,7 @@ def _headings(blocks: list[Block]) -> list[Block]:
             and _is_question(words, following)
         ):
             found[index] = replace(block, kind="heading", form="question")
-        elif _is_short_heading(words, following):
+        elif _is_short_heading(words, following, titles_slide=deck and block.gap >= PICTURE_GAP):
             found[index] = replace(block, kind="heading", form="plain")
     if sum(b.form == "marked" for b in found) >= 3:
         # Where headings carry marks (■), a standalone line without one names a part: 「意見交換」
@@ -337,11 +337,16 @@ def _is_question(words: str, following: Block) -> bool:
     )
 
 
-def _is_short_heading(words: str, following: Block) -> bool:
-    """「事業の概要」「意見交換」: short, no punctuation inside or at the end, with something under it."""
+def _is_short_heading(words: str, following: Block, titles_slide: bool = False) -> bool:
+    """「事業の概要」「意見交換」: short, no punctuation inside or at the end, with something under it.
+
+    A slide's title may hold a comma where a list or a table stands under it: 「やめたもの、続けているもの」.
+    """
     if letters(words) < 2 or len(words) > HEADING_CHARS - 5 or "://" in words or "@" in words or "※" in words:
         return False
     outside = re.sub(r"[（(][^（）()]*[)）]", "", words)
+    if titles_slide and following.kind in {"list", "table"} and following.gap < PICTURE_GAP:
+        outside = outside.replace("、", "")
     if re.search(r"[。、，,：:；;=＝→⇒←↑↓|]", outside) or (
         len(outside) > 14 and PREDICATE_END.search(outside)
     ):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from corpus.municipalities import short_name
-from corpus.text import normalize, sentence_spans, squeeze
+from corpus.text import normalize, sentence_spans
 from index.store import Hit, Index
 from index.tokenizer import grams, holds_person, tokenize
 from qa.names import Directory, bodies_in
@@ -35,6 +35,8 @@ _MONEY = (
 _OFFICE = re.compile(
     r"(?P<office>[一-龥]{1,6}[長官]|[A-Z]{3})(?:の(?:お?名前|氏名)|って誰|は(?:どなた|何という))"
 )
+# 「情報企画課長 春日」「志賀 様」: a name that the dictionary has as a word or a place
+_NAMED = re.compile(r"[長官監]\s+[一-龥]{1,4}(?=[\s()、。]|$)|[一-龥]{1,4}\s*(?:様|氏|さん)(?=[\s()、。]|$)")
 # 「第2回」「第6次」: what a series counts
 _ORDINAL = re.compile(r"第\s*(\d+)\s*(回|次|版|期|号)")
 
@@ -128,11 +130,11 @@ def _passage(index: Index, hit: Hit) -> _Passage:
 def is_about(names: Directory, query: Query, hit: Hit) -> bool:
     """Whether a hit is of a named organization, or says the names of those that have no documents."""
     own = names.of(hit.chunk.document_id, hit.chunk.case_id)
-    said = squeeze(" ".join([hit.chunk.text, *hit.chunk.heading_path]))
     if query.organizations and set(own) & set(query.organizations):
         return True
     bodies = (*query.organizations, *query.unknown)
-    return not bodies or any(squeeze(short_name(name)) in said for name in bodies)
+    said = "\n".join([hit.chunk.text, *hit.chunk.heading_path])
+    return not bodies or any(names.says(said, name) for name in bodies)
 
 
 def _ordinals(text: str) -> set[tuple[str, str]]:
@@ -161,7 +163,7 @@ def _states(passage: _Passage, kind: str, query: Query, named: Sequence[str] = (
             continue
         if kind == "persons" and ("人口" in query.question) != ("人口" in words):
             continue
-        if holds_person(words) if kind == "person" else states_value(words, [kind]):
+        if (holds_person(words) or _NAMED.search(words)) if kind == "person" else states_value(words, [kind]):
             return True
     return False
 

@@ -109,6 +109,19 @@ class Directory:
             self._mentioned[name] = any(squeeze(name) in text for text in self._texts)
         return self._mentioned[name]
 
+    def says(self, text: str, name: str) -> bool:
+        """Whether a text says a name, with or without its prefecture, on its own: 「福島県福島市」 does not say 「福島県」."""
+        short = squeeze(short_name(name))
+        said = squeeze(text)
+        if short not in said:
+            return False
+        if short in REGION_OF:
+            return short in bodies_in(text)
+        for other in self.organizations:
+            if short in squeeze(other) and squeeze(short_name(other)) != short:
+                said = said.replace(squeeze(other), " ")
+        return short in said
+
     def named(self, text: str) -> Named:
         """The organizations that a text names; a name inside another one is not named."""
         found: list[tuple[int, int, str, bool]] = []  # start, end, name, known

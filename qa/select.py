@@ -16,7 +16,7 @@ from functools import lru_cache
 from corpus.cases import band_limits
 from corpus.municipalities import CORE_CITIES, REGION_OF, parse_organization
 from corpus.records import Case, Chunk
-from corpus.text import searchable, sentence_spans, squeeze
+from corpus.text import searchable, sentence_spans
 from index.encoder import Encoder
 from index.engines import Probe, probe
 from index.reranker import Reranker
@@ -52,6 +52,8 @@ class Weights:
     """It states a value of the kind asked for (an amount, a telephone number)."""
     kind: float = 0.05
     """It is about a county where 「どこの県」 is asked, about a village where 「どこの村」 is."""
+    contact: float = 0.2
+    """It states the telephone number or mail address of a case's organization that is named, and that is asked for."""
     case: float = 0.1
     """It stands in a case, and municipalities that do something are asked for."""
     imprint: float = -0.2
@@ -67,7 +69,8 @@ WEIGHTS = Weights()
 class Selection:
     """Hits best first, the filters that were applied, which of them came from the question, and how it was searched.
 
-    `sides` says, where a question compares, which organization (or document) each of the first hits stands for.
+    `sides` says, where a question compares, which organization (or document) each of the first hits stands for. `cases` is how
+    many cases meet the conditions, where all of them are asked for.
     """
 
     hits: tuple[Hit, ...]
@@ -76,6 +79,7 @@ class Selection:
     filtered_out: bool = False
     probe: Probe | None = None
     sides: tuple[str, ...] = ()
+    cases: int = 0
 
 
 def select(
@@ -87,8 +91,11 @@ def select(
     *,
     synonyms: Synonyms = NO_SYNONYMS,
     reranker: Reranker | None = None,
+    most: int = 0,
 ) -> Selection:
     """The k best passages for a query; `filtered_out` where the filters leave nothing.
+
+    Where all cases that meet conditions are asked for, up to `most` passages, one a case, where that is more.
 
     Raises RerankerError where the reranker fails.
     """
@@ -105,6 +112,7 @@ def select(
     if reranker is not None:
         hits = _reranked(index, query, hits, reranker)
     sides: tuple[str, ...] = ()
+    cases = 0
     if query.shape == "compare":
         hits, sides = _sides(index, encoder, names, query, hits, allowed, k)
     elif query.shape == "summary" and hits and hits[0].chunk.case_id is not None:
@@ -115,12 +123,14 @@ def select(
     elif from_question or (
         query.lists and query.asks_bodies and query.everything and not query.organizations
     ):
-        hits = _openings_first(index, hits)
+        hits = _openings_first(index, _and_all_cases(index, hits, allowed))
+        cases = len({hit.chunk.case_id for hit in hits} - {None})
+        k = max(k, min(cases, most))
     elif query.shape in {"text", "value"}:
         hits = _with_correction(hits)
     elif query.lists and query.asks_bodies:
         hits = _many_cases(index, hits)
-    return Selection(tuple(hits[:k]), filters, from_question, probe=asked, sides=sides[:k])
+    return Selection(tuple(hits[:k]), filters, from_question, probe=asked, sides=sides[:k], cases=cases)
 
 
 def ranked(
@@ -203,10 +213,17 @@ def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
         elif case is not None:
             added += w.others
     if query.unknown:
-        said = squeeze(chunk.text + "".join(chunk.heading_path))
-        if any(squeeze(name) in said for name in query.unknown):
+        said = "\n".join([chunk.text, *chunk.heading_path])
+        if any(names.says(said, name) for name in query.unknown):
             added += w.mentions
     added += w.states * query.states(chunk.text)
+    if (
+        case is not None
+        and {"phone", "email"} & set(query.values)
+        and case.organization in query.organizations
+        and any(chunk.start <= case.fields[name].start < chunk.end for name in _CALLED if name in case.fields)
+    ):
+        added += w.contact
     if case is not None and query.lists and query.asks_bodies:
         added += w.case
     if case is not None and query.kinds and case.organization_kind in query.kinds:
@@ -223,6 +240,7 @@ def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
     return added
 
 
+_CALLED = ("phone", "email")
 # fields that are read from the title of a case
 _TITLE = frozenset({"title", "number", "organization", "prefecture", "organization_kind", "category"})
 
@@ -342,6 +360,20 @@ NEAR = 0.8
 """A case is shown by its opening where that has this part of the score of the case's best passage."""
 
 
+def _and_all_cases(index: Index, hits: Sequence[Hit], allowed: Collection[str] | None) -> list[Hit]:
+    """The hits and, after them, the opening of every allowed case that has none among them."""
+    found = {hit.chunk.case_id for hit in hits}
+    least = min((hit.score for hit in hits), default=0.0)
+    return [
+        *hits,
+        *(
+            Hit(chunk, least, None, None)
+            for case_id, chunk in _openings(index).items()
+            if case_id not in found and (allowed is None or chunk.id in allowed)
+        ),
+    ]
+
+
 def _openings_first(index: Index, hits: Sequence[Hit], most: int | None = None) -> list[Hit]:
     """The opening of each case (of the first `most`) in the order of its best hit, whose score it takes, then the others."""
     found = {hit.chunk.id: hit for hit in hits}
@@ -451,7 +483,7 @@ def _compared(index: Index, names: Directory, query: Query) -> Iterator[tuple[st
     for name in query.unknown:
 
         def says(chunk: Chunk, name: str = name) -> bool:
-            return squeeze(name) in squeeze(chunk.text)
+            return names.says(chunk.text, name)
 
         yield name, says
     for kind in dict.fromkeys(_DOCUMENT_KINDS.findall(query.question)):

@@ -76,7 +76,9 @@ class Query:
 
     def states(self, text: str) -> float:
         """How well a text states a value of a kind asked for: 1, PARTLY where it counts something else, or 0."""
-        if not states_value(text, self.values):
+        # whom to call is not answered by a department alone
+        values = set(self.values) - ({"department"} if {"phone", "email"} & set(self.values) else set())
+        if not states_value(text, values):
             return 0.0
         if not self.counters:
             return 1.0
@@ -183,14 +185,14 @@ _YEAR_BEFORE, _YEAR_AFTER = re.compile(r"前の年|前年|その前"), re.compil
 VALUES: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
     "phone": (
         re.compile(
-            r"電話(?:番号|したい|する|を(?:かけ|し)|で問|は[?？]?$)|何番|TEL|内線|連絡先|問い?合わ?せ先|電話番号",
+            r"電話(?:番号|した|す[るれ]|でき|を(?:かけ|し)|で[問聞]|は[?？]?$)|何番|TEL|内線|連絡先|問い?合わ?せ先|電話番号",
             re.IGNORECASE,
         ),
         re.compile(r"\d{2,5}-\d{1,4}-\d{3,4}|内線"),
     ),
     "email": (
         re.compile(
-            r"メール(?:アドレス|先|は|を送|したい|で問)|e-?mail|アドレス|宛先|連絡先|問い?合わ?せ先",
+            r"メール(?:アドレス|先|は|を送|した|す[るれ]|でき|で[問聞])|e-?mail|アドレス|宛先|連絡先|問い?合わ?せ先",
             re.IGNORECASE,
         ),
         re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"),
@@ -237,6 +239,10 @@ VALUES: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
     ),
     "address": (re.compile(r"URL|ホームページ|リンク先", re.IGNORECASE), re.compile(r"https?://")),
 }
+# the words of a question about a contact that say nothing of what it is about
+_CALLS = re.compile(
+    r"(?:お?電話|メール|問い?合わ?せ|連絡)(?:番号|アドレス|先)?|番号|宛先|[何どこ]+番?に?[^、。]{1,6}ば|教えて"
+)
 CONTACT = frozenset({"phone", "email", "department"})
 # What is counted, with the words that count the same; those that begin with another one stand before it.
 _COUNTERS = (
@@ -288,11 +294,12 @@ def understand(
     question: str,
     history: Sequence[str] = (),
     directory: Directory | None = None,
-    answered_by: Callable[[str], tuple[str, ...]] | None = None,
+    answered_by: Callable[[str, bool], tuple[str, ...]] | None = None,
 ) -> Query:
     """The query of a question; `history` are earlier questions, oldest first.
 
-    `answered_by` gives the organization that answers a question, for 「そこの人口は？」 after 「どこの町ですか」.
+    `answered_by` gives the organization whose passage is nearest to a question, for 「そこの人口は？」 after 「どこの町ですか」; where
+    its second argument is true, only that of a case.
 
     >>> understand("政令指定都市の取組を知りたい").filters.organization_kinds
     ('政令指定都市',)
@@ -310,11 +317,14 @@ def understand(
         if not known and not unknown:
             known, unknown = before.known, before.unknown
             if not known and not unknown and answered_by is not None:
-                known = answered_by(earlier)
+                known = answered_by(earlier, False)
         text = f"{' '.join(short_name(name) for name in known)} {topic}" if known else f"{earlier} {question}"
         if named.known or named.unknown:
             text = f"{before.rest} {question}"
     values = tuple(kind for kind, (asks, _) in VALUES.items() if asks.search(question))
+    if {"phone", "email"} & set(values) and not known and not unknown and answered_by is not None:
+        # 「移動窓口の電話番号は？」: the number stands where the organization is described, not the thing
+        known = answered_by(_CALLS.sub(" ", topic), True)
     chooses = _ASKS_CASES.search(question) and not _ASKS_VALUE.search(question)
     filters, near = Filters(), None
     if chooses:

@@ -10,8 +10,9 @@ from made import CASE_BOOK, FAQ, MINUTES
 
 from index.build import build
 from index.store import Index, load_current
-from qa.answer import ANSWER_CHARS, SENTENCES, Reply, ask, conditions_text, refused_text
+from qa.answer import Reply, ask, conditions_text, refused_text
 from qa.evidence import Refusal
+from qa.quote import ANSWER_CHARS, SENTENCES
 from qa.select import corrections
 from qa.understand import Filters
 

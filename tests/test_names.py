@@ -168,3 +168,21 @@ def test_any_text(text: str) -> None:
     named = KNOWN.named(normalize(text))
     assert set(named.known) <= set(NAMES)
     assert len(named.rest) <= len(normalize(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "said"),
+    [
+        ("福島県の研修", "福島県", True),
+        ("福島県福島市の研修", "福島県", False),  # the city alone
+        ("福島県福島市と福島県の研修", "福島県", True),
+        ("福島市の研修", "福島県福島市", True),
+        ("つくし県若草市の窓口", "つくし県", False),  # also where no table has it
+        ("つくし県と若草市の窓口", "つくし県", True),
+        ("つくし県\n若草市の窓口", "若草市", True),
+        ("若草の窓口", "若草市", False),
+    ],
+)
+def test_a_name_is_said_on_its_own(text: str, name: str, said: bool) -> None:
+    names = Directory({"a": "福島県", "b": "福島県福島市", "c": "つくし県", "d": "つくし県若草市"})
+    assert names.says(text, name) is said

@@ -140,6 +140,23 @@ def test_filters_are_joined_and_conditions_are_read(service: Service) -> None:
     assert "8千円" in price["answer"]["text"]
 
 
+def test_a_contact_is_a_card_in_json_and_on_the_page(service: Service) -> None:
+    question = "若草市の問い合わせ先は？"
+    reply = service.ask(question)
+    assert reply["answer"]["contact"] == {
+        "organization": "つくし県若草市",
+        "department": "若草市市民部窓口課",
+        "phone": "0000-11-2222",
+        "email": "window@city.example.jp",
+        "citation": 1,
+    }
+    page = service.client.get("/", params={"q": question}).text
+    assert '<a href="tel:0000-11-2222">0000-11-2222</a>' in page
+    assert '<a href="mailto:window@city.example.jp">window@city.example.jp</a>' in page
+    assert service.ask("若草市の待ち時間は？")["answer"]["contact"] is None
+    assert "tel:" not in service.client.get("/", params={"q": "若草市の待ち時間は？"}).text
+
+
 def test_a_follow_up_knows_what_was_asked_before(service: Service) -> None:
     reply = service.ask("そこの電話番号は？", history=["小石原村の車で回る窓口について教えて"])
     assert "0000-22-3333" in reply["answer"]["text"]

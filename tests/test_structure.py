@@ -154,6 +154,18 @@ def test_what_a_speaker_asks_is_no_heading():
     assert block_with(portrait, "利用料").form == "question"
 
 
+def test_a_slides_title_may_hold_a_comma():
+    gap = "\n\n\n\n"
+    title, rows = "やめたもの、続けているもの", "年\t取組\n令和5年\t予約\n令和6年\t巡回"
+    slides = gap.join(f"話の題その{number}\n\n{BODY}" for number in range(6))
+    deck = f"{slides}{gap}{title}\n\n{rows}{gap}{BODY}"
+    assert is_deck(split_blocks(deck))
+    assert block_with(deck, title).form == "plain"
+    assert block_with(deck.replace(rows, BODY), title).kind == "paragraph"  # over a paragraph
+    assert block_with(deck.replace(f"{gap}{title}", f"\n\n{title}"), title).kind == "paragraph"
+    assert block_with(f"題\n\n{BODY}{gap}{title}\n\n{rows}", title).kind == "paragraph"  # no deck
+
+
 def test_a_question_that_nobody_answers_before_the_next_item_is_no_heading():
     text = f"題\n\n{BODY}\n\n利用料はいくらになりますか。\n\n■時期\n\n{BODY}\n"
     assert block_with(text, "利用料").kind == "paragraph"

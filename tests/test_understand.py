@@ -199,7 +199,7 @@ def test_a_question_that_stands_alone_leaves_what_was_asked_before(question: str
 def test_whoever_answered_is_meant_where_nobody_was_named() -> None:
     asked: list[str] = []
 
-    def answered_by(question: str) -> tuple[str, ...]:
+    def answered_by(question: str, in_a_case: bool) -> tuple[str, ...]:
         asked.append(question)
         return ("山形県酒田市",)
 
