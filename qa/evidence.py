@@ -12,8 +12,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from corpus.enumerations import runs
 from corpus.municipalities import short_name
-from corpus.text import normalize, sentence_spans
+from corpus.text import normalize, sentence_spans, squeeze
 from index.store import Hit, Index
 from index.tokenizer import grams, holds_person, tokenize
 from qa.names import Directory, bodies_in
@@ -37,6 +38,10 @@ _OFFICE = re.compile(
 )
 # 「情報企画課長 春日」「志賀 様」: a name that the dictionary has as a word or a place
 _NAMED = re.compile(r"[長官監]\s+[一-龥]{1,4}(?=[\s()、。]|$)|[一-龥]{1,4}\s*(?:様|氏|さん)(?=[\s()、。]|$)")
+# 「架空情報サービス株式会社」「一般社団法人…」
+_COMPANY = re.compile(
+    r"[一-龥ァ-ヶーA-Za-z]+(?:株式会社|有限会社)|(?:株式会社|有限会社|[一-龥]{2}法人)[一-龥ァ-ヶーA-Za-z]+"
+)
 # 「第2回」「第6次」: what a series counts
 _ORDINAL = re.compile(r"第\s*(\d+)\s*(回|次|版|期|号)")
 
@@ -72,7 +77,9 @@ def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -
     who = "・".join((*query.organizations, *query.unknown))
     if not passages:
         return Refusal("value_not_stated", f"{who}についての記述") if who else None
+    companies = {squeeze(name) for name in _COMPANY.findall(query.question)}
     for demanded, found in (
+        (companies, [p for p in passages if any(name in squeeze(p.text + p.above) for name in companies)]),
         (query.years, [p for p in passages if set(years_of(p.text + p.above)) & set(query.years)]),
         (
             _ordinals(query.question),
@@ -88,6 +95,8 @@ def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -
     for kind in sorted(kinds):
         if not any(_states(passage, kind, query, only_spoken_of) for passage in passages):
             return Refusal("value_not_stated", f"{who}の{_NAMES[kind]}" if who else f"お尋ねの{_NAMES[kind]}")
+    if query.counters and not any(_counts(passage, query) for passage in passages):
+        return Refusal("value_not_stated", f"{who}についてのお尋ねの数" if who else "お尋ねの数")
     if query.organizations and not CONTACT & set(query.values) and not _touched(query, passages):
         return Refusal("value_not_stated", f"{'・'.join(query.organizations)}についてのお尋ねの記述")
     return None
@@ -108,7 +117,7 @@ _NAMES = {
 
 
 def _said(query: Query) -> str:
-    found = _ORDINAL.search(query.question)
+    found = _COMPANY.search(query.question) or _ORDINAL.search(query.question)
     return found[0] if found else "・".join(f"{year}年" for year in query.years)
 
 
@@ -166,6 +175,12 @@ def _states(passage: _Passage, kind: str, query: Query, named: Sequence[str] = (
         if (holds_person(words) or _NAMED.search(words)) if kind == "person" else states_value(words, [kind]):
             return True
     return False
+
+
+def _counts(passage: _Passage, query: Query) -> bool:
+    """Whether a passage may hold the number asked for: with its counter, or in a table, whose cells have none."""
+    tables = [passage.text[run.start : run.end] for run in runs(passage.text) if run.table]
+    return query.states(passage.text) == 1.0 or any(re.search(r"\d", normalize(table)) for table in tables)
 
 
 def _touched(query: Query, passages: Sequence[_Passage]) -> bool:

@@ -31,6 +31,13 @@ BOOK = """窓口の事例集
 
 - 若草市のCIOは副市長である。デジタル推進監は佐藤花子が務める。
 
+- 機械の点検は、みずほ機械株式会社に年18万円で、株式会社みずほ機械 本店にも頼む。
+
+| 予約 | 令和5年度 |
+|---|---|
+| 電話で | 411 |
+| 窓口で | 96 |
+
 【参考情報】 若草市人口：3.2万人（令和7年1月1日現在）
 
 【担当部署】 若草市市民部窓口課（電話：0000-11-2222、メール：window@city.example.jp）
@@ -87,6 +94,10 @@ def reason(index: Index, question: str, *history: str) -> str | None:
         "第2回の会議の利用料はいくら？",
         "第3回の会議はいつ？",
         "窓口で工夫した点は？",
+        "若草市の職員は何人？",
+        "若草市の予約は何件ですか",  # a table's cells say no counter
+        "みずほ機械株式会社の点検の費用はいくら？",
+        "株式会社みずほ機械の点検の費用はいくら？",
         "若草の市の窓口",
         "",
     ],
@@ -113,6 +124,8 @@ def test_what_may_be_there_is_not_refused(index: Index, question: str) -> None:
         ("横瀬町の費用はいくら？", "value_not_stated"),
         ("神戸市の職員は何人？", "value_not_stated"),
         ("明日の若草市の天気は？", "value_not_stated"),
+        ("小石原村の車は何台ありますか", "value_not_stated"),  # numbers, and none of machines
+        ("架空情報株式会社の費用はいくら？", "value_not_stated"),
         ("そこの電話番号は？", "no_match"),
         ("それはいつからですか？", "no_match"),
     ],
@@ -149,6 +162,8 @@ def test_the_sentence_names_what_was_looked_for_and_the_nearest_follow(index: In
     assert all(not citation.highlights for citation in reply.citations)
     assert "電話番号" in answered(index, "小石原村の電話番号は？").answer.text
     assert "2024年" in answered(index, "2024年度の若草市の費用はいくら？").answer.text
+    assert "架空情報株式会社" in answered(index, "架空情報株式会社の費用はいくら？").answer.text
+    assert "お尋ねの数" in answered(index, "小石原村の車は何台ありますか").answer.text
     assert "第5回" in answered(index, "第5回の会議の利用料はいくら？").answer.text
     assert "何を指すか" in answered(index, "そこの電話番号は？").answer.text
 

@@ -21,7 +21,7 @@ from qa.synonyms import Synonyms
 
 ITEMS = read_gold(GOLD)
 # What the questions gave when the rules of issue 3 were done, less 0.02 to 0.04 for the arithmetic of other processors.
-LEAST = {"hit@1": 0.71, "hit@5": 0.88, "hit@10": 0.92, "read@1000": 0.91, "answer": 0.78, "abstained": 0.36}
+LEAST = {"hit@1": 0.71, "hit@5": 0.88, "hit@10": 0.92, "read@1000": 0.91, "answer": 0.78, "abstained": 0.42}
 MOST = {"false_abstain": 0.03, "trap": 0.13}
 
 
