@@ -43,7 +43,7 @@ index: setup
 	@$(BIN)/python build_index.py
 
 serve: setup
-	@$(BIN)/python server.py
+	@$(BIN)/python server.py $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
 
 test: dev browser
 	@$(BIN)/python -m pytest

@@ -245,6 +245,7 @@ def create_app(
         trim_blocks=False,
         auto_reload=False,
     )
+    templates.filters["dialled"] = present.dialled
     app.mount("/static", StaticFiles(directory=web / "static"), name="static")
 
     def page(request: Request, name: str, status: int = 200, **context: Any) -> HTMLResponse:

@@ -41,9 +41,11 @@ CONTENTS_ROW = re.compile(
 )
 # 「⑩ : 人口5万人以上10万人未満の団体」
 LEGEND = re.compile(r"^\W{0,2}?(?P<mark>[^\s:：]{1,4})\s*[:：]\s*人口(?P<band>.*?\d.*?[上下満]\S*)$")
+MOST_PERSONS = 10**10
+"""A greater number is no population."""
 # 「酒田市人口：9.6万人（令和6年2月29日現在）」
 POPULATION = re.compile(
-    r"(?P<who>[^\s：:、。（）()】]*)人口\s*[:：]?\s*約?(?P<number>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千)?\s*人"
+    r"(?P<who>[^\s：:、。（）()】]*)人口\s*[:：]?\s*約?(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千)?\s*人"
     r"(?:\s*[（(](?P<as_of>[^（）()]*?)(?:現在|時点)?[)）])?"
 )
 PHONE = re.compile(
@@ -59,7 +61,7 @@ DEPARTMENT_HEADING = re.compile(rf"^[【<＜■◆]?{_DEPARTMENT_WORD}[】>＞]?
 DEPARTMENT_NOTE = re.compile(r"^[☆★※◎]?\s*担当(?:課|部署)?\s*[:：]\s*(?P<department>.+?)\s*[☆★◎]?$")
 CONTACT_REACH = 300
 """Characters after a department's name within which its telephone and mail stand, on lines of their own too."""
-_CONTACT_FOLLOWS = re.compile(r"\s*[（(]?\s*(?:電話|TEL|Tel|℡|☎|メール|E-?mail|FAX).*$")
+_CONTACT_FOLLOWS = re.compile(r"(?<!\s)\s*+(?:[（(]\s*+)?(?:電話|TEL|Tel|℡|☎|メール|E-?mail|FAX).*$")
 # 「受賞歴等：…」「関連URL：…」 in the closing lines of a case
 COLON_FIELD = re.compile(
     r"^(?:【[^【】]*】\s*)?(?P<label>[^\s:：、。（）()0-9]{2,14})[:：]\s*(?P<value>\S.*)$"
@@ -451,7 +453,8 @@ def _population(
                     text, line.start + found.start("as_of"), line.start + found.end("as_of")
                 )
             as_of = fields["population_as_of"].value if "population_as_of" in fields else None
-            return _persons(found["number"], found["unit"]) + 1_000 * int(found["thousands"] or 0), as_of
+            persons = _persons(found["number"], found["unit"]) + 1_000 * int(found["thousands"] or 0)
+            return (persons if persons <= MOST_PERSONS else None), as_of
     return None, None
 
 

@@ -49,6 +49,8 @@ STOP = frozenset(
 
 SPELLING = 2
 READING = 3
+LONGEST_NUMBER = 32
+"""Signs of a number that is read as one: more than any amount has, and within the precision of Decimal."""
 """Characters in a gram of the spelling, and of the reading (docs/decisions.md)."""
 _COUNTERS = frozenset({"名詞", "接尾辞"})
 _NO_READING = frozenset({"助詞", "助動詞", "補助記号", "記号", "空白"})
@@ -83,6 +85,8 @@ def in_digits(number: str) -> str:
     >>> in_digits("3.0千万"), in_digits("30000千"), in_digits("三億二千万"), in_digits("5.")
     ('30000000', '30000000', '320000000', '5.')
     """
+    if len(number) > LONGEST_NUMBER:
+        return number
     total, below, digits = Decimal(0), Decimal(0), ""
     try:
         for sign in number:

@@ -12,16 +12,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from corpus.municipalities import REGION_OF
+from corpus.records import Chunk
+from corpus.text import searchable
 from index.encoder import Encoder
 from index.reranker import Reranker, RerankerError
 from index.store import Index
+from index.tokenizer import tokenize
 from qa.cite import Citation, cite
 from qa.evidence import Refusal, refusal
 from qa.names import directory
 from qa.quote import CONTACT_FIELDS, Quotation, choose, speaker
 from qa.select import NO_SYNONYMS, Selection, select
 from qa.synonyms import Synonyms
-from qa.understand import CONTACT, Filters, Query, understand
+from qa.understand import ASKING_WORDS, CONTACT, Filters, Query, understand
 
 _log = logging.getLogger("dxqa.qa")
 
@@ -141,7 +144,7 @@ def ask(
 
     def answered_by(other: str, in_a_case: bool) -> tuple[str, ...]:
         found = select(index, encoder, understand(other, (), names), filters or Filters(), 1).hits
-        if not found or (in_a_case and found[0].chunk.case_id is None):
+        if not found or (in_a_case and not _tells_of(found[0].chunk, other)):
             return ()
         return names.of(found[0].chunk.document_id, found[0].chunk.case_id)
 
@@ -157,9 +160,16 @@ def ask(
     elif not selection.hits:
         refused = Refusal("no_match", "")
     else:
-        refused = refusal(index, names, query, selection.hits)
+        refused = refusal(index, names, query, selection.near)
     chosen = [] if refused else choose(index, query, selection)
     return _reply(index, question, query, selection, chosen, refused, notes, started)
+
+
+def _tells_of(chunk: Chunk, topic: str) -> bool:
+    """Whether a passage of a case says most of the words of a topic: a case that is only nearest is not the one meant."""
+    words = set(tokenize(searchable(topic))) - ASKING_WORDS
+    said = set(tokenize(searchable(" ".join([*chunk.heading_path, chunk.text]))))
+    return chunk.case_id is not None and len(words & said) * 2 > len(words)
 
 
 def search(
@@ -221,7 +231,7 @@ def _reply(
         AnswerSentence(
             s.text,
             (number[s.chunk_id],),
-            _label(index, s.chunk_id),
+            _label(index, s),
             _why(index, s.chunk_id, query, selection),
         )
         for s in chosen
@@ -322,9 +332,9 @@ def _contact(
     )
 
 
-def _label(index: Index, chunk_id: str) -> str | None:
-    chunk = index.chunk(chunk_id)
+def _label(index: Index, quoted: Quotation) -> str | None:
+    chunk = index.chunk(quoted.chunk_id)
     if chunk is None:
         return None
     case = index.cases.get(chunk.case_id or "")
-    return case.organization if case else speaker(chunk)
+    return case.organization if case else speaker(chunk, quoted.end)

@@ -184,7 +184,7 @@ def similar_cases(index: Index, case: Case) -> list[SimilarCase]:
             continue
         distance = 0.0 if other.organization_kind == case.organization_kind else math.log(2)
         if case.population and other.population:
-            distance += abs(math.log(case.population / other.population))
+            distance += abs(math.log(case.population) - math.log(other.population))
         else:
             distance += math.log(4)
         ranked.append((distance, other))

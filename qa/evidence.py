@@ -12,16 +12,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corpus.enumerations import runs
 from corpus.municipalities import short_name
-from corpus.text import normalize, sentence_spans, squeeze
+from corpus.text import letters, normalize, sentence_spans, squeeze
 from index.store import Hit, Index
 from index.tokenizer import grams, holds_person, tokenize
 from qa.names import Directory, bodies_in
+from qa.select import NEAREST
 from qa.understand import ASKING_WORDS, CONTACT, Query, states_value, years_of
 
-DEPTH = 8
-"""Hits in which the answer is looked for."""
 CHECKED = ("phone", "email", "amount", "share", "persons", "person", "company", "address")
 """Kinds of value that a text without one cannot answer. A count or a date can be said in too many ways."""
 NEARLY = 0.4
@@ -38,6 +36,8 @@ _OFFICE = re.compile(
 )
 # 「情報企画課長 春日」「志賀 様」: a name that the dictionary has as a word or a place
 _NAMED = re.compile(r"[長官監]\s+[一-龥]{1,4}(?=[\s()、。]|$)|[一-龥]{1,4}\s*(?:様|氏|さん)(?=[\s()、。]|$)")
+# a cell that is a number and nothing else: 「| 1,200 |」
+_CELL = re.compile(r"[|\t][^\S\n]*[\d,.，．]+[^\S\n]*(?:[|\t\n]|$)")
 # 「架空情報サービス株式会社」「一般社団法人…」
 _COMPANY = re.compile(
     r"[一-龥ァ-ヶーA-Za-z]+(?:株式会社|有限会社)|(?:株式会社|有限会社|[一-龥]{2}法人)[一-龥ァ-ヶーA-Za-z]+"
@@ -56,16 +56,22 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class _Passage:
-    """A hit with what stands above it (title, headings, organization); `others` where it names several municipalities."""
+    """A hit with what stands above it (title, headings, organization).
+
+    `others` where it names several municipalities, `rows` are those of its tables that have a cell with a number alone, whose unit may stand elsewhere.
+    """
 
     text: str
     above: str
     sentences: tuple[str, ...]
     others: bool
+    rows: tuple[str, ...]
 
 
 def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -> Refusal | None:
     """The reason to say no, None where the passages may answer."""
+    if not letters(query.question):
+        return Refusal("no_match", "お尋ねの内容")
     if query.points_nowhere:
         return Refusal("no_match", "「それ」「そこ」が何を指すか")
     unheard = [name for name in query.unknown if not names.mentions(short_name(name))]
@@ -73,7 +79,7 @@ def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -
         return Refusal("unknown_organization", f"{'・'.join(unheard)}についての資料")
     if query.shape in {"list", "compare", "summary"} and not query.unknown:
         return None
-    passages = [_passage(index, hit) for hit in hits[:DEPTH] if is_about(names, query, hit)]
+    passages = [_passage(index, hit) for hit in hits[:NEAREST] if is_about(names, query, hit)]
     who = "・".join((*query.organizations, *query.unknown))
     if not passages:
         return Refusal("value_not_stated", f"{who}についての記述") if who else None
@@ -91,17 +97,24 @@ def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -
         passages = found if demanded else passages
     # of a body that is only spoken of, what a passage says of others must not be taken for its own
     only_spoken_of = query.unknown if not query.organizations else ()
+    numbers = _NUMBERS & set(query.values)
+    in_cells = numbers and _in_cells(query, passages)
     kinds = set(query.values) & (set(CHECKED) | ({"count", "date"} if only_spoken_of else set()))
+    if {"phone", "email"} <= kinds and any(states_value(p.text, ("phone", "email")) for p in passages):
+        kinds -= {"phone", "email"}  # who asks for both is answered by what there is
     for kind in sorted(kinds):
+        if in_cells and kind in _NUMBERS:
+            continue
         if not any(_states(passage, kind, query, only_spoken_of) for passage in passages):
             return Refusal("value_not_stated", f"{who}の{_NAMES[kind]}" if who else f"お尋ねの{_NAMES[kind]}")
-    if query.counters and not any(_counts(passage, query) for passage in passages):
+    if query.counters and numbers and not in_cells and not any(query.states(p.text) == 1.0 for p in passages):
         return Refusal("value_not_stated", f"{who}についてのお尋ねの数" if who else "お尋ねの数")
     if query.organizations and not CONTACT & set(query.values) and not _touched(query, passages):
         return Refusal("value_not_stated", f"{'・'.join(query.organizations)}についてのお尋ねの記述")
     return None
 
 
+_NUMBERS = frozenset({"amount", "share", "persons", "count"})
 _NAMES = {
     "phone": "電話番号",
     "email": "メールアドレス",
@@ -133,7 +146,8 @@ def _passage(index: Index, hit: Hit) -> _Passage:
         ]
     )
     sentences = tuple(chunk.text[s:e] for s, e in sentence_spans(chunk.text))
-    return _Passage(chunk.text, normalize(above), sentences, len(bodies_in(chunk.text)) > 1)
+    rows = tuple(line for line in chunk.text.split("\n") if _CELL.search(line))
+    return _Passage(chunk.text, normalize(above), sentences, len(bodies_in(chunk.text)) > 1, rows)
 
 
 def is_about(names: Directory, query: Query, hit: Hit) -> bool:
@@ -177,10 +191,10 @@ def _states(passage: _Passage, kind: str, query: Query, named: Sequence[str] = (
     return False
 
 
-def _counts(passage: _Passage, query: Query) -> bool:
-    """Whether a passage may hold the number asked for: with its counter, or in a table, whose cells have none."""
-    tables = [passage.text[run.start : run.end] for run in runs(passage.text) if run.table]
-    return query.states(passage.text) == 1.0 or any(re.search(r"\d", normalize(table)) for table in tables)
+def _in_cells(query: Query, passages: Sequence[_Passage]) -> bool:
+    """Whether a table has a row for what is asked: one that says a word of the question."""
+    words = {word for word in tokenize(query.topic) if not word.isdigit() and word not in ASKING_WORDS}
+    return any(words & set(tokenize(row)) for passage in passages for row in passage.rows)
 
 
 def _touched(query: Query, passages: Sequence[_Passage]) -> bool:

@@ -115,8 +115,13 @@ class Directory:
         said = squeeze(text)
         if short not in said:
             return False
-        if short in REGION_OF:
-            return short in bodies_in(text)
+        if short in REGION_OF or short in municipalities():
+            # 「大津市」 does not say 「津市」, nor 「東京都府中市」 the one of 広島県
+            whole = squeeze(name)
+            return any(
+                body in {short, whole} or (whole == short and squeeze(short_name(body)) == short)
+                for body in map(squeeze, bodies_in(text))
+            )
         for other in self.organizations:
             if short in squeeze(other) and squeeze(short_name(other)) != short:
                 said = said.replace(squeeze(other), " ")

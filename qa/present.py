@@ -7,6 +7,8 @@ canonical text; the pieces of a document, put together, are its text to the lett
 from __future__ import annotations
 
 import itertools
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -63,6 +65,15 @@ _CONDITIONS = {
     "document_ids": "資料",
     "case_ids": "事例",
 }
+
+
+def dialled(phone: str) -> str:
+    """The digits of a telephone number for a link, without an extension.
+
+    >>> dialled("03（1234）5678（内線12）")
+    '0312345678'
+    """
+    return re.sub(r"[^0-9]", "", unicodedata.normalize("NFKC", phone).split("内線")[0])
 
 
 def chips(
@@ -269,7 +280,7 @@ def _row(entry: CaseEntry, label: str, name: str) -> dict[str, Any]:
         value = f"{population_text(value)}（原文：{field.value}）" if field else population_text(value)
     if name == "page_start" and value is not None:
         value = f"p.{value}" if entry.page_end in (None, value) else f"p.{value}～{entry.page_end}"
-    link = {"phone": f"tel:{value}", "email": f"mailto:{value}"}.get(name) if value else None
+    link = {"phone": f"tel:{dialled(str(value))}", "email": f"mailto:{value}"}.get(name) if value else None
     href = passage_url(entry.document_id, field.char_start, field.char_end) if field else None
     return {"label": label, "value": None if value is None else str(value), "href": href, "link": link}
 

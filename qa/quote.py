@@ -32,7 +32,7 @@ PASSAGES = 6
 SHARE = 0.5
 """A further sentence must weigh at least this part of what the best one weighs."""
 LIST_CASES = 20
-RUN_CHARS, PART_CHARS = 1_200, 600
+RUN_CHARS, PART_CHARS = 1_200, 900
 """A list is quoted whole up to so many characters, where lists are asked for and where two of its items are quoted."""
 NEARBY = 100
 """Characters around what is quoted in which a telephone number belongs to it."""
@@ -45,8 +45,9 @@ NEAR_TOKENS, NEAR_WHOLE, SAYS, STATES, RANK = 0.4, 0.3, 0.3, 0.3, 0.9
 _SPEAKER = re.compile(r"\((?P<name>[^()]{1,20})\)")
 # 「単位：千円」「金額の単位は円です」
 _UNIT = re.compile(r"単位\s*[:は]")
-# the marks of an item, a heading or a row, which a quoted sentence does not need
-_LEAD = re.compile(r"^[\s\-・○●■◆➤►▶※☆★|]+")
+# The marks of an item, a heading or a row, which a quoted sentence does not need. 「-3%」 keeps its sign, 「●」 and 「○」 may say
+# done and planned, and a row whose first cell is empty keeps its bar.
+_LEAD = re.compile(r"^(?:#{1,6}\s|>\s|-\s|\|(?!\s*\|)|[\s・■◆➤►▶])+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +74,31 @@ def choose(index: Index, query: Query, selection: Selection) -> list[Quotation]:
         chosen = with_contact(index, query, chosen)
     if query.shape in {"list", "compare"}:
         chosen = _with_speakers(index, chosen)
-    return with_heads(index, chosen)
+    seen: set[tuple[str, str]] = set()
+    once = []
+    for sentence in with_heads(index, chosen):
+        if (sentence.chunk_id, sentence.text) not in seen:
+            once.append(sentence)
+            seen.add((sentence.chunk_id, sentence.text))
+    return once
 
 
-def speaker(chunk: Chunk) -> str | None:
-    """Who speaks in a passage of minutes: 「A市」 under the heading 「(A市)」."""
+def speaker(chunk: Chunk, at: int | None = None) -> str | None:
+    """Who speaks in a passage of minutes, 「A市」 under the line 「(A市)」; at an offset of the document, where several do."""
     found = _SPEAKER.fullmatch(normalize(chunk.heading_path[-1])) if chunk.heading_path else None
-    return found["name"] if found else None
+    if found is None:
+        return None
+    line = None if at is None else _speaker_line(chunk, at)
+    if line is None:
+        return found["name"]
+    named = _SPEAKER.fullmatch(normalize(line.text))
+    return named["name"] if named else None
+
+
+def _speaker_line(chunk: Chunk, at: int) -> Quotation | None:
+    """The last line before an offset that names a speaker and nothing else."""
+    lines = [line for line in all_sentences(chunk) if _SPEAKER.fullmatch(normalize(line.text))]
+    return next((line for line in reversed(lines) if line.start < at), None)
 
 
 def _asks_bodies(query: Query, selection: Selection) -> bool:
@@ -197,12 +216,15 @@ def _one_a_body(index: Index, query: Query, selection: Selection) -> list[Quotat
     Where conditions chose the cases, it is the lead of the passage that opens the case.
     """
     firsts: dict[str, Hit] = {}
+    names = directory(index)
     for hit in selection.hits:
         body = _body_of(hit.chunk)
+        if query.organizations and not is_about(names, query, hit):
+            continue
         if body is not None:
             firsts.setdefault(body, hit)
     chosen = []
-    for hit in list(firsts.values())[:LIST_CASES]:
+    for hit in firsts.values():
         own = _weighed(index, query, selection, [hit])
         if own:
             by_condition = selection.from_question or query.near_population is not None or query.everything
@@ -251,10 +273,9 @@ def _with_speakers(index: Index, chosen: Sequence[Quotation]) -> list[Quotation]
     shown: list[Quotation] = []
     for sentence in chosen:
         chunk = index.chunk(sentence.chunk_id)
-        if chunk is not None and speaker(chunk) and all(s.chunk_id != chunk.id for s in shown):
-            name = squeeze(chunk.heading_path[-1])
-            lines = [line for line in all_sentences(chunk) if squeeze(line.text) == name]
-            shown += [line for line in lines[:1] if line.start < sentence.start]
+        line = _speaker_line(chunk, sentence.start) if chunk is not None and speaker(chunk) else None
+        if line is not None and line not in shown:
+            shown.append(line)
         shown.append(sentence)
     return shown
 
@@ -271,9 +292,13 @@ def with_heads(index: Index, chosen: Sequence[Quotation]) -> list[Quotation]:
             if run.head is None or not run.start <= at < run.end:
                 continue
             head = [line for line in lines if run.head[0] <= line.start - chunk.start < run.head[1]]
+            if chunk.context and run.start == len(chunk.text) - len(chunk.text.lstrip()):
+                head = []  # the rest of a table whose head stands in the passage before
             units = [line for line in lines if _UNIT.search(normalize(line.text))]
+            before = [line for line in units if line.end <= chunk.start + run.start]
+            units = before[-1:] or units[:1]
             quoted = {s.end for s in (*shown, *chosen) if s.chunk_id == chunk.id}
-            shown += [line for line in (*units[:1], *head) if line.end not in quoted]
+            shown += [line for line in (*units, *head) if line.end not in quoted]
         shown.append(sentence)
     return shown
 
@@ -285,7 +310,9 @@ def all_sentences(chunk: Chunk) -> list[Quotation]:
 
 def _quotation(chunk: Chunk, start: int, end: int, weight: float) -> Quotation:
     """A slice of a passage, without the marks of an item before it."""
-    lead = _LEAD.match(chunk.text[start:end])
+    while chunk.text[start - 1 : start] == "\t":
+        start -= 1  # the empty first cells of a row
+    lead = _LEAD.match(chunk.text[start:end]) if chunk.text[start] != "\t" else None
     skip = lead.end() if lead and lead.end() < end - start else 0
     return Quotation(
         chunk.id, chunk.start + start + skip, chunk.start + end, chunk.text[start + skip : end], weight

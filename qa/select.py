@@ -24,10 +24,12 @@ from index.store import Hit, Index
 from index.tokenizer import tokenize
 from qa.names import Directory, directory
 from qa.synonyms import Synonyms
-from qa.understand import CONTACT, Filters, Query
+from qa.understand import CONTACT, PREFECTURE_KINDS, Filters, Query
 
 POOL = 60
 """Hits that are looked at before the first ones are shown."""
+NEAREST = 8
+"""Hits in which the answer is looked for."""
 OWN_POOL = 20
 """Passages of a named organization that are looked at in any case."""
 RERANKED, RERANKER_WEIGHT = 20, 0.7
@@ -70,7 +72,8 @@ class Selection:
     """Hits best first, the filters that were applied, which of them came from the question, and how it was searched.
 
     `sides` says, where a question compares, which organization (or document) each of the first hits stands for. `cases` is how
-    many cases meet the conditions, where all of them are asked for.
+    many cases meet the conditions, where all of them are asked for. `near` are at least the first NEAREST hits, however few are
+    shown: whether there is an answer does not depend on that.
     """
 
     hits: tuple[Hit, ...]
@@ -80,6 +83,7 @@ class Selection:
     probe: Probe | None = None
     sides: tuple[str, ...] = ()
     cases: int = 0
+    near: tuple[Hit, ...] = ()
 
 
 def select(
@@ -115,10 +119,12 @@ def select(
     cases = 0
     if query.shape == "compare":
         hits, sides = _sides(index, encoder, names, query, hits, allowed, k)
-    elif query.shape == "summary" and hits and hits[0].chunk.case_id is not None:
-        hits = _openings_first(index, hits, 1)
+    elif query.shape == "summary":
+        hits = _case_first(index, query, hits)
+        if hits and hits[0].chunk.case_id is not None:
+            hits = _openings_first(index, hits, 1)
     elif query.near_population is not None:
-        hits = _openings_first(index, hits)
+        hits = _openings_first(index, _and_all_cases(index, hits, allowed))
         hits = _nearest_first(index, hits, query.near_population)
     elif from_question or (
         query.lists and query.asks_bodies and query.everything and not query.organizations
@@ -130,7 +136,15 @@ def select(
         hits = _with_correction(hits)
     elif query.lists and query.asks_bodies:
         hits = _many_cases(index, hits)
-    return Selection(tuple(hits[:k]), filters, from_question, probe=asked, sides=sides[:k], cases=cases)
+    return Selection(
+        tuple(hits[:k]),
+        filters,
+        from_question,
+        probe=asked,
+        sides=sides[:k],
+        cases=cases,
+        near=tuple(hits[: max(k, NEAREST)]),
+    )
 
 
 def ranked(
@@ -374,6 +388,16 @@ def _and_all_cases(index: Index, hits: Sequence[Hit], allowed: Collection[str] |
     ]
 
 
+def _case_first(index: Index, query: Query, hits: Sequence[Hit]) -> list[Hit]:
+    """Hits with the first one of a named organization's case before the others, which may be of its other documents."""
+    cases = {case.id for case in index.cases.values() if case.organization in query.organizations}
+    first = next((hit for hit in hits if hit.chunk.case_id in cases), None)
+    if first is None:
+        return list(hits)
+    others = [hit for hit in hits if hit.chunk.id != first.chunk.id]
+    return [replace(first, score=max(hit.score for hit in hits)), *others]
+
+
 def _openings_first(index: Index, hits: Sequence[Hit], most: int | None = None) -> list[Hit]:
     """The opening of each case (of the first `most`) in the order of its best hit, whose score it takes, then the others."""
     found = {hit.chunk.id: hit for hit in hits}
@@ -418,7 +442,9 @@ def _nearest_first(index: Index, hits: Sequence[Hit], population: int) -> list[H
         case = index.cases.get(hit.chunk.case_id or "")
         if case is None or not case.population or not population:
             return math.inf
-        return abs(math.log(case.population / population))
+        # whoever asks for municipalities of a size is one
+        far = math.log(1_000) if case.organization_kind in PREFECTURE_KINDS else 0.0
+        return far + abs(math.log(case.population) - math.log(population))
 
     seen: set[str] = set()
     firsts: list[Hit] = []

@@ -152,7 +152,7 @@ _REGION_WORDS: dict[str, re.Pattern[str]] = {
     "九州": re.compile(r"(?<!北)九州(?!市|大)"),
 }
 # 「3万5千人」 has a second part
-_NUMBER = r"(?P<number>\d[\d,]*(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千)?\s*人"
+_NUMBER = r"(?<!\d)(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千)?\s*人"
 _POPULATION = re.compile(
     rf"(?:人口[がはの約]*)?{_NUMBER}\s*(?P<relation>未満|以下|以内|まで|以上|超え?|を超える|を下回る|前後|程度|くらい|ぐらい|規模|台|の(?:町|村|市|自治体|団体)|から)?"
 )
@@ -166,6 +166,8 @@ _RANGE = re.compile(
 _ASKS_CASES = re.compile(
     r"どこ(?:です|でしょう|か|[?？]|$)|事例|取組|取り組|団体|自治体|市町村|ところ|(?:町|村|市|県)(?:は|を|が|の例|$)"
 )
+# 「埼玉県の町の担当部署」: whose value is asked for is said by a condition
+_WITHIN = re.compile(r"(?:都|道|府|県)内?の(?:自治体|団体|市町村|町村|市|町|村)(?![一-龥])")
 _ASKS_VALUE = re.compile(
     r"いくら|いつ|いくつ|何[人名件円年月日割%倍回課時分歳個台枚]|だれ|誰|電話|メール|割合|どのくらい|どれくらい|金額|料金|費用"
 )
@@ -177,6 +179,8 @@ _NEW_TOPIC = re.compile(r"^(?:話は変わ|話が変わ|ところで|別の(?:�
 _POINTS_BACK = re.compile(
     r"そこ|そちら|その|それ|これ|この(?!資料|事例集)|あれ|あの|同じ|ほかに|他に|じゃあ|では[、,]|ちなみに|ついでに|前の年|翌年"
 )
+REMEMBERED = 8
+"""Earlier questions that are looked at."""
 STANDS_ALONE, WITH_NAME = 7, 3
 """Inside a conversation, a question with so many content words of its own (beside a name) says what it is about."""
 _YEAR_BEFORE, _YEAR_AFTER = re.compile(r"前の年|前年|その前"), re.compile(r"次の年|翌年|その次")
@@ -185,14 +189,14 @@ _YEAR_BEFORE, _YEAR_AFTER = re.compile(r"前の年|前年|その前"), re.compil
 VALUES: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
     "phone": (
         re.compile(
-            r"電話(?:番号|した|す[るれ]|でき|を(?:かけ|し)|で[問聞]|は[?？]?$)|何番|TEL|内線|連絡先|問い?合わ?せ先|電話番号",
+            r"電話(?:番号|した|す[るれ]|でき|を(?:かけ|し)|で[問聞]|は[?？]?$)|何番|TEL|内線|連絡(?:先|した|す[るれ]|でき)|問い?合わ?せ(?:先|た|る|す|でき)|電話番号",
             re.IGNORECASE,
         ),
-        re.compile(r"\d{2,5}-\d{1,4}-\d{3,4}|内線"),
+        re.compile(r"\d{2,5}[-‐‑−―ー(]\d{1,4}[-‐‑−―ー)]\d{3,4}|内線"),
     ),
     "email": (
         re.compile(
-            r"メール(?:アドレス|先|は|を送|した|す[るれ]|でき|で[問聞])|e-?mail|アドレス|宛先|連絡先|問い?合わ?せ先",
+            r"メール(?:アドレス|先|は|を送|した|す[るれ]|でき|で[問聞])|e-?mail|アドレス|宛先|連絡(?:先|した|す[るれ]|でき)|問い?合わ?せ(?:先|た|る|す|でき)",
             re.IGNORECASE,
         ),
         re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"),
@@ -308,7 +312,8 @@ def understand(
     question = normalize(question)
     named = names.named(question)
     known, unknown, topic, text = named.known, named.unknown, named.rest, question
-    earlier = _earlier_topic([normalize(h) for h in history], names)
+    another = bool(known or unknown) and not _own_words(named.rest)
+    earlier = _earlier_topic([normalize(h) for h in history[-REMEMBERED:]], names, another)
     focus: str | None = None
     if earlier is not None and _follows(question, named.rest, bool(known or unknown)):
         earlier, focus = _shifted(earlier, question), question
@@ -321,14 +326,15 @@ def understand(
         text = f"{' '.join(short_name(name) for name in known)} {topic}" if known else f"{earlier} {question}"
         if named.known or named.unknown:
             text = f"{before.rest} {question}"
-    values = tuple(kind for kind, (asks, _) in VALUES.items() if asks.search(question))
+    asked = earlier if another and focus is not None and earlier is not None else question
+    values = tuple(kind for kind, (asks, _) in VALUES.items() if asks.search(asked))
     if {"phone", "email"} & set(values) and not known and not unknown and answered_by is not None:
         # 「移動窓口の電話番号は？」: the number stands where the organization is described, not the thing
         known = answered_by(_CALLS.sub(" ", topic), True)
     chooses = _ASKS_CASES.search(question) and not _ASKS_VALUE.search(question)
     filters, near = Filters(), None
-    if chooses:
-        filters, near = _conditions(question, names, known)
+    if chooses or _WITHIN.search(question):
+        filters, near = _conditions(question, named.rest, names, known)
     if directory is not None and not directory.has_cases:
         filters, near = Filters(), None
     if filters.prefectures:
@@ -392,15 +398,22 @@ def _says_more(question: str, filters: Filters) -> bool:
 # ---------------------------------------------------------------- a conversation
 
 
-def _earlier_topic(history: Sequence[str], names: Directory) -> str | None:
-    """What the conversation is about before this question: its last question that stands alone, and what follows it names."""
+def _earlier_topic(history: Sequence[str], names: Directory, another: bool) -> str | None:
+    """What the conversation is about before this question: its last question that stands alone, and what follows it names.
+
+    Where the question only names another organization, also what was asked last.
+    """
     topic: str | None = None
-    for question in history:
+    for place, question in enumerate(history):
+        last = another and place == len(history) - 1
         named = names.named(question)
         if topic is None or not _follows(question, named.rest, bool(named.known or named.unknown)):
             topic = question
         elif named.known or named.unknown:
             topic = f"{names.named(topic).rest} {question}"
+        elif last:
+            # 「そこの人口は？」 right before 「では舟形町は？」
+            topic = f"{topic} {_without_pointing(question)}"
     return topic
 
 
@@ -412,11 +425,16 @@ def _points_nowhere(question: str, rest: str, names_one: bool) -> bool:
     return bool(_POINTS_FIRST.search(question)) and not names_one and len(words) <= WITH_NAME
 
 
+def _own_words(rest: str) -> set[str]:
+    """The words of a question without names that say what it asks."""
+    return {word for word in tokenize(_without_pointing(rest)) if word not in ASKING_WORDS}
+
+
 def _follows(question: str, rest: str, names_one: bool) -> bool:
     """Whether a question needs what was asked before it; `rest` is it without names."""
     if _NEW_TOPIC.search(question):
         return False
-    words = {word for word in tokenize(_without_pointing(rest)) if word not in ASKING_WORDS}
+    words = _own_words(rest)
     if _POINTS_BACK.search(question):
         return len(words) <= 2 * STANDS_ALONE
     return len(words) < (WITH_NAME if names_one else STANDS_ALONE)
@@ -465,10 +483,13 @@ def _with_years(text: str) -> str:
 # ---------------------------------------------------------------- conditions
 
 
-def _conditions(question: str, names: Directory, known: Sequence[str]) -> tuple[Filters, int | None]:
-    """The conditions on cases, and the population that cases should be near to."""
+def _conditions(
+    question: str, rest: str, names: Directory, known: Sequence[str]
+) -> tuple[Filters, int | None]:
+    """The conditions on cases, and the population that cases should be near to; `rest` is the question without names."""
     filters = Filters()
-    kinds = tuple(kind for pattern, values in _KINDS if pattern.search(question) for kind in values)
+    # 「さいたま市の事例」 is about one city, 「市の事例」 about cities
+    kinds = tuple(kind for pattern, values in _KINDS if pattern.search(rest) for kind in values)
     regions = tuple(region for region, pattern in _REGION_WORDS.items() if pattern.search(question))
     # of a prefecture's own case the prefecture is meant
     prefectures = tuple(
@@ -501,7 +522,7 @@ def _conditions(question: str, names: Directory, known: Sequence[str]) -> tuple[
 _CATEGORY_NUMBER = re.compile(r"(?:分類|カテゴリー?|区分)の?\s*(\d+)")
 # who does something is said with any of these
 _BODIES = frozenset(tokenize("都道府県 県 市町村 市 町 村 団体 自治体"))
-ALIKE, ALIKE_WORDS = 0.5, 2
+ALIKE, ALIKE_WORDS = 0.4, 2
 """A category is meant where a question says this part of what tells it from the others, and so many words of it."""
 
 
@@ -518,13 +539,13 @@ def _categories(question: str, categories: Sequence[str]) -> tuple[str, ...]:
     ]
     in_how_many = Counter(word for own in words for word in own)
     worth = {word: math.log(len(categories) / count) for word, count in in_how_many.items()}
-    meant = []
+    meant: dict[str, float] = {}
     for name, own in zip(categories, words, strict=True):
         said = [word for word in own & asked if worth[word]]
         whole = sum(worth[word] for word in own)
         if len(said) >= ALIKE_WORDS and sum(worth[word] for word in said) >= ALIKE * whole:
-            meant.append(name)
-    return tuple(meant)
+            meant[name] = sum(worth[word] for word in said) / whole
+    return tuple(name for name, share in meant.items() if share == max(meant.values()))
 
 
 def _population(question: str, filters: Filters) -> tuple[Filters, int | None]:

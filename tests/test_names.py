@@ -181,6 +181,13 @@ def test_any_text(text: str) -> None:
         ("つくし県と若草市の窓口", "つくし県", True),
         ("つくし県\n若草市の窓口", "若草市", True),
         ("若草の窓口", "若草市", False),
+        ("大津市の利用料", "三重県津市", False),
+        ("津市の利用料", "三重県津市", True),
+        ("三重県津市の利用料", "津市", True),  # whichever prefecture it has
+        ("東大阪市の職員", "大阪市", False),
+        ("東京都府中市の費用", "広島県府中市", False),
+        ("府中市の費用", "広島県府中市", True),
+        ("兵庫県養父市の交付率", "養父市", True),
     ],
 )
 def test_a_name_is_said_on_its_own(text: str, name: str, said: bool) -> None:

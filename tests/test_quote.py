@@ -9,7 +9,7 @@ import pytest
 from conftest import FakeEncoder
 from made import CASE_BOOK
 
-from corpus.records import Field
+from corpus.records import Chunk, Field
 from index.build import build
 from index.store import Index, load_current
 from qa.answer import Reply, ask
@@ -17,6 +17,7 @@ from qa.quote import (
     LIST_CASES,
     Quotation,
     all_sentences,
+    speaker,
     with_contact,
     with_heads,
     with_whole_lists,
@@ -234,3 +235,64 @@ def test_all_cases_that_meet_a_condition_are_shown(tmp_path: Path, monkeypatch: 
     assert f"{count}件あり、そのうち{LIST_CASES}件" in more.notes[0]
     one = ask(index, FakeEncoder(), "窓口の数を7つにしたのは？", top_k=5, most=LIST_CASES)
     assert len(one.citations) == 5
+
+
+@pytest.mark.parametrize(
+    ("line", "quoted_as"),
+    [
+        ("- 早く着いた", "早く着いた"),
+        ("・早く着いた", "早く着いた"),
+        ("# 見出しの文", "見出しの文"),
+        ("> 引いた文", "引いた文"),
+        ("| 甲 | 1 |", "甲 | 1 |"),
+        ("|  | 5 | 8 |", "|  | 5 | 8 |"),  # its first cell is empty
+        ("\t5\t6", "\t5\t6"),
+        ("-3.2%の減少となった。", "-3.2%の減少となった。"),
+        ("● 図書館の予約", "● 図書館の予約"),  # done, or planned
+        ("※ 税抜の額", "※ 税抜の額"),
+    ],
+)
+def test_marks_that_mean_something_stay(line: str, quoted_as: str) -> None:
+    text = f"前の行です。\n{line}\n後の行です。"
+    chunk = Chunk("c", "d", None, ("見出し",), None, 1, 3, 100, 100 + len(text), text)
+    (found,) = [s for s in all_sentences(chunk) if s.text.strip("|\t ") in line and "行です" not in s.text]
+    assert found.text == quoted_as
+    assert text[found.start - 100 : found.end - 100] == quoted_as
+
+
+def test_each_table_has_its_own_unit_and_head(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = "単位：千円\n\n課\t令和6年度\n窓口課\t120\n税務課\t90"
+    two = "単位：人\n\n課\t令和6年度\n窓口課\t12\n税務課\t9"
+    chunk = Chunk("c", "d", None, ("表",), None, 1, 9, 0, len(f"{one}\n\n{two}"), f"{one}\n\n{two}")
+    monkeypatch.setattr(Index, "chunk", lambda self, chunk_id: chunk)
+    money, people = (s for s in all_sentences(chunk) if s.text.startswith("窓口課"))
+    assert [s.text for s in with_heads(index, [money])] == ["単位：千円", "課\t令和6年度", "窓口課\t120"]
+    assert [s.text for s in with_heads(index, [people])] == ["単位：人", "課\t令和6年度", "窓口課\t12"]
+    rest = replace(chunk, text="税務課\t90\n住民課\t70\n福祉課\t60", context="課 令和6年度")
+    monkeypatch.setattr(Index, "chunk", lambda self, chunk_id: rest)
+    last = all_sentences(rest)[-1]
+    assert with_heads(index, [last]) == [last]  # the head stands in the passage before
+
+
+def test_several_speakers_in_one_passage() -> None:
+    text = "(赤山市)\n- 早く始めたい。\n(黒谷町)\n- 利用料は高い。"
+    chunk = Chunk("c", "d", None, ("意見交換", "(赤山市)"), None, 1, 4, 10, 10 + len(text), text)
+    said = {s.text: speaker(chunk, s.start) for s in all_sentences(chunk)}
+    assert (said["早く始めたい。"], said["利用料は高い。"]) == ("赤山市", "黒谷町")
+    assert speaker(chunk) == "赤山市"
+    assert speaker(replace(chunk, heading_path=("意見交換",)), 12) is None
+
+
+def test_of_a_named_organization_no_other_is_listed(index: Index) -> None:
+    reply = ask(index, FakeEncoder(), "若草市の事例を見せて。連絡先を教えて")
+    assert {s.label for s in reply.answer.sentences} == {"つくし県若草市"}
+    assert reply.answer.contact is None or reply.answer.contact.organization == "つくし県若草市"
+
+
+def test_a_sentence_that_stands_twice_is_quoted_once(tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    text = "# 案内\n\n## 受付の時間\n\n" + "窓口の受付は9時からです。\n\n" * 4
+    (tmp_path / "documents" / "a.md").write_text(text, encoding="utf-8")
+    build(tmp_path / "documents", tmp_path / "index", FakeEncoder())
+    told = quoted(load_current(tmp_path / "index"), "窓口の受付は何時から？")
+    assert told.count("窓口の受付は9時からです。") == 1

@@ -294,3 +294,28 @@ def test_what_is_known_about_a_passage_is_added_to_its_score(
     for text, score in plain.items():
         added = WEIGHT if text.startswith(begins or "\0") else 0.0
         assert weighted[text] == pytest.approx(score + added), text[:20]
+
+
+@pytest.mark.parametrize(
+    "question", ["人口" + "9" * 400 + "人くらいの団体の事例", "人口" + "1" * 330 + "人規模の自治体"]
+)
+def test_a_population_beyond_all_numbers(index: Index, question: str) -> None:
+    assert chosen(index, question).hits
+
+
+def test_prefectures_come_after_municipalities_of_any_size(index: Index) -> None:
+    order = organizations(index, chosen(index, "うちは人口80万人の市です。近い規模の団体は？", k=3))
+    assert order[:2] == [CITY, VILLAGE]
+
+
+def test_a_summary_is_of_the_case_not_of_another_document(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("summary")
+    (folder / "documents").mkdir()
+    plan = f"# 小石原村の事例の要約と計画\n\n小石原村の事例を要約した計画です。\n\n## 方針\n\n{'計画の方針を述べます。' * 5}"
+    (folder / "documents" / "1_計画.md").write_text(plan, encoding="utf-8")
+    (folder / "documents" / "2_事例集.txt").write_text(CASE_BOOK, encoding="utf-8")
+    build(folder / "documents", folder / "index", FakeEncoder())
+    index = load_current(folder / "index")
+    first = chosen(index, "小石原村の事例を要約して").hits[0].chunk
+    assert first.case_id is not None
+    assert index.cases[first.case_id].organization == VILLAGE

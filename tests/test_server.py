@@ -151,7 +151,7 @@ def test_a_contact_is_a_card_in_json_and_on_the_page(service: Service) -> None:
         "citation": 1,
     }
     page = service.client.get("/", params={"q": question}).text
-    assert '<a href="tel:0000-11-2222">0000-11-2222</a>' in page
+    assert '<a href="tel:0000112222">0000-11-2222</a>' in page
     assert '<a href="mailto:window@city.example.jp">window@city.example.jp</a>' in page
     assert service.ask("若草市の待ち時間は？")["answer"]["contact"] is None
     assert "tel:" not in service.client.get("/", params={"q": "若草市の待ち時間は？"}).text

@@ -335,6 +335,40 @@ def test_any_text_is_understood(question: str) -> None:
     assert high is None or high >= -1
 
 
+def test_what_was_asked_of_one_is_asked_of_another() -> None:
+    query = understand("じゃあ横浜市は？", ["酒田市の事例", "そこの人口は？"], KNOWN)
+    assert query.organizations == ("神奈川県横浜市",)
+    assert "人口" in query.text
+    assert query.values == ("persons",)
+    own = understand("じゃあ横浜市の電話番号は？", ["酒田市の事例", "そこの人口は？"], KNOWN)
+    assert own.values == ("phone",)
+
+
+@pytest.mark.parametrize(
+    ("question", "values"),
+    [
+        ("酒田市に連絡したい", {"phone", "email"}),
+        ("酒田市に問い合わせたいのですが", {"phone", "email"}),
+        ("酒田市に電話できますか", {"phone"}),
+        ("酒田市にメールすればいいですか", {"email"}),
+    ],
+)
+def test_who_wants_to_call_asks_for_a_number(question: str, values: set[str]) -> None:
+    assert set(understand(question, (), KNOWN).values) == values
+
+
+def test_a_kind_is_not_read_from_a_name() -> None:
+    names = Directory({"a": "埼玉県さいたま市", "b": "みずほ県"})
+    assert not understand("さいたま市の取組を見せて", (), names).filters.organization_kinds
+    assert understand("みずほ県の町村の事例を見せて", (), names).filters.organization_kinds == ("町", "村")
+    assert understand("埼玉県の町の担当部署のメールは？", (), names).filters.prefectures == ("埼玉県",)
+
+
+@pytest.mark.parametrize("digits", ["9" * 400, "1" * 330, "0"])
+def test_a_population_that_is_none(digits: str) -> None:
+    understand(f"うちは人口{digits}人くらいの団体です。事例は？", (), KNOWN)
+
+
 CATEGORIES = (
     "① 県が支えて市町村と進める体制",
     "② 若手職員の声を取り入れる体制",
