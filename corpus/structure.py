@@ -59,7 +59,9 @@ CIRCLED = re.compile(r"^\s*(?:[-・]\s*)?([①-⑳])")
 # 「| 列 | 列 |」
 TABLE_ROW = re.compile(r"^\s*(?:-\s*)?\|.*\|?\s*$")
 # 「… 16」「‥‥12」「...... 3」 at the end of a line, bars and spaces apart
-LEADER = re.compile(r"(?:[…‥]|[・.．]{3,}|[-ー─]{3,})[\s|]*(?:p\.?\s*)?[0-9０-９]{1,4}[\s|]*$")
+LEADER = re.compile(
+    r"(?:[…‥]|(?<![・.．])[・.．]{3,}+|(?<![-ー─])[-ー─]{3,}+)[\s|]*+(?:p\.?\s*+)?[0-9０-９]{1,4}[\s|]*+$"
+)
 CONTENTS_WORD = re.compile(r"(?:目\s*次|もくじ|CONTENTS|Contents)\s*$")
 # 「…を導入した」「…が必要である」: a sentence that lost its full stop
 PREDICATE_END = re.compile(r"(?:する|した|です|ます|ました|ない|いる|ある|れる|せる|った|いく|だ|い)$")

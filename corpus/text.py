@@ -11,8 +11,9 @@ import re
 import unicodedata
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
-_LINK = re.compile(r"!?\[([^\]\n]*)\]\((?:[^()\n]|\([^()\n]*\))*\)")
-_TABLE_RULE = re.compile(r"\|?\s*:?-{2,}:?\s*(?=\||$)", re.MULTILINE)
+_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\((?:[^()\n]|\([^()\n]*\))*\)")
+# possessive, and begun once in a run of spaces or rules: a line of 10,000 of them must not take 10,000 times 10,000 steps
+_TABLE_RULE = re.compile(r"(?:\|[ \t]*+|(?<![ \t|:-])[ \t]*+):?-{2,}+:?[ \t]*+(?=\||$)", re.MULTILINE)
 # 「\text{費用} \quad」 → 「費用」: converters write formulas of slides as LaTeX.
 _LATEX_GROUP = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}")
 _LATEX_FRAME = re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}(?:\{[^{}]*\})?")
