@@ -18,7 +18,7 @@ from index.store import Hit, Index
 from index.tokenizer import grams, holds_person, tokenize
 from qa.names import Directory, bodies_in
 from qa.select import NEAREST
-from qa.understand import ASKING_WORDS, CONTACT, Query, states_value, years_of
+from qa.understand import ASKING_WORDS, CALLS, CONTACT, Query, states_value, years_of
 
 CHECKED = ("phone", "email", "amount", "share", "persons", "person", "company", "address")
 """Kinds of value that a text without one cannot answer. A count or a date can be said in too many ways."""
@@ -95,6 +95,12 @@ def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -
         if demanded and not found:
             return Refusal("value_not_stated", f"{_said(query)}についてのお尋ねの記述")
         passages = found if demanded else passages
+    if {"phone", "email"} & set(query.values) and not who:
+        # a number that stands somewhere is not the one of the thing that is asked about
+        words = set(tokenize(CALLS.sub(" ", query.topic))) - ASKING_WORDS
+        passages = [p for p in passages if words & set(tokenize(p.text + p.above))] if words else passages
+        if not passages:
+            return Refusal("value_not_stated", "お尋ねの連絡先")
     # of a body that is only spoken of, what a passage says of others must not be taken for its own
     only_spoken_of = query.unknown if not query.organizations else ()
     numbers = _NUMBERS & set(query.values)

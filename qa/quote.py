@@ -64,6 +64,11 @@ class Quotation:
 def choose(index: Index, query: Query, selection: Selection) -> list[Quotation]:
     """The sentences that are quoted: the best one's passage first, inside a passage as they stand there."""
     hits = _about(index, query, selection.hits[:PASSAGES])
+    if query.shape == "summary":
+        first = selection.hits[0].chunk
+        hits = [
+            h for h in hits if (h.chunk.document_id, h.chunk.case_id) == (first.document_id, first.case_id)
+        ]
     if selection.sides:
         chosen = _one_a_side(index, query, selection)
     elif query.lists and _asks_bodies(query, selection) and _body_of(selection.hits[0].chunk) is not None:
@@ -217,18 +222,18 @@ def _one_a_body(index: Index, query: Query, selection: Selection) -> list[Quotat
     """
     firsts: dict[str, Hit] = {}
     names = directory(index)
-    for hit in selection.hits:
+    # of one that is named, no other is listed; a prefecture's municipalities are not the prefecture
+    own = [hit for hit in selection.hits if is_about(names, query, hit)] or selection.hits
+    for hit in own:
         body = _body_of(hit.chunk)
-        if query.organizations and not is_about(names, query, hit):
-            continue
         if body is not None:
             firsts.setdefault(body, hit)
     chosen = []
     for hit in firsts.values():
-        own = _weighed(index, query, selection, [hit])
-        if own:
+        sentences = _weighed(index, query, selection, [hit])
+        if sentences:
             by_condition = selection.from_question or query.near_population is not None or query.everything
-            chosen.append(own[0] if by_condition else max(own, key=lambda s: s.weight))
+            chosen.append(sentences[0] if by_condition else max(sentences, key=lambda s: s.weight))
     return chosen
 
 

@@ -126,7 +126,7 @@ def select(
     elif query.near_population is not None:
         hits = _openings_first(index, _and_all_cases(index, hits, allowed))
         hits = _nearest_first(index, hits, query.near_population)
-    elif from_question or (
+    elif (from_question and query.lists) or (
         query.lists and query.asks_bodies and query.everything and not query.organizations
     ):
         hits = _openings_first(index, _and_all_cases(index, hits, allowed))

@@ -244,7 +244,7 @@ VALUES: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
     "address": (re.compile(r"URL|ホームページ|リンク先", re.IGNORECASE), re.compile(r"https?://")),
 }
 # the words of a question about a contact that say nothing of what it is about
-_CALLS = re.compile(
+CALLS = re.compile(
     r"(?:お?電話|メール|問い?合わ?せ|連絡)(?:番号|アドレス|先)?|番号|宛先|[何どこ]+番?に?[^、。]{1,6}ば|教えて"
 )
 CONTACT = frozenset({"phone", "email", "department"})
@@ -330,7 +330,7 @@ def understand(
     values = tuple(kind for kind, (asks, _) in VALUES.items() if asks.search(asked))
     if {"phone", "email"} & set(values) and not known and not unknown and answered_by is not None:
         # 「移動窓口の電話番号は？」: the number stands where the organization is described, not the thing
-        known = answered_by(_CALLS.sub(" ", topic), True)
+        known = answered_by(CALLS.sub(" ", topic), True)
     chooses = _ASKS_CASES.search(question) and not _ASKS_VALUE.search(question)
     filters, near = Filters(), None
     if chooses or _WITHIN.search(question):
@@ -349,7 +349,9 @@ def understand(
         organizations=known,
         unknown=unknown,
         filters=filters,
-        shape=_shape(question, known + unknown, values, bool(filters) or near is not None),
+        shape=_shape(
+            question, known + unknown, values, bool(chooses) and (bool(filters) or near is not None)
+        ),
         everything=not _says_more(question, filters),
         points_nowhere=not history and _points_nowhere(question, named.rest, bool(known or unknown)),
         values=values,

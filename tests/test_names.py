@@ -193,3 +193,9 @@ def test_any_text(text: str) -> None:
 def test_a_name_is_said_on_its_own(text: str, name: str, said: bool) -> None:
     names = Directory({"a": "福島県", "b": "福島県福島市", "c": "つくし県", "d": "つくし県若草市"})
     assert names.says(text, name) is said
+
+
+@pytest.mark.parametrize("question", ["完了見込みは何市町ですか", "幾町村ですか", "何町の話ですか"])
+def test_what_asks_for_a_number_of_municipalities_names_none(question: str) -> None:
+    named = Directory({"a": "つくし県若草市"}, None, ["上市町の取組"]).named(question)
+    assert (named.known, named.unknown) == ((), ())

@@ -296,3 +296,18 @@ def test_a_sentence_that_stands_twice_is_quoted_once(tmp_path: Path) -> None:
     build(tmp_path / "documents", tmp_path / "index", FakeEncoder())
     told = quoted(load_current(tmp_path / "index"), "窓口の受付は何時から？")
     assert told.count("窓口の受付は9時からです。") == 1
+
+
+def test_whom_to_call_is_not_answered_by_whoever_is_nearest(index: Index) -> None:
+    nobody = ask(index, FakeEncoder(), "山田さんに相談したいのですが電話番号は？")
+    assert (nobody.answerable, nobody.answer.contact) == (False, None)
+
+
+def test_municipalities_of_a_prefecture_that_has_a_case_itself(index: Index) -> None:
+    reply = ask(index, FakeEncoder(), "つくし県の町村の事例を見せて")
+    assert {s.label for s in reply.answer.sentences} == {"つくし県小石原村"}
+
+
+def test_a_summary_keeps_to_its_case(index: Index) -> None:
+    reply = ask(index, FakeEncoder(), "小石原村の事例を要約して", top_k=20)
+    assert {s.label for s in reply.answer.sentences} == {"つくし県小石原村"}
