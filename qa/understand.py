@@ -48,6 +48,7 @@ class Query:
     ones it names, `unknown` the others. `shape` is the form of the answer: "value", "list", "compare", "summary" or
     "text"; `values` are the kinds of value asked for (names of VALUES); `kinds` the kinds of municipality that the answer is
     one of (「どこの県」); `counters` what a number asked for counts (人 and 名 for 「何人」). `near_population` orders cases by how near their population is. `years` are the years it names.
+    `asks_bodies` where the answer is one or several municipalities (「…している団体は？」「どこの町？」);
     `everything` where it asks for cases and says nothing of what they did; `points_nowhere` where it says 「そこ」 or 「それ」
     and nothing was asked before.
     """
@@ -65,6 +66,7 @@ class Query:
     near_population: int | None = None
     counters: tuple[str, ...] = ()
     years: tuple[int, ...] = ()
+    asks_bodies: bool = False
     everything: bool = False
     points_nowhere: bool = False
 
@@ -91,11 +93,6 @@ class Query:
     def lists(self) -> bool:
         """Whether several passages answer."""
         return self.shape == "list"
-
-    @property
-    def asks_bodies(self) -> bool:
-        """Whether the answer is one or several municipalities: 「…している団体は？」「どこの町？」."""
-        return bool(_ASKS_BODIES.search(self.question))
 
 
 PREFECTURE_KINDS = ("都", "道", "府", "県")
@@ -350,8 +347,14 @@ def understand(
         unknown=unknown,
         filters=filters,
         shape=_shape(
-            question, known + unknown, values, bool(chooses) and (bool(filters) or near is not None)
+            question,
+            named.rest,
+            known + unknown,
+            values,
+            bool(chooses) and (bool(filters) or near is not None),
         ),
+        # 「酒田市は？」 ends in the name of one
+        asks_bodies=bool(_ASKS_BODIES.search(named.rest)),
         everything=not _says_more(question, filters),
         points_nowhere=not history and _points_nowhere(question, named.rest, bool(known or unknown)),
         values=values,
@@ -362,12 +365,12 @@ def understand(
     )
 
 
-def _shape(question: str, named: Sequence[str], values: Sequence[str], chooses: bool) -> str:
+def _shape(question: str, rest: str, named: Sequence[str], values: Sequence[str], chooses: bool) -> str:
     if len(named) >= 2 and _COMPARES.search(question):
         return "compare"
     if _SUMS_UP.search(question):
         return "summary"
-    if chooses or (_LISTS.search(question) and not _ASKS_VALUE.search(question)):
+    if chooses or (_LISTS.search(rest) and not _ASKS_VALUE.search(question)):
         return "list"
     return "value" if values else "text"
 

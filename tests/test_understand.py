@@ -342,6 +342,8 @@ def test_what_was_asked_of_one_is_asked_of_another() -> None:
     assert query.values == ("persons",)
     own = understand("じゃあ横浜市の電話番号は？", ["酒田市の事例", "そこの人口は？"], KNOWN)
     assert own.values == ("phone",)
+    assert (query.shape, query.asks_bodies) == ("value", False)  # 「横浜市は？」 asks for no list of cities
+    assert understand("窓口を始めた市は？", (), KNOWN).asks_bodies
 
 
 @pytest.mark.parametrize(
