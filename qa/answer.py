@@ -24,7 +24,7 @@ from qa.names import directory
 from qa.quote import CONTACT_FIELDS, Quotation, choose, speaker
 from qa.select import NO_SYNONYMS, Selection, select
 from qa.synonyms import Synonyms
-from qa.understand import ASKING_WORDS, CONTACT, Filters, Query, understand
+from qa.understand import ASKING_WORDS, CALLED, CONTACT, Filters, Query, understand
 
 _log = logging.getLogger("dxqa.qa")
 
@@ -321,7 +321,7 @@ def _contact(
         for name, field in case.fields.items()
         if name in CONTACT_FIELDS and chunk.start <= field.start and field.end <= chunk.end
     }
-    if not {"phone", "email"} & set(stated):
+    if not CALLED & set(stated):
         return None
     return Contact(
         case.organization,

@@ -18,7 +18,7 @@ from index.store import Hit, Index
 from index.tokenizer import grams, holds_person, tokenize
 from qa.names import Directory, bodies_in
 from qa.select import NEAREST
-from qa.understand import ASKING_WORDS, CALLS, CONTACT, Query, states_value, years_of
+from qa.understand import ASKING_WORDS, CALLED, CALLS, CONTACT, Query, states_value, years_of
 
 CHECKED = ("phone", "email", "amount", "share", "persons", "person", "company", "address")
 """Kinds of value that a text without one cannot answer. A count or a date can be said in too many ways."""
@@ -58,7 +58,8 @@ class Refusal:
 class _Passage:
     """A hit with what stands above it (title, headings, organization).
 
-    `others` where it names several municipalities, `rows` are those of its tables that have a cell with a number alone, whose unit may stand elsewhere.
+    `others` where it names several municipalities, `rows` are those of its tables that have a cell with a number alone, whose
+    unit may stand elsewhere.
     """
 
     text: str
@@ -95,7 +96,7 @@ def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -
         if demanded and not found:
             return Refusal("value_not_stated", f"{_said(query)}についてのお尋ねの記述")
         passages = found if demanded else passages
-    if {"phone", "email"} & set(query.values) and not who:
+    if CALLED & set(query.values) and not who:
         # a number that stands somewhere is not the one of the thing that is asked about
         words = set(tokenize(CALLS.sub(" ", query.topic))) - ASKING_WORDS
         passages = [p for p in passages if words & set(tokenize(p.text + p.above))] if words else passages
@@ -106,8 +107,8 @@ def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -
     numbers = _NUMBERS & set(query.values)
     in_cells = numbers and _in_cells(query, passages)
     kinds = set(query.values) & (set(CHECKED) | ({"count", "date"} if only_spoken_of else set()))
-    if {"phone", "email"} <= kinds and any(states_value(p.text, ("phone", "email")) for p in passages):
-        kinds -= {"phone", "email"}  # who asks for both is answered by what there is
+    if kinds >= CALLED and any(states_value(p.text, CALLED) for p in passages):
+        kinds -= CALLED  # who asks for both is answered by what there is
     for kind in sorted(kinds):
         if in_cells and kind in _NUMBERS:
             continue

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from corpus.enumerations import runs
+from corpus.enumerations import Run, runs
 from corpus.records import Chunk
 from corpus.structure import QUESTION_END
 from corpus.text import letters, normalize, searchable, sentence_spans, squeeze
@@ -20,7 +20,7 @@ from index.tokenizer import tokenize
 from qa.evidence import is_about
 from qa.names import directory
 from qa.select import CORRECTS, Selection
-from qa.understand import CONTACT, Query, states_value
+from qa.understand import CALLED, CONTACT, Query, states_value
 
 WHOLE_CHARS = 150
 """A passage this short, in characters, is the answer as it stands."""
@@ -63,19 +63,13 @@ class Quotation:
 
 def choose(index: Index, query: Query, selection: Selection) -> list[Quotation]:
     """The sentences that are quoted: the best one's passage first, inside a passage as they stand there."""
-    hits = _about(index, query, selection.hits[:PASSAGES])
-    if query.shape == "summary":
-        first = selection.hits[0].chunk
-        hits = [
-            h for h in hits if (h.chunk.document_id, h.chunk.case_id) == (first.document_id, first.case_id)
-        ]
     if selection.sides:
         chosen = _one_a_side(index, query, selection)
     elif query.lists and _asks_bodies(query, selection) and _body_of(selection.hits[0].chunk) is not None:
         chosen = _one_a_body(index, query, selection)
     else:
-        chosen = with_whole_lists(index, query, _best(index, query, selection, hits))
-    if {"phone", "email"} & set(query.values) and not selection.sides:
+        chosen = with_whole_lists(index, query, _best(index, query, selection))
+    if CALLED & set(query.values) and not selection.sides:
         chosen = with_contact(index, query, chosen)
     if query.shape in {"list", "compare"}:
         chosen = _with_speakers(index, chosen)
@@ -114,9 +108,14 @@ def _body_of(chunk: Chunk) -> str | None:
     return chunk.case_id or speaker(chunk)
 
 
-def _best(index: Index, query: Query, selection: Selection, hits: Sequence[Hit]) -> list[Quotation]:
+def _best(index: Index, query: Query, selection: Selection) -> list[Quotation]:
     """The best sentence, what stands around it in a short passage, and others that are nearly as good."""
     first = selection.hits[0].chunk
+    hits = _about(index, query, selection.hits[:PASSAGES])
+    if query.shape == "summary":
+        hits = [
+            h for h in hits if (h.chunk.document_id, h.chunk.case_id) == (first.document_id, first.case_id)
+        ]
     sentences = _weighed(index, query, selection, hits)
     if not sentences:
         return []
@@ -252,7 +251,7 @@ def with_contact(index: Index, query: Query, chosen: Sequence[Quotation]) -> lis
 
     Where something else is asked for too, what is quoted from other passages stays, after it.
     """
-    calls = [s for s in chosen if states_value(s.text, ("phone", "email"))]
+    calls = [s for s in chosen if states_value(s.text, CALLED)]
     if not calls:
         return list(chosen)
     chunk = index.chunk(max(calls, key=lambda s: s.weight).chunk_id)
@@ -265,7 +264,7 @@ def with_contact(index: Index, query: Query, chosen: Sequence[Quotation]) -> lis
         line
         for line in all_sentences(chunk)
         if any(line.start < field.end and field.start < line.end for field in fields)
-        or (states_value(line.text, ("phone", "email")) and low <= line.start and line.end <= high)
+        or (states_value(line.text, CALLED) and low <= line.start and line.end <= high)
     ]
     ends = {s.end for s in near}
     own = sorted([*near, *(line for line in lines if line.end not in ends)], key=lambda s: s.start)
@@ -288,14 +287,17 @@ def _with_speakers(index: Index, chosen: Sequence[Quotation]) -> list[Quotation]
 def with_heads(index: Index, chosen: Sequence[Quotation]) -> list[Quotation]:
     """What is quoted, each row of a table after the row that names its columns and with the line that names the unit."""
     shown: list[Quotation] = []
+    tables: dict[str, list[Run]] = {}
     for sentence in chosen:
         chunk = index.chunk(sentence.chunk_id)
         assert chunk is not None
-        lines = all_sentences(chunk)
+        if chunk.id not in tables:
+            tables[chunk.id] = [run for run in runs(chunk.text) if run.table]
         at = sentence.start - chunk.start
-        for run in runs(chunk.text) if chunk else ():
+        for run in tables[chunk.id]:
             if run.head is None or not run.start <= at < run.end:
                 continue
+            lines = all_sentences(chunk)
             head = [line for line in lines if run.head[0] <= line.start - chunk.start < run.head[1]]
             if chunk.context and run.start == len(chunk.text) - len(chunk.text.lstrip()):
                 head = []  # the rest of a table whose head stands in the passage before

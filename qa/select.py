@@ -24,7 +24,7 @@ from index.store import Hit, Index
 from index.tokenizer import tokenize
 from qa.names import Directory, directory
 from qa.synonyms import Synonyms
-from qa.understand import CONTACT, PREFECTURE_KINDS, Filters, Query
+from qa.understand import CALLED, CONTACT, PREFECTURE_KINDS, Filters, Query
 
 POOL = 60
 """Hits that are looked at before the first ones are shown."""
@@ -233,9 +233,9 @@ def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
     added += w.states * query.states(chunk.text)
     if (
         case is not None
-        and {"phone", "email"} & set(query.values)
+        and CALLED & set(query.values)
         and case.organization in query.organizations
-        and any(chunk.start <= case.fields[name].start < chunk.end for name in _CALLED if name in case.fields)
+        and any(chunk.start <= case.fields[name].start < chunk.end for name in CALLED if name in case.fields)
     ):
         added += w.contact
     if case is not None and query.lists and query.asks_bodies:
@@ -254,7 +254,6 @@ def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
     return added
 
 
-_CALLED = ("phone", "email")
 # fields that are read from the title of a case
 _TITLE = frozenset({"title", "number", "organization", "prefecture", "organization_kind", "category"})
 

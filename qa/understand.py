@@ -79,7 +79,7 @@ class Query:
     def states(self, text: str) -> float:
         """How well a text states a value of a kind asked for: 1, PARTLY where it counts something else, or 0."""
         # whom to call is not answered by a department alone
-        values = set(self.values) - ({"department"} if {"phone", "email"} & set(self.values) else set())
+        values = set(self.values) - ({"department"} if CALLED & set(self.values) else set())
         if not states_value(text, values):
             return 0.0
         if not self.counters:
@@ -244,7 +244,9 @@ VALUES: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
 CALLS = re.compile(
     r"(?:お?電話|メール|問い?合わ?せ|連絡)(?:番号|アドレス|先)?|番号|宛先|[何どこ]+番?に?[^、。]{1,6}ば|教えて"
 )
-CONTACT = frozenset({"phone", "email", "department"})
+CALLED = frozenset({"phone", "email"})
+"""What one calls or writes to; CONTACT with whose it is."""
+CONTACT = CALLED | {"department"}
 # What is counted, with the words that count the same; those that begin with another one stand before it.
 _COUNTERS = (
     ("市町村", "市町"), ("団体", "自治体"), ("世帯", "軒", "戸"), ("種類", "種"), ("か所", "箇所", "ヶ所", "カ所", "個", "つ"), ("事業",),
@@ -325,7 +327,7 @@ def understand(
             text = f"{before.rest} {question}"
     asked = earlier if another and focus is not None and earlier is not None else question
     values = tuple(kind for kind, (asks, _) in VALUES.items() if asks.search(asked))
-    if {"phone", "email"} & set(values) and not known and not unknown and answered_by is not None:
+    if CALLED & set(values) and not known and not unknown and answered_by is not None:
         # 「移動窓口の電話番号は？」: the number stands where the organization is described, not the thing
         known = answered_by(CALLS.sub(" ", topic), True)
     chooses = _ASKS_CASES.search(question) and not _ASKS_VALUE.search(question)
