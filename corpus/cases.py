@@ -21,12 +21,12 @@ from __future__ import annotations
 import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from corpus.municipalities import looks_like_organization, parse_organization
-from corpus.records import Case, Field
+from corpus.records import Case, Field, Page
 from corpus.structure import CIRCLED, LEADER, Block, Line, contents_blocks, plain
 from corpus.text import letters, squeeze
 
@@ -118,11 +118,13 @@ class _Entry:
     band: Field | None
 
 
-def find_cases(text: str, blocks: list[Block], path: str) -> CaseBook:
+def find_cases(text: str, blocks: list[Block], path: str, pages: Sequence[Page] = ()) -> CaseBook:
     """The cases of a text; an empty CaseBook for a document of another form.
 
-    `path` names the document and goes into the ids of its cases.
+    `path` names the document and goes into the ids of its cases. Where the file has `pages`, the cases' are those;
+    else they are the printed ones that the contents give.
     """
+    blocks = [block for block in blocks if block.kind != "record"]
     contents = set(contents_blocks(blocks))
     titles = [t for i, block in enumerate(blocks) if i not in contents for t in _titles(block)]
     entries = _contents(text, [blocks[i] for i in sorted(contents)])
@@ -153,6 +155,9 @@ def find_cases(text: str, blocks: list[Block], path: str) -> CaseBook:
         case = _read_case(text, blocks, run[0], start, limit, path)
         case = _with_contents(text, case, listed.get(run[0].key), len(inside))
         cases.append(case)
+    if pages:
+        cases = [_on_pages(text, case, pages) for case in cases]
+        return CaseBook(tuple(cases), tuple(marks), examples, tuple(_band_warnings(cases)))
     for place, case in enumerate(cases[:-1]):
         following = cases[place + 1].page_start
         if case.page_end is not None and following is not None and case.page_end != following - 1:
@@ -317,6 +322,13 @@ def _with_contents(text: str, case: Case, entry: _Entry | None, pages: int) -> C
         population_band=band,
         fields=fields,
     )
+
+
+def _on_pages(text: str, case: Case, pages: Sequence[Page]) -> Case:
+    starts = [page.start for page in pages]
+    last = case.start + len(text[case.start : case.end].rstrip()) - 1
+    first, end = (pages[max(0, bisect_right(starts, place) - 1)].number for place in (case.start, last))
+    return replace(case, page_start=first, page_end=end)
 
 
 def _band_warnings(cases: list[Case]) -> Iterator[str]:

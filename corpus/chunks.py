@@ -1,7 +1,7 @@
 """Chunks: slices of a document small enough to be read as an answer, whole enough to be one.
 
-In: a document's text and its sections. Out: chunks in order. A chunk never crosses a case or a heading,
-sentences, list items and table rows stay whole, and what a slice leaves behind that its words need (the
+In: a document's text and its sections. Out: chunks in order. A chunk never crosses a case or a heading, a record
+(one row of a list) is one chunk as far as it can be, sentences, list items and table rows stay whole, and what a slice leaves behind that its words need (the
 table's header row, the question that is answered) goes along as `context`, embedded but never quoted.
 """
 
@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from corpus.cases import CaseBook
-from corpus.records import Chunk, Passage
+from corpus.records import Chunk, Page, Passage
 from corpus.sections import Section
 from corpus.structure import BULLET, SENTENCE_END, Block, plain
 from corpus.text import letters, searchable, sentence_spans
@@ -24,6 +25,8 @@ TAIL = 1.3
 """A last piece may make a chunk this much longer, rather than stand alone."""
 LEAST_LETTERS = 12
 """Below this a chunk is a fragment of a picture (「→ 効果」) and not a passage."""
+RECORD_CHARS = 1200
+"""A record longer than this, in searchable characters, becomes several chunks."""
 LONGEST_UNIT = 1200
 """Above this many characters a sentence or a row is cut: the encoder reads 512 tokens."""
 MAX_CONTEXT = 160
@@ -54,14 +57,25 @@ def make_chunks(
     document_id: str,
     path: str,
     repeated: set[int] | None = None,
+    pages: Sequence[Page] = (),
     max_chars: int = MAX_CHARS,
 ) -> list[Chunk]:
-    """The chunks of a document in order; `path` goes into their ids, `repeated` are blocks to leave out."""
-    breaks = [i for i, c in enumerate(text) if c == "\n"]
+    """The chunks of a document in order; `path` goes into their ids, `repeated` are blocks to leave out.
+
+    `pages` are those of the file; without them a chunk has the printed page that the contents of a case book give.
+    """
+    places = _Places(text, book, pages)
     chunks: list[Chunk] = []
     seen: dict[str, int] = {}
     carried: _Turn | None = None
     for section in sections:
+        if section.form == "record":
+            if carried is not None:
+                chunks.extend(_emit(carried.pieces, text, carried.section, places, document_id, path, seen))
+                carried = None
+            pieces = _record_pieces(text, section)
+            chunks.extend(_emit(pieces, text, section, places, document_id, path, seen))
+            continue
         for stretch in _stretches(section, repeated or set()):
             units = _units(text, stretch)
             if not units:
@@ -72,9 +86,7 @@ def make_chunks(
                 start = min(opening[0], start)
             question, carried = carried, None
             if question is not None and (not section.path or section.path[:-1] != question.section.path[:-1]):
-                chunks.extend(
-                    _emit(question.pieces, text, question.section, book, breaks, document_id, path, seen)
-                )
+                chunks.extend(_emit(question.pieces, text, question.section, places, document_id, path, seen))
                 question = None
             answers = ""
             if question is not None:
@@ -94,13 +106,13 @@ def make_chunks(
                 # A speaker asks: the question is not a passage of its own, it goes with what is answered. Of a
                 # long speech this is the last piece.
                 *before, last = pieces
-                chunks.extend(_emit(before, text, section, book, breaks, document_id, path, seen))
+                chunks.extend(_emit(before, text, section, places, document_id, path, seen))
                 asked = [unit for unit in units if unit.start >= last[0]]
                 carried = _Turn(section, asked or units, last[0], units[-1].end, [last])
                 continue
-            chunks.extend(_emit(pieces, text, section, book, breaks, document_id, path, seen))
+            chunks.extend(_emit(pieces, text, section, places, document_id, path, seen))
     if carried is not None:
-        chunks.extend(_emit(carried.pieces, text, carried.section, book, breaks, document_id, path, seen))
+        chunks.extend(_emit(carried.pieces, text, carried.section, places, document_id, path, seen))
     return chunks
 
 
@@ -113,6 +125,40 @@ class _Turn:
     start: int
     end: int
     pieces: list[tuple[int, int, str]]
+
+
+class _Places:
+    """Which line and which page of a document an offset stands on."""
+
+    def __init__(self, text: str, book: CaseBook, pages: Sequence[Page]) -> None:
+        self._breaks = [i for i, c in enumerate(text) if c == "\n"]
+        self._book, self._pages = book, pages
+        self._starts = [page.start for page in pages]
+
+    def line(self, offset: int) -> int:
+        """The line, from 1, of the character before an end or at a start."""
+        return bisect_right(self._breaks, offset - 1) + 1
+
+    def page(self, offset: int) -> tuple[int | None, str]:
+        """The page's number and label."""
+        if not self._pages:
+            return self._book.page_at(offset), ""
+        page = self._pages[max(0, bisect_right(self._starts, offset) - 1)]
+        return page.number, page.label
+
+
+def _record_pieces(text: str, section: Section) -> list[tuple[int, int, str]]:
+    """A record as one piece; in several only where it is too long to be read as one, each with the record's title."""
+    (block,) = section.blocks
+    start = (
+        min(block.start, *(opener.start for opener in section.openers)) if section.openers else block.start
+    )
+    if _size(text[start : block.end]) <= RECORD_CHARS:
+        return [(start, block.end, "")]
+    units = [
+        part for line in block.lines for part in _cut(text, _Unit(line.start, line.end, block, block.title))
+    ]
+    return _pack(text, start, units, RECORD_CHARS // 2, start)
 
 
 def _stretches(section: Section, repeated: set[int]) -> list[list[Block]]:
@@ -294,8 +340,7 @@ def _emit(
     pieces: list[tuple[int, int, str]],
     text: str,
     section: Section,
-    book: CaseBook,
-    breaks: list[int],
+    places: _Places,
     document_id: str,
     path: str,
     seen: dict[str, int],
@@ -311,6 +356,7 @@ def _emit(
             continue
         identity = "\n".join([path, *section.path, header, words])
         seen[identity] = seen.get(identity, 0) + 1
+        page, label = places.page(start)
         digest = hashlib.sha256(f"{identity}\n{seen[identity]}".encode()).hexdigest()[:16]
         chunks.append(
             Chunk(
@@ -318,13 +364,15 @@ def _emit(
                 document_id=document_id,
                 case_id=section.case.id if section.case else None,
                 heading_path=section.path,
-                page=book.page_at(start),
-                line_start=bisect_right(breaks, start - 1) + 1,
-                line_end=bisect_right(breaks, end - 1) + 1,
+                page=page,
+                line_start=places.line(start),
+                line_end=places.line(end),
                 start=start,
                 end=end,
                 text=words,
                 context=_shorten(header) if header else "",
+                page_label=label,
+                row=section.blocks[0].row if section.form == "record" else None,
             )
         )
     return chunks

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 from corpus.cases import CaseBook, find_cases
 from corpus.chunks import MAX_CHARS, make_chunks
 from corpus.municipalities import looks_like_organization
-from corpus.readers import read
+from corpus.readers import Source, read
 from corpus.records import Case, Chunk, Document, Heading
 from corpus.repeats import repeated_blocks
 from corpus.sections import COVER_BLOCKS, Section, find_sections, heading_words
@@ -19,6 +20,8 @@ from corpus.structure import Block, plain, rank, split_blocks
 _DATE = re.compile(
     r"(?:令和|平成|昭和|[RHS])\s*(?:[0-9０-９]{1,2}|元)\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?|[0-9０-９]{4}\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?"
 )
+SEPARATE_PAGES = frozenset({"pptx", "xlsx"})
+"""Formats whose slides or sheets each stand for themselves; the sentences of a PDF go on over its pages."""
 _TITLE_LINES = 4
 _TITLE_CHARS = 80
 
@@ -37,14 +40,18 @@ def parse(path: str, data: bytes, *, max_chars: int = MAX_CHARS) -> Parsed:
 
     Raises corpus.readers.ReadError, whose message is for people, where the file cannot be read.
     """
-    source = read(path, data)
-    sha256 = hashlib.sha256(data).hexdigest()
+    return recognise(path, read(path, data), hashlib.sha256(data).hexdigest(), max_chars=max_chars)
+
+
+def recognise(path: str, source: Source, sha256: str, *, max_chars: int = MAX_CHARS) -> Parsed:
+    """The document, cases and chunks of what a reader gave; `sha256` is that of the file's bytes, in hexadecimal."""
     document_id = sha256[:16]
     text = source.text
-    blocks = split_blocks(text)
-    title = _title(blocks, path)
-    book = find_cases(text, blocks, path)
-    sections = find_sections(blocks, book, title)
+    blocks = split_blocks(text, source.marks)
+    title = source.title or _title(blocks, path)
+    book = find_cases(text, blocks, path, source.pages)
+    breaks = [page.start for page in source.pages] if source.format in SEPARATE_PAGES else []
+    sections = find_sections(blocks, book, title, breaks)
     chunks = make_chunks(
         text,
         sections,
@@ -52,10 +59,12 @@ def parse(path: str, data: bytes, *, max_chars: int = MAX_CHARS) -> Parsed:
         document_id=document_id,
         path=path,
         repeated=repeated_blocks(text, sections),
+        pages=source.pages,
         max_chars=max_chars,
     )
     cases = tuple(replace(case, document_id=document_id) for case in book.cases)
-    pages = max((case.page_end for case in cases if case.page_end), default=None)
+    printed = max((case.page_end for case in cases if case.page_end), default=None)
+    pages = source.pages[-1].number if source.pages else printed
     warnings = [*source.warnings, *book.warnings]
     if not chunks:
         warnings.append("検索できる本文が見つかりませんでした。")
@@ -80,6 +89,8 @@ def _title(blocks: list[Block], path: str) -> str:
     if not blocks:
         return path
     first = blocks[0]
+    if any(block.kind == "record" for block in blocks):
+        return PurePath(path).stem  # a list's first words are a sheet's name or a cell
     if first.kind == "heading" or len(first.lines) == 1:
         return heading_words(first)[:_TITLE_CHARS]
     lines = [plain(line.text) for line in first.lines]
@@ -124,6 +135,8 @@ def _outline(blocks: list[Block], sections: list[Section], book: CaseBook) -> tu
     outline: list[Heading] = []
     open_ranks: list[int] = []
     for number, block in enumerate(blocks):
+        if block.kind == "record" and block.title:
+            outline.append(Heading(block.title, len(open_ranks) + 1, block.start, block.end))
         if block.kind != "heading" or not block.searched or (number > 0 and block.end <= cover):
             continue
         if block.start in repeated or any(start <= block.start < end for start, end in book.examples):

@@ -8,6 +8,35 @@ does not state is None, never guessed. This module knows nothing about files, mo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page, slide or sheet: where it starts in the text, its place in the file (from 1), and its printed label or name.
+
+    The label is empty where it says no more than the number does.
+    """
+
+    start: int
+    number: int
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the format itself says of whole lines, `text[start:end]`, first character to last.
+
+    heading: one line, `level` from 1 (outermost) to 9. record: the lines of one row of a list of records, `row` as a
+    spreadsheet counts it (from 1), `title` what the row is about.
+    """
+
+    kind: Literal["heading", "record"]
+    start: int
+    end: int
+    level: int = 0
+    row: int = 0
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +62,7 @@ class Field:
 class Case:
     """One case (事例) of a case book.
 
-    Population is in persons; pages are the printed page numbers. `fields` holds, by field name, the words
+    Population is in persons; pages are those of the file, in a text the printed page numbers. `fields` holds, by field name, the words
     each value was read from; the attributes hold the same values in a form to compute with.
     """
 
@@ -82,7 +111,9 @@ class Chunk:
 
     `heading_path` goes from the outermost heading to the innermost. `context` is what is embedded and
     tokenized before the slice (the question an answer belongs to, a table's header row); it is never
-    quoted. Lines count from 1; `page` is the printed page, None where it is unknown.
+    quoted. Lines count from 1. `page` is the page, slide or sheet of the file (from 1), in a text the printed page,
+    None where it is unknown; `page_label` is how it is printed or named, empty where that is its number. `row` is
+    the row of a spreadsheet or CSV file (from 1) that the chunk is a record of.
     """
 
     id: str
@@ -96,6 +127,8 @@ class Chunk:
     end: int
     text: str
     context: str = ""
+    page_label: str = ""
+    row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

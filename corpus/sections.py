@@ -1,12 +1,15 @@
 """Sections: what stands under one innermost heading, with all the headings above it.
 
 In: the blocks and cases of a text. Out: sections in order. A section never crosses a case or a heading; a new
-printed page of a case begins a new section. Blocks that are not searched stay out of `blocks`.
+printed page of a case begins a new section, as does a new slide or sheet. A record is a section of its own. Blocks
+that are not searched stay out of `blocks`.
 """
 
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from corpus.cases import CaseBook
@@ -74,18 +77,23 @@ def heading_words(block: Block) -> str:
     return re.sub(r"^#{1,6}\s+|\s+#+$", "", plain(block.text))
 
 
-def find_sections(blocks: list[Block], book: CaseBook, title: str) -> list[Section]:
-    """The sections of a document; `title` is left out of their paths (the document has it)."""
-    return _Reader(blocks, book, title).read()
+def find_sections(
+    blocks: list[Block], book: CaseBook, title: str, breaks: Sequence[int] = ()
+) -> list[Section]:
+    """The sections of a document; `title` is left out of their paths (the document has it).
+
+    `breaks` are the places, ascending, where a slide or sheet begins: no heading stands over both of its sides.
+    """
+    return _Reader(blocks, book, title, breaks).read()
 
 
 class _Reader:
     """Reads the blocks in order, with the headings that are open; built for one document."""
 
-    def __init__(self, blocks: list[Block], book: CaseBook, title: str) -> None:
+    def __init__(self, blocks: list[Block], book: CaseBook, title: str, breaks: Sequence[int]) -> None:
         titles = {start for start, _ in book.title_lines}
         self.blocks = [part for block in blocks for part in _titles_apart(block, titles)]
-        self.book, self.title = book, title
+        self.book, self.title, self.breaks = book, title, deque(breaks)
         self.sections: list[Section] = []
         self.open: list[_Open] = []
         self.pending: list[Block] = []
@@ -100,6 +108,12 @@ class _Reader:
         cover = self._read_cover()
         title_starts = [start for start, _ in self.book.title_lines]
         for block in self.blocks[cover:]:
+            if self.breaks and block.start >= self.breaks[0]:
+                self._close()
+                self.open.clear()
+                self.openers = []
+                while self.breaks and block.start >= self.breaks[0]:
+                    self.breaks.popleft()
             if any(start <= block.start < end for start, end in self.book.examples):
                 # what stands before an example and what stands after it are not one slice
                 self._close()
@@ -122,6 +136,8 @@ class _Reader:
                 self._close()  # furniture ends a stretch of text but not the section
             elif block.kind == "heading":
                 self._open_heading(block)
+            elif block.kind == "record":
+                self._take_record(block)
             else:
                 self._take(block)
         self._close()
@@ -189,6 +205,14 @@ class _Reader:
             self._close()
             self.leading = False
         self.pending.append(block)
+
+    def _take_record(self, block: Block) -> None:
+        self._close()
+        path = (*self._path(), block.title) if block.title else self._path()
+        self.sections.append(Section(path, None, tuple(self.openers), (block,), self.case, "record"))
+        for open_ in self.open:
+            open_.used = True
+        self.openers = []
 
     def _close(self) -> None:
         """Makes a section of what is pending."""
@@ -276,12 +300,14 @@ def _cover(blocks: list[Block], book: CaseBook) -> int:
         if first_case is not None and block.start >= first_case:
             return index
         if index == 0:
-            if block.form == "markdown":
+            if block.form == "styled" or block.kind == "record":
                 return 0
             continue
         following = blocks[index + 1] if index + 1 < len(blocks) else None
-        if block.form in {"numbered", "chapter", "marked", "markdown", "question"} or (
-            len(block.text) >= 80 and block.kind == "paragraph"
+        if (
+            block.form in {"numbered", "chapter", "marked", "styled", "question"}
+            or block.kind == "record"
+            or (len(block.text) >= 80 and block.kind == "paragraph")
         ):
             return index
         if (

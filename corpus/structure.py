@@ -2,15 +2,18 @@
 
 In: a canonical text. Out: blocks in order (headings, paragraphs, lists, tables), each a span, and for each
 whether it is part of what the document says or furniture of the page: a contents list, a caption of a lost
-picture, a screenshot's text. Nothing here knows about case books, minutes or decks; the rules speak of the
-form of lines only. One example line stands with each rule.
+picture, a screenshot's text. What the file's format says of a line (a heading style, a record) comes before any rule.
+Nothing here knows about case books, minutes or decks; the rules speak of the form of lines only. One example line
+stands with each rule.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from corpus.records import Mark
 from corpus.text import letters, squeeze
 
 # ---------------------------------------------------------------- the form of a line
@@ -94,7 +97,8 @@ RANK: dict[str, int] = {
     "numbered item": 60,
     "parenthesised": 80,
 }
-"""Which form of heading stands over which: the smaller number is the outer one. Markdown has its own levels."""
+"""Which form of heading stands over which: the smaller number is the outer one. a heading that the format itself gives has its
+level, and stands over all of these."""
 PICTURE_GAP = 3
 """Blank lines in a row from which a lost picture is assumed; a paragraph break is one blank line."""
 HEADING_CHARS = 60
@@ -115,9 +119,9 @@ class Line:
 class Block:
     """Neighbouring lines of one kind.
 
-    `kind` is heading, paragraph, list, table or label (a 【label】 with its value). `form` says by which rule a
-    heading was seen. `gap` and `gap_after` are the blank lines before and after. `searched` is False for
-    furniture, with `why`.
+    `kind` is heading, paragraph, list, table, label (a 【label】 with its value) or record (a row of a list, with its
+    `row` and `title`). `form` says by which rule a heading was seen: "styled" where the format gives it, with its
+    `level`. `gap` and `gap_after` are the blank lines before and after. `searched` is False for furniture, with `why`.
     """
 
     kind: str
@@ -129,6 +133,9 @@ class Block:
     form: str = ""
     searched: bool = True
     why: str = ""
+    level: int = 0
+    row: int = 0
+    title: str = ""
 
     @property
     def text(self) -> str:
@@ -150,9 +157,9 @@ def plain(line: str) -> str:
     return line.replace("**", "").strip()
 
 
-def split_blocks(text: str) -> list[Block]:
-    """The blocks of a text in order, headings recognised, furniture marked."""
-    blocks = _group(split_lines(text))
+def split_blocks(text: str, marks: Sequence[Mark] = ()) -> list[Block]:
+    """The blocks of a text in order, headings recognised, furniture marked; `marks` are what the format says of it."""
+    blocks = _group(split_lines(text), marks)
     blocks = _headings(blocks)
     blocks = _furniture(blocks)
     return blocks
@@ -164,9 +171,8 @@ def rank(block: Block) -> int:
     「第1章」 stands over 「1.2 現状」 stands over 「■目的」; a dotted number is as deep as it has parts.
     """
     words = plain(block.text)
-    if block.form == "markdown":
-        found = MARKDOWN.match(block.text)
-        return len(found[1]) if found else 1
+    if block.form == "styled":
+        return block.level
     if block.form == "chapter":
         found = CHAPTER.match(words)
         return RANK["chapter"] + "編部章節款".find((found["unit"] if found else "") or "章")
@@ -179,18 +185,31 @@ def rank(block: Block) -> int:
 # ---------------------------------------------------------------- grouping
 
 
-def _group(lines: list[Line]) -> list[Block]:
+def _group(lines: list[Line], marks: Sequence[Mark]) -> list[Block]:
+    levels = {mark.start: mark.level for mark in marks if mark.kind == "heading"}
+    records = [mark for mark in marks if mark.kind == "record"]
     blocks: list[Block] = []
     run: list[Line] = []
-    gap = 0
+    gap, record = 0, 0
     for line in [*lines, Line(len(lines), 0, 0, "")]:
-        if line.text.strip():
+        while record < len(records) and line.start >= records[record].end:
+            record += 1
+        inside = record < len(records) and records[record].start <= line.start < line.end
+        if line.text.strip() and not inside:
             if not run and blocks:
                 blocks[-1] = replace(blocks[-1], gap_after=gap)
             run.append(line)
-        elif run:
-            blocks.extend(_split_run(run, gap))
-            run, gap = [], 1
+            continue
+        if run:
+            blocks.extend(_split_run(run, gap, levels))
+            run, gap = [], 0
+        if inside and line.text.strip():
+            if line.start == records[record].start:
+                if blocks:
+                    blocks[-1] = replace(blocks[-1], gap_after=gap)
+                blocks.append(_record(records[record], gap))
+            blocks[-1] = replace(blocks[-1], lines=(*blocks[-1].lines, line))
+            gap = 0
         else:
             gap += 1
     if blocks:
@@ -198,14 +217,21 @@ def _group(lines: list[Line]) -> list[Block]:
     return blocks
 
 
-def _split_run(run: list[Line], gap: int) -> list[Block]:
-    """Lines without a blank line between them, cut where the kind changes."""
+def _record(mark: Mark, gap: int) -> Block:
+    return Block("record", mark.start, mark.end, (), gap, row=mark.row, title=mark.title)
+
+
+def _split_run(run: list[Line], gap: int, levels: dict[int, int]) -> list[Block]:
+    """Lines without a blank line between them, cut where the kind changes; `levels` are those of headings by place."""
     tabs = sum("\t" in line.text for line in run)
     as_table = tabs >= 2 and tabs * 3 >= len(run)
     pieces: list[tuple[str, str, list[Line]]] = []
     for index, line in enumerate(run):
         following = run[index + 1] if index + 1 < len(run) else None
-        kind, form = _line_kind(line, following, alone=len(run) == 1, first=index == 0, as_table=as_table)
+        if line.start in levels:
+            kind, form = "heading", "styled"
+        else:
+            kind, form = _line_kind(line, following, alone=len(run) == 1, first=index == 0, as_table=as_table)
         # A line that goes on under a bullet belongs to it: 「※講師は、\n県の補佐官」
         if (kind == "paragraph" and pieces and pieces[-1][0] in {"list", "label"} and not as_table) or (
             pieces and pieces[-1][0] == kind and kind != "heading"
@@ -215,6 +241,8 @@ def _split_run(run: list[Line], gap: int) -> list[Block]:
             pieces.append((kind, form, [line]))
     blocks = []
     for number, (kind, form, members) in enumerate(pieces):
+        found = MARKDOWN.match(members[0].text) if form == "styled" else None
+        level = levels.get(members[0].start) or (len(found[1]) if found else 0)
         blocks.append(
             Block(
                 kind,
@@ -223,6 +251,7 @@ def _split_run(run: list[Line], gap: int) -> list[Block]:
                 tuple(members),
                 gap if number == 0 else 0,
                 form=form,
+                level=level,
             )
         )
     return blocks
@@ -233,7 +262,7 @@ def _line_kind(
 ) -> tuple[str, str]:
     words = plain(line.text)
     if MARKDOWN.match(line.text):
-        return "heading", "markdown"
+        return "heading", "styled"
     if TABLE_ROW.match(line.text) and words.count("|") >= 2:
         return "table", ""
     if as_table or line.text.count("\t") >= 2:
@@ -379,6 +408,8 @@ def _furniture(blocks: list[Block]) -> list[Block]:
         drop(index, "contents")
     heading_keys = [squeeze(b.text) for b in blocks if b.kind == "heading"]
     for index, block in enumerate(blocks):
+        if block.kind == "record":
+            continue
         words = plain(block.text)
         if all(PAGE_NUMBER.match(plain(line.text)) for line in block.lines):
             drop(index, "page number")
@@ -418,7 +449,8 @@ def contents_blocks(blocks: list[Block]) -> list[int]:
     rows = [
         index
         for index, block in enumerate(blocks)
-        if sum(bool(LEADER.search(line.text)) for line in block.lines) * 2
+        if block.kind != "record"
+        and sum(bool(LEADER.search(line.text)) for line in block.lines) * 2
         > sum(1 for line in block.lines if letters(line.text)) - 1
         and any(LEADER.search(line.text) for line in block.lines)
         and (block.kind == "table" or len(block.lines) >= 2 or block.kind == "list" or len(block.text) < 80)
@@ -461,7 +493,7 @@ def _screenshots(blocks: list[Block]) -> list[tuple[int, int]]:
         ):
             last, signs = index, 1
             for later in range(index + 1, len(blocks)):
-                if blocks[later].form in {"markdown", "chapter", "numbered"}:
+                if blocks[later].form in {"styled", "chapter", "numbered"}:
                     # the short lines before it are the picture's too
                     if later - last <= 3 and all(len(b.text) < 30 for b in blocks[last + 1 : later]):
                         last = later - 1

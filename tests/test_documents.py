@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
-from corpus.documents import parse
-from corpus.readers import ReadError
+from corpus.documents import parse, recognise
+from corpus.readers import ReadError, Source
+from corpus.records import Mark, Page
 
 BODY = (
     "住民が窓口で書く用紙をなくし、職員が聞き取って手続を進めるようにしました。待つ時間は半分になりました。"
@@ -154,3 +156,93 @@ def test_an_unreadable_file_is_refused():
 def test_the_same_file_gives_the_same_records():
     data = f"題\n\n# 章\n\n{BODY}\n".encode()
     assert parse("a.txt", data) == parse("a.txt", data)
+
+
+def source_of(blocks, **options):
+    """A source of paragraphs, each (text, mark kind or None), as a reader gives it."""
+    text, marks = "", []
+    for words, mark in blocks:
+        text += "\n\n" if text else ""
+        if mark:
+            marks.append(Mark(start=len(text), end=len(text) + len(words), **mark))
+        text += words
+    return Source(text=text, format="xlsx", encoding="", marks=tuple(marks), **options)
+
+
+def test_records_are_chunks_with_their_row_title_and_sheet():
+    heading = {"kind": "heading", "level": 1}
+    blocks = [
+        ("窓口", heading),
+        (
+            "質問：印鑑は要りますか。\n回答：要りません。署名だけで受け付けます。",
+            {"kind": "record", "row": 2, "title": "印鑑は要りますか。"},
+        ),
+        (
+            "質問：手数料は。\n回答：一通につき三百円です。証紙ではなく現金で。",
+            {"kind": "record", "row": 3, "title": "手数料は。"},
+        ),
+        ("税", heading),
+        (
+            "質問：納期は。\n回答：六月、八月、十月、一月の末日です。",
+            {"kind": "record", "row": 2, "title": "納期は。"},
+        ),
+    ]
+    source = source_of(blocks)
+    starts = [source.text.index("窓口"), source.text.index("税")]
+    source = replace(source, pages=(Page(starts[0], 1, "窓口"), Page(starts[1], 2, "税")))
+    parsed = recognise("faq.xlsx", source, "ab" * 32)
+    assert [(c.heading_path, c.row, c.page, c.page_label) for c in parsed.chunks] == [
+        (("窓口", "印鑑は要りますか。"), 2, 1, "窓口"),
+        (("窓口", "手数料は。"), 3, 1, "窓口"),
+        (("税", "納期は。"), 2, 2, "税"),
+    ]
+    assert parsed.document.pages == 2
+    assert [(h.text, h.level) for h in parsed.document.headings] == [
+        ("窓口", 1), ("印鑑は要りますか。", 2), ("手数料は。", 2), ("税", 1), ("納期は。", 2),
+    ]  # fmt: skip
+    assert all(parsed.document.text[c.start : c.end] == c.text for c in parsed.chunks)
+
+
+def test_a_list_of_records_alone_is_named_by_its_file():
+    row = (
+        "質問：手数料は。\n回答：一通につき三百円です。",
+        {"kind": "record", "row": 2, "title": "手数料は。"},
+    )
+    assert recognise("窓口/よくある質問.csv", source_of([row]), "ab" * 32).document.title == "よくある質問"
+
+
+def test_a_long_record_becomes_chunks_of_whole_lines_that_keep_its_title():
+    lines = [f"{n}行目：{BODY}" for n in range(60)]
+    record = ("\n".join(lines), {"kind": "record", "row": 7, "title": "長い記事"})
+    chunks = recognise("a.csv", source_of([record]), "ab" * 32).chunks
+    assert len(chunks) > 1
+    assert {c.row for c in chunks} == {7}
+    assert {c.heading_path for c in chunks} == {("長い記事",)}
+    assert [c.context for c in chunks] == ["", *["長い記事"] * (len(chunks) - 1)]
+    assert "\n".join(c.text for c in chunks) == "\n".join(lines)
+
+
+def test_slides_do_not_share_headings_and_the_pages_of_a_pdf_do():
+    blocks = [("第一の題", {"kind": "heading", "level": 1}), (BODY, None), (f"次の頁の文。{BODY}", None)]
+    source = source_of(blocks)
+    pages = (Page(0, 1), Page(source.text.index("次の頁"), 2, "ii"))
+    slides = recognise("a.pptx", replace(source, format="pptx", pages=pages), "ab" * 32, max_chars=60)
+    paper = recognise("a.pdf", replace(source, format="pdf", pages=pages), "ab" * 32, max_chars=60)
+    assert [(c.heading_path, c.page, c.page_label) for c in slides.chunks if "次の頁" in c.text] == [
+        ((), 2, "ii")
+    ]
+    assert {c.heading_path for c in paper.chunks} <= {("第一の題",), ()}
+    assert slides.document.pages == paper.document.pages == 2
+
+
+def test_a_case_on_pages_of_a_file_has_those_pages():
+    first, second = (
+        "1 書かない窓口を始める【みずほ県青葉野市】",
+        "2 移動窓口車で集落を巡回【みずほ県霧ヶ沢村】",
+    )
+    source = source_of([(first, None), (BODY, None), (BODY + "つづき。", None), (second, None), (BODY, None)])
+    starts = [0, source.text.index("つづき") - 20, source.text.index(second)]
+    pages = tuple(Page(start, number) for number, start in enumerate(starts, 11))
+    parsed = recognise("a.pdf", replace(source, format="pdf", pages=pages), "ab" * 32)
+    assert [(c.number, c.page_start, c.page_end) for c in parsed.cases] == [(1, 11, 12), (2, 13, 13)]
+    assert parsed.document.pages == 13

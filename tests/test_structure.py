@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpus.records import Mark
 from corpus.structure import WIDGETS, is_deck, rank, split_blocks, split_lines
 
 BODY = (
@@ -80,8 +81,8 @@ def test_kinds_of_blocks(text, kinds):
 @pytest.mark.parametrize(
     ("line", "form"),
     [
-        ("# 計画の全体", "markdown"),
-        ("### 3.1 方針 ###", "markdown"),
+        ("# 計画の全体", "styled"),
+        ("### 3.1 方針 ###", "styled"),
         ("第3章 推進体制", "chapter"),
         ("第２節　方針", "chapter"),
         ("Ⅱ 現状", "chapter"),
@@ -291,3 +292,34 @@ def test_a_deck_is_known_by_its_lost_pictures():
     slide = f"見出し\n\n{BODY}\n\n\n\n\n"
     assert is_deck(split_blocks(slide * 6))
     assert not is_deck(split_blocks(f"見出し\n\n{BODY}\n\n" * 6))
+
+
+def test_a_heading_of_the_format_has_its_level_and_stands_over_headings_by_form():
+    text = "資料の名\n\n概要\n\n■目的\n\n町民のために窓口を一つにする。\n\n本文として置かれた短い行\n\n続きの文。"
+    marks = [Mark("heading", 0, 4, level=1), Mark("heading", 6, 8, level=2)]
+    blocks = split_blocks(text, marks)
+    assert [(b.kind, b.form, b.level) for b in blocks[:3]] == [
+        ("heading", "styled", 1),
+        ("heading", "styled", 2),
+        ("heading", "marked", 0),
+    ]
+    assert rank(blocks[0]) < rank(blocks[1]) < rank(blocks[2])
+
+
+def test_a_record_is_one_block_whatever_its_lines_look_like():
+    record = "質問：窓口は？\n\n■回答\n| a | b |\n\n\n\n12/40"
+    text = f"一覧\n\n{record}\n\n質問：次は？\n回答：はい。"
+    start = text.index(record)
+    marks = [
+        Mark("record", start, start + len(record), row=2, title="窓口は？"),
+        Mark("record", start + len(record) + 2, len(text), row=3, title="次は？"),
+    ]
+    blocks = split_blocks(text, marks)
+    assert [(b.kind, b.row, b.title, b.gap, b.gap_after) for b in blocks] == [
+        ("heading", 0, "", 0, 1),
+        ("record", 2, "窓口は？", 1, 1),
+        ("record", 3, "次は？", 1, 1),
+    ]
+    assert text[blocks[1].start : blocks[1].end] == record
+    assert [line.text for line in blocks[1].lines] == ["質問：窓口は？", "■回答", "| a | b |", "12/40"]
+    assert all(b.searched for b in blocks)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from corpus.records import Mark, Page
+
 
 class ReadError(ValueError):
     """A file that cannot be read; the message is a Japanese sentence for people."""
@@ -11,9 +13,18 @@ class ReadError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The canonical text of one file, its format, and the encoding it was read in."""
+    """The canonical text of one file, its format, the encoding it was read in, and what the format says of the text.
+
+    Blocks (paragraphs, headings, lists, tables, records) stand apart by one blank line; list items and table rows follow
+    one another without one. A list item begins with its number or with 「・」; a table row is `| a | b |`. `pages` and
+    `marks` are in the order of the text, do not overlap, and are empty where the format says nothing. `title` is None
+    where the text itself must say it.
+    """
 
     text: str
     format: str
     encoding: str
     warnings: tuple[str, ...] = ()
+    pages: tuple[Page, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    title: str | None = None
