@@ -1,9 +1,10 @@
 """Builds the search index of a folder of documents.
 
     python build_index.py [--documents DIR] [--index DIR] [--model NAME_OR_FOLDER] [--full] [--watch]
+    python build_index.py --dry-run | --history | --rollback [VERSION]
 
-Every option has an environment variable (DXQA_DOCUMENTS, DXQA_INDEX, DXQA_MODEL, DXQA_MODELS). Exit status: 0 done,
-1 failed, 2 wrong use or unusable input, with one Japanese sentence on standard error.
+Every option has an environment variable (DXQA_DOCUMENTS, DXQA_INDEX, DXQA_MODEL, DXQA_MODELS, DXQA_KEEP). Exit status:
+0 done, 1 failed, 2 wrong use or unusable input, with one Japanese sentence on standard error.
 """
 
 from __future__ import annotations
@@ -12,20 +13,27 @@ import argparse
 import os
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from tqdm import tqdm
 
-from index.build import (
-    BuildRefusedError,
-    BuildReport,
-    NothingToIndexError,
-    build,
-    find_files,
-    process_threads,
+from index.build import BuildRefusedError, NothingToIndexError, build, plan
+from index.encoder import DEFAULT_MODEL, ModelNotFoundError, SentenceEncoder, best_precision, process_threads
+from index.plan import Plan, find_files
+from index.report import BuildReport
+from index.store import load_version
+from index.versions import (
+    KEEP_VERSIONS,
+    BuildingError,
+    IndexUnusableError,
+    NothingToRollBackError,
+    alone,
+    earlier_version,
+    history,
+    switch,
 )
-from index.encoder import DEFAULT_MODEL, ModelNotFoundError, SentenceEncoder, best_precision
-from index.store import IndexUnusableError
 
 HOME = Path(__file__).resolve().parent
 SAMPLES = HOME / "corpus" / "samples"
@@ -123,25 +131,101 @@ class Bar:
             self._bar = None
 
 
+CHANGES = {
+    "added": "追加",
+    "changed": "変更",
+    "renamed": "名前の変更",
+    "removed": "削除",
+    "copied": "同じ内容の追加",
+    "unchanged": "変更なし",
+}
+RELATIONS = {
+    "same": "とほぼ同じ内容です",
+    "older": "の古い版のようです",
+    "newer": "の新しい版のようです",
+    "edition": "と内容が似ています",
+}
+"""A change of a document, and how a document stands to another, in the words of a reader."""
+
+
 def summary(report: BuildReport) -> str:
     """What a build did, for people."""
+    made = "索引を作りました" if report.changes or report.encoded else "索引は最新です"
     return (
-        f"索引を作りました：資料 {report.documents}件・事例 {report.cases}件・本文 {report.chunks}件"
-        f"（追加 {report.added}・変更 {report.changed}・削除 {report.removed}・変更なし {report.unchanged}）\n"
+        f"{made}：資料 {report.documents}件・事例 {report.cases}件・本文 {report.chunks}件"
+        f"（追加 {report.added}・変更 {report.changed}・名前の変更 {report.renamed}・削除 {report.removed}・変更なし {report.unchanged}）\n"
         f"ベクトル化 {report.encoded}件・再利用 {report.reused}件・{report.seconds:.1f}秒・版 {report.version}"
     )
+
+
+def details(report: BuildReport) -> Iterator[str]:
+    """What a build found in the documents that changed, a line each."""
+    for change in report.changes:
+        before = f"（前の名前：{change.before}）" if change.before else ""
+        if change.change == "removed":
+            yield f"{CHANGES[change.change]}：{change.path}"
+            continue
+        pages = f"・{change.pages}ページ" if change.pages else ""
+        yield (
+            f"{CHANGES[change.change]}：{change.path}{before}「{change.title}」"
+            f"事例 {change.cases}件・見出し {change.headings}件・本文 {change.chunks}件{pages}"
+        )
+    for path, warning in report.warnings:
+        yield f"注意：{path}：{warning}"
+    for pair in report.alike:
+        yield f"注意：{pair.path}：「{pair.other}」{RELATIONS[pair.relation]}（{pair.share:.0%}が共通）。"
+
+
+def show_plan(found: Plan) -> None:
+    """What a build would do, for people."""
+    count = Counter(item.change for item in [*found.items, *found.removed])
+    for item in [*found.items, *found.removed]:
+        if item.change in {"unchanged", "replaced"} and set(item.paths) <= set(item.before):
+            continue
+        before = f"（前の名前：{item.before[0]}）" if item.change == "renamed" else ""
+        change = "copied" if item.change == "unchanged" else item.change
+        print(f"{CHANGES[change]}：{'・'.join(item.paths or item.before)}{before}")
+    for problem in found.problems:
+        print(f"読めない資料：{problem.path}：{problem.message}")
+    told = "・".join(
+        f"{CHANGES[name]} {count[name]}" for name in ("added", "changed", "renamed", "removed", "unchanged")
+    )
+    print(f"索引を作ると：{told}（まだ何も変えていません）。")
+
+
+def show_history(root: Path) -> None:
+    """The versions that are kept, newest first."""
+    entries = history(root)
+    if not entries:
+        raise UsageError("索引がまだありません。build_index.py で作ってください。")
+    for entry in entries:
+        mark = "＊" if entry.current else "　"
+        told = entry.problem or (
+            f"{entry.built_at}・資料 {entry.documents}件・事例 {entry.cases}件・本文 {entry.chunks}件"
+        )
+        print(f"{mark}{entry.name}　{told}")
+    print("＊はいま使っている版です。戻すには build_index.py --rollback 版の名前")
+
+
+def roll_back(root: Path, name: str | None) -> str:
+    """Makes an earlier version the one in use again, once it is found whole; gives its name."""
+    with alone(root):
+        target = earlier_version(root, name)
+        load_version(root, target)
+        switch(root, target)
+    return target
 
 
 def run(args: argparse.Namespace, folder: Path, encoder: SentenceEncoder) -> BuildReport:
     """One build with its progress, summary, warnings and errors shown."""
     bar = Bar()
     try:
-        report = build(folder, Path(args.index), encoder, full=args.full, progress=bar)
+        report = build(folder, Path(args.index), encoder, full=args.full, keep=args.keep, progress=bar)
     finally:
         bar.close()
     print(summary(report))
-    for path, warning in report.warnings:
-        print(f"注意：{path}：{warning}")
+    for line in details(report):
+        print(line)
     for path, message in report.errors:
         print(f"読めなかった資料：{path}：{message}", file=sys.stderr)
     return report
@@ -170,14 +254,42 @@ def watch(args: argparse.Namespace, folder: Path, encoder: SentenceEncoder) -> N
             print(error, file=sys.stderr)
 
 
+def _versions(text: str) -> int:
+    """A number of versions to keep: at least the one in use."""
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError("残す版の数は1以上の整数で指定してください")
+    return int(text)
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(description="資料のフォルダーから検索の索引を作ります。")
     add_common_options(parser)
     parser.add_argument("--full", action="store_true", help="変わっていない本文も作り直す")
     parser.add_argument("--watch", action="store_true", help="資料が変わるたびに作り直す")
+    parser.add_argument(
+        "--keep",
+        type=_versions,
+        default=setting("KEEP", str(KEEP_VERSIONS)),
+        help=f"残す版の数（既定 {KEEP_VERSIONS}）",
+    )
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--dry-run", action="store_true", help="何が変わるかを示すだけで、作らない")
+    instead.add_argument("--history", action="store_true", help="残っている版の一覧を示す")
+    instead.add_argument(
+        "--rollback", nargs="?", const="", metavar="VERSION", help="一つ前の版（または指定の版）に戻す"
+    )
     args = parser.parse_args(argv)
     try:
+        if args.history:
+            show_history(Path(args.index))
+            return 0
+        if args.rollback is not None:
+            print(f"版 {roll_back(Path(args.index), args.rollback or None)} に戻しました。")
+            return 0
+        if args.dry_run:
+            show_plan(plan(documents_folder(args.documents), Path(args.index)))
+            return 0
         folder = documents_folder(args.documents)
         encoder = load_encoder(args)
         run(args, folder, encoder)
@@ -189,7 +301,7 @@ def main(argv: list[str] | None = None) -> int:
     except (UsageError, NothingToIndexError, ModelNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
-    except (BuildRefusedError, IndexUnusableError) as error:
+    except (BuildRefusedError, BuildingError, IndexUnusableError, NothingToRollBackError) as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:

@@ -39,10 +39,12 @@ from build_index import (
     setting,
     summary,
 )
-from index.build import BuildRefusedError, BuildReport, NothingToIndexError, Progress, build, model_record
+from index.build import BuildRefusedError, NothingToIndexError, Progress, build
 from index.current import CurrentIndex
 from index.encoder import Encoder, ModelNotFoundError
 from index.jobs import Job, Jobs
+from index.passages import model_record
+from index.report import BuildReport
 from index.reranker import Reranker, RerankerError
 from index.store import Index, current_version
 from qa import present

@@ -26,10 +26,10 @@ from build_index import setting
 from corpus.chunks import sentence_lines
 from corpus.records import Passage
 from corpus.text import searchable
-from index.build import encode, tokens_of
 from index.encoder import SentenceEncoder, best_precision
 from index.engines import Engines, own_headings, probe
-from index.late import LateIndex, LateWriter
+from index.late import LateWriter, TokenFile
+from index.passages import encode, tokens_of
 
 HOME = Path(__file__).resolve().parents[1]
 MEASURES = {"nDCG@10": nDCG @ 10, "Recall@5": R @ 5, "Recall@10": R @ 10, "MRR@10": RR @ 10}
@@ -115,7 +115,7 @@ def main(argv: list[str] | None = None) -> int:
             heading_vectors,
             rows_with_heading,
             [tokens_of(passage) for passage in passages.values()],
-            LateIndex(Path(folder) / "late") if gives else None,
+            TokenFile(Path(folder) / "late") if gives else None,
         )
         runs = _runs(engines, encoder, corpus, queries)
     figures = {}

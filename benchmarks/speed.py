@@ -27,9 +27,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import uvicorn
 
 from build_index import SAMPLES
-from index.build import build, model_record, process_threads
+from index.build import build
 from index.current import CurrentIndex
-from index.encoder import SentenceEncoder, best_precision
+from index.encoder import SentenceEncoder, best_precision, process_threads
+from index.passages import model_record
 from server import create_app
 
 HOME = Path(__file__).resolve().parents[1]

@@ -170,6 +170,13 @@ def find_cases(text: str, blocks: list[Block], path: str, pages: Sequence[Page] 
     return CaseBook(tuple(cases), tuple(marks), examples, tuple(warnings))
 
 
+def case_id(path: str, number: int, organization: str) -> str:
+    """A case's id: made of its document's path, its number and its organization."""
+    return hashlib.sha256(f"{path}\n{number}\n{organization}".encode("utf-8", "surrogatepass")).hexdigest()[
+        :16
+    ]
+
+
 def _titles(block: Block) -> Iterator[_Title]:
     for line in block.lines:
         # 「## 3 移動窓口を始める【青葉県】」: Markdown's marks are no part of a title
@@ -425,9 +432,8 @@ def _read_case(text: str, blocks: list[Block], title: _Title, start: int, end: i
         if block.searched:
             for found in URL.finditer(block.text):
                 urls.setdefault(found[0].rstrip(".,;:!?'"))
-    identity = f"{path}\n{title.number}\n{title.organization}"
     return Case(
-        id=hashlib.sha256(identity.encode()).hexdigest()[:16],
+        id=case_id(path, title.number, plain(name.value)),
         document_id="",
         number=title.number,
         title=plain(fields["title"].value),

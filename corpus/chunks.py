@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from corpus.cases import CaseBook
 from corpus.records import Chunk, Page, Passage
@@ -66,15 +67,14 @@ def make_chunks(
     """
     places = _Places(text, book, pages)
     chunks: list[Chunk] = []
-    seen: dict[str, int] = {}
     carried: _Turn | None = None
     for section in sections:
         if section.form == "record":
             if carried is not None:
-                chunks.extend(_emit(carried.pieces, text, carried.section, places, document_id, path, seen))
+                chunks.extend(_emit(carried.pieces, text, carried.section, places, document_id))
                 carried = None
             pieces = _record_pieces(text, section)
-            chunks.extend(_emit(pieces, text, section, places, document_id, path, seen))
+            chunks.extend(_emit(pieces, text, section, places, document_id))
             continue
         for stretch in _stretches(section, repeated or set()):
             units = _units(text, stretch)
@@ -86,7 +86,7 @@ def make_chunks(
                 start = min(opening[0], start)
             question, carried = carried, None
             if question is not None and (not section.path or section.path[:-1] != question.section.path[:-1]):
-                chunks.extend(_emit(question.pieces, text, question.section, places, document_id, path, seen))
+                chunks.extend(_emit(question.pieces, text, question.section, places, document_id))
                 question = None
             answers = ""
             if question is not None:
@@ -106,14 +106,29 @@ def make_chunks(
                 # A speaker asks: the question is not a passage of its own, it goes with what is answered. Of a
                 # long speech this is the last piece.
                 *before, last = pieces
-                chunks.extend(_emit(before, text, section, places, document_id, path, seen))
+                chunks.extend(_emit(before, text, section, places, document_id))
                 asked = [unit for unit in units if unit.start >= last[0]]
                 carried = _Turn(section, asked or units, last[0], units[-1].end, [last])
                 continue
-            chunks.extend(_emit(pieces, text, section, places, document_id, path, seen))
+            chunks.extend(_emit(pieces, text, section, places, document_id))
     if carried is not None:
-        chunks.extend(_emit(carried.pieces, text, carried.section, places, document_id, path, seen))
-    return chunks
+        chunks.extend(_emit(carried.pieces, text, carried.section, places, document_id))
+    return with_ids(path, chunks)
+
+
+def with_ids(path: str, chunks: Iterable[Chunk]) -> list[Chunk]:
+    """The chunks of a document with their ids: made of its path, their headings, context and words.
+
+    So a chunk keeps its id where other parts of its document change. Equal ones are told apart by their order.
+    """
+    seen: Counter[str] = Counter()
+    named = []
+    for chunk in chunks:
+        identity = "\n".join([path, *chunk.heading_path, chunk.context, chunk.text])
+        seen[identity] += 1
+        digest = hashlib.sha256(f"{identity}\n{seen[identity]}".encode("utf-8", "surrogatepass"))
+        named.append(replace(chunk, id=digest.hexdigest()[:16]))
+    return named
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,8 +357,6 @@ def _emit(
     section: Section,
     places: _Places,
     document_id: str,
-    path: str,
-    seen: dict[str, int],
 ) -> list[Chunk]:
     chunks: list[Chunk] = []
     for start, end, header in pieces:
@@ -354,13 +367,10 @@ def _emit(
         words = text[start:end]
         if letters(searchable(words)) < LEAST_LETTERS and section.form != "cover":
             continue
-        identity = "\n".join([path, *section.path, header, words])
-        seen[identity] = seen.get(identity, 0) + 1
         page, label = places.page(start)
-        digest = hashlib.sha256(f"{identity}\n{seen[identity]}".encode()).hexdigest()[:16]
         chunks.append(
             Chunk(
-                id=digest,
+                id="",
                 document_id=document_id,
                 case_id=section.case.id if section.case else None,
                 heading_path=section.path,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from pathlib import PurePath
+from importlib.metadata import version
+from pathlib import Path, PurePath
 
-from corpus.cases import CaseBook, find_cases
-from corpus.chunks import MAX_CHARS, make_chunks
+from corpus.cases import CaseBook, case_id, find_cases
+from corpus.chunks import MAX_CHARS, make_chunks, with_ids
+from corpus.garbled import garbled
 from corpus.municipalities import looks_like_organization
-from corpus.readers import Source, read
+from corpus.readers import LIBRARIES, Source, read
 from corpus.records import Case, Chunk, Document, Heading
 from corpus.repeats import repeated_blocks
 from corpus.sections import COVER_BLOCKS, Section, find_sections, heading_words
@@ -66,6 +68,9 @@ def recognise(path: str, source: Source, sha256: str, *, max_chars: int = MAX_CH
     printed = max((case.page_end for case in cases if case.page_end), default=None)
     pages = source.pages[-1].number if source.pages else printed
     warnings = [*source.warnings, *book.warnings]
+    strange = garbled(text)
+    if strange is not None:
+        warnings.append(strange)
     if not chunks:
         warnings.append("検索できる本文が見つかりませんでした。")
     document = Document(
@@ -82,6 +87,40 @@ def recognise(path: str, source: Source, sha256: str, *, max_chars: int = MAX_CH
         warnings=tuple(warnings),
     )
     return Parsed(document, cases, tuple(chunks))
+
+
+def renamed(parsed: Parsed, path: str) -> Parsed:
+    """What `recognise` would give for the same content under another path of the same format."""
+    ids = {case.id: case_id(path, case.number, case.organization) for case in parsed.cases}
+    old = parsed.document
+    title = (
+        PurePath(path).stem
+        if old.title == PurePath(old.path).stem
+        else path
+        if old.title == old.path
+        else old.title
+    )
+    return Parsed(
+        replace(old, path=path, title=title),
+        tuple(replace(case, id=ids[case.id]) for case in parsed.cases),
+        tuple(
+            with_ids(path, (replace(chunk, case_id=ids.get(chunk.case_id or "")) for chunk in parsed.chunks))
+        ),
+    )
+
+
+def rules() -> str:
+    """A fingerprint of all that a parse depends on: this package, its data, and the libraries that read files.
+
+    Documents that were recognised under other rules are read again.
+    """
+    digest = hashlib.sha256()
+    home = Path(__file__).parent
+    for file in sorted([*home.glob("*.py"), *home.glob("readers/*.py"), *home.glob("data/*")]):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    for library in LIBRARIES:
+        digest.update(f"{library} {version(library)}".encode())
+    return digest.hexdigest()[:16]
 
 
 def _title(blocks: list[Block], path: str) -> str:

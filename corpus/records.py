@@ -90,7 +90,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document as read: `text` is canonical and never changes; `headings` is its outline in order."""
+    """A document as read: `text` is canonical and never changes; `headings` is its outline in order.
+
+    `path` names it in the documents folder; `paths`, once it is indexed, are all files with its content, `path` first.
+    """
 
     id: str
     path: str
@@ -103,6 +106,7 @@ class Document:
     date: str | None = None
     pages: int | None = None
     warnings: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,50 +1,66 @@
-"""Building: from a folder of documents to a new current version of the index.
+"""Building: from a folder of documents to a new version of the index in use.
 
-In: a documents folder and an encoder. Out: a report of what changed. Unchanged words are not encoded twice: a
-vector is kept by the hash of the text it was made from. A build writes beside the version in use, checks what it
-wrote by loading and asking it, and switches last; whatever goes wrong before leaves the old version in use.
+In: a documents folder and an encoder. Out: a report of what changed. Only documents that are new or changed are read,
+recognised and encoded; they become a segment of their own, and the new version is the old one's segments, that one, and
+the list of documents that count. A build writes beside the version in use, checks what it wrote by loading and asking
+it, and switches last; whatever goes wrong before leaves the old version in use.
+
+What a build of one document does for the others: it looks at the time of each file, reads the list of documents, and
+looks up the keys of the vectors that it needs. Segments of up to `MERGE_ROWS` rows are written anew together, so that
+their number stays small.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
-import tempfile
+import json
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from corpus.chunks import MAX_CHARS, passage_of
-from corpus.documents import Parsed, parse
-from corpus.readers import ReadError
-from corpus.records import Passage
+from corpus.documents import Parsed, renamed, rules
+from corpus.garbled import GARBLED
+from corpus.records import Document, Passage
+from index.checking import SelfQueryError, check_segment
 from index.dense import Vectors
 from index.encoder import Encoder
-from index.engines import Probe, own_headings
-from index.late import LateWriter, PackedTokens, pack
-from index.lexical import Tokens
-from index.store import (
-    EngineParts,
-    Index,
-    IndexMissingError,
-    IndexUnusableError,
-    ModelRecord,
-    current_version,
-    load_version,
-    read_manifest,
+from index.engines import heading_key, own_headings
+from index.late import PackedTokens
+from index.lexical import postings_of
+from index.likeness import Alike, fingerprints, relation, shares
+from index.passages import encode, model_record, tokens_of, vector_key
+from index.plan import FileProblem, Item, Plan, lasting, make_plan, suffix
+from index.previous import Previous
+from index.reading import read_documents
+from index.report import BuildReport, DocumentChange, report_bytes
+from index.segment import Content, SegmentDamagedError, SegmentWriter, StoredSegment
+from index.store import twin_note
+from index.tokenizer import tokenizer_name
+from index.versions import (
+    FORMAT_VERSION,
+    KEEP_VERSIONS,
+    BuildingError,
+    alone,
+    clear,
+    manifest_bytes,
+    new_name,
+    publish,
     switch,
-    write_version,
 )
-from index.tokenizer import grams, tokenize
 
-MAX_FILE_BYTES = 50 * 1024 * 1024
-BLOCK = 2048
-"""Passages that are encoded before their token vectors are written."""
+MERGE_ROWS = 2048
+"""Segments of fewer rows are written anew together: at 35 KB a row that is 70 MB, less than a second."""
+MOST_DEAD = 0.5
+"""A segment of which more than this no longer counts is written anew."""
+LEAST_SHARE = 0.3
+"""Documents that share less are not compared further."""
 Progress = Callable[[str, int, int], None]
 """Called with the stage (reading, encoding, writing, checking), how much is done, and how much there is."""
 
@@ -57,102 +73,6 @@ class NothingToIndexError(BuildRefusedError):
     """The folder holds no document that can be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class BuildReport:
-    """What a build did. Documents are counted by content: added, changed (same path, other words), removed."""
-
-    version: str
-    documents: int
-    cases: int
-    chunks: int
-    added: int
-    changed: int
-    removed: int
-    unchanged: int
-    encoded: int
-    reused: int
-    seconds: float
-    warnings: tuple[tuple[str, str], ...]
-    errors: tuple[tuple[str, str], ...]
-
-
-def model_record(encoder: Encoder) -> ModelRecord:
-    """What the manifest keeps of an encoder."""
-    return ModelRecord(encoder.name, encoder.model_fingerprint, encoder.dimension, dict(encoder.prompts))
-
-
-def vector_key(passage: Passage) -> str:
-    """The key of the vector of a passage: passages of one key have one vector."""
-    return hashlib.sha256(f"{passage.where}\x00{passage.words}".encode("utf-8", "surrogatepass")).hexdigest()[
-        :32
-    ]
-
-
-def tokens_of(passage: Passage) -> Tokens:
-    """The tokens of a passage for the parts of the lexical index."""
-    words = tokenize(passage.words)
-    return Tokens(
-        [*tokenize(passage.where), *words],
-        [*tokenize(passage.near), *words],
-        grams(f"{passage.near}\n{passage.words}"),
-    )
-
-
-def encode(
-    encoder: Encoder,
-    passages: Mapping[str, Passage],
-    keep: Callable[[str, PackedTokens], None],
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[dict[str, Vectors], bool]:
-    """The vectors of passages by their keys, and whether the model gives token vectors; these go to `keep`.
-
-    They are handed on in blocks, since all of them together may be larger than the memory.
-    """
-    vectors: dict[str, Vectors] = {}
-    keys, gives = list(passages), True
-    for start in range(0, len(keys), BLOCK):
-        part = [passages[key] for key in keys[start : start + BLOCK]]
-        found, tokens = encoder.encode_with_tokens(
-            [p.words for p in part],
-            None if progress is None else lambda done, _, start=start: progress(start + done, len(keys)),  # type: ignore[misc]
-            [p.where for p in part],
-        )
-        vectors.update(zip(keys[start : start + BLOCK], found, strict=True))
-        if tokens is None:
-            gives = False
-            continue
-        for key, own in zip(keys[start : start + BLOCK], tokens, strict=True):
-            keep(key, pack(own, passages[key].sentences))
-    return vectors, gives
-
-
-def find_files(folder: Path) -> list[Path]:
-    """The files to read, sorted by path; hidden and temporary ones and links that leave the folder are left out."""
-    root = folder.resolve()
-    found = []
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if any(part.startswith((".", "~$")) for part in parts) or not path.is_file():
-            continue
-        if root in path.resolve().parents:
-            found.append(path)
-    return found
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Holds the index folder's lock; a second build is refused, and says so."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BuildRefusedError(
-                "ほかの索引作成が実行中です。終わってからもう一度実行してください。"
-            ) from error
-        yield
-
-
 def build(
     documents: Path,
     root: Path,
@@ -160,182 +80,512 @@ def build(
     *,
     full: bool = False,
     max_chars: int = MAX_CHARS,
+    keep: int = KEEP_VERSIONS,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Builds the index of a folder and makes it current; `full` encodes everything anew.
+    """Brings the index of a folder up to date; `full` reads and encodes everything anew, `keep` versions stay.
 
     Raises NothingToIndexError where no file can be read (the old version stays), BuildRefusedError where another
     build runs or the new version does not answer.
     """
-    report = progress or (lambda stage, done, total: None)
-    with _alone(root):
-        return _build(documents, root, encoder, full=full, max_chars=max_chars, progress=report)
-
-
-def _build(
-    documents: Path, root: Path, encoder: Encoder, *, full: bool, max_chars: int, progress: Progress
-) -> BuildReport:
-    started = time.perf_counter()
-    model = model_record(encoder)
-    parsed, errors = _read_all(documents, max_chars, progress)
-    if not parsed:
-        named = "、".join(f"{path}：{message}" for path, message in errors[:3])
-        raise NothingToIndexError(
-            f"読める資料が一つもありません（{documents}）。"
-            + (named or "文書のファイルを置いてから、もう一度実行してください。")
-        )
-    chunks = [chunk for one in parsed for chunk in one.chunks]
-    if not chunks:
-        raise NothingToIndexError(
-            "どの資料からも検索できる本文が見つかりませんでした。ファイルの内容を確かめてください。"
-        )
-    organizations = {case.id: case.organization for one in parsed for case in one.cases}
-    passages = [
-        passage_of(one.document.title, chunk, organizations.get(chunk.case_id or ""))
-        for one in parsed
-        for chunk in one.chunks
-    ]
-    keys = [vector_key(passage) for passage in passages]
-    tokens = [tokens_of(passage) for passage in passages]
-
-    old = _previous(root, None if full else model)
-    reusable = None if full else old
-    known = {} if reusable is None else reusable.vectors_by_key()
-    packed = {} if reusable is None else reusable.tokens_by_key()
-    missing = {key: passage for key, passage in zip(keys, passages, strict=True) if key not in known}
-    progress("encoding", 0, len(missing))
-    with tempfile.TemporaryDirectory(prefix=".encoding-", dir=root) as folder:
-        late: Path | None = Path(folder) / "late"
-        with LateWriter(Path(folder) / "late", encoder.dimension) as writer:
-            fresh, gives = encode(
-                encoder, missing, writer.add, lambda done, total: progress("encoding", done, total)
-            )
-            if (gives if missing else packed) and all(key in packed for key in keys if key not in missing):
-                for key in dict.fromkeys(keys):
-                    if key in packed:
-                        writer.add(key, packed[key]())
-                writer.close(keys)
-            else:
-                late = None
-        known = {**known, **fresh}
-        headings = [passage.heading for passage in passages]
-        heading_rows = own_headings(headings)
-        heading_vectors = _encode_headings(
-            encoder,
-            [headings[row] for row in heading_rows],
-            {} if reusable is None else reusable.heading_vectors(),
-        )
-        parts = EngineParts(
-            np.stack([known[key] for key in keys]).astype(np.float32),
-            keys,
-            heading_vectors,
-            heading_rows,
-            tokens,
-            late,
-        )
-        progress("writing", 0, 1)
-        name = write_version(
-            root,
-            [one.document for one in parsed],
-            [case for one in parsed for case in one.cases],
-            chunks,
-            parts,
-            model,
-            max_chars=max_chars,
-            errors=errors,
-        )
-    progress("checking", 0, 1)
-    _check(load_version(root, name, model), tokens, parts.vectors)
-    before = {} if old is None else {d.path: d.sha256 for d in old.documents.values()}
-    now = {one.document.path: one.document.sha256 for one in parsed}
-    switch(root, name)
-    progress("checking", 1, 1)
-    return BuildReport(
-        version=name,
-        documents=len(parsed),
-        cases=sum(len(one.cases) for one in parsed),
-        chunks=len(chunks),
-        added=sum(path not in before for path in now),
-        changed=sum(path in before and before[path] != sha256 for path, sha256 in now.items()),
-        removed=sum(path not in now for path in before),
-        unchanged=sum(before.get(path) == sha256 for path, sha256 in now.items()),
-        encoded=len(missing),
-        reused=len(chunks) - sum(key in missing for key in keys),
-        seconds=time.perf_counter() - started,
-        warnings=tuple((one.document.path, warning) for one in parsed for warning in one.document.warnings),
-        errors=tuple(errors),
-    )
-
-
-def _encode_headings(encoder: Encoder, headings: list[str], known: dict[str, Vectors]) -> Vectors:
-    """Vectors of headings, in their order  # (n, dim) float32."""
-    missing = [heading for heading in headings if heading not in known]
-    fresh = dict(zip(missing, encoder.encode_passages(missing), strict=True)) if missing else {}
-    rows = [known[heading] if heading in known else fresh[heading] for heading in headings]
-    return np.stack(rows).astype(np.float32) if rows else np.zeros((0, encoder.dimension), np.float32)
-
-
-def _read_all(folder: Path, max_chars: int, progress: Progress) -> tuple[list[Parsed], list[tuple[str, str]]]:
-    parsed: dict[str, Parsed] = {}
-    errors: list[tuple[str, str]] = []
-    files = find_files(folder)
-    for number, file in enumerate(files):
-        progress("reading", number, len(files))
-        path = file.relative_to(folder).as_posix().encode("utf-8", "replace").decode()
-        try:
-            size = file.stat().st_size
-            if size > MAX_FILE_BYTES:
-                raise ReadError(
-                    f"ファイルが大きすぎます（{size // 2**20}MB。上限は{MAX_FILE_BYTES // 2**20}MB）。分割してください。"
-                )
-            one = parse(path, file.read_bytes(), max_chars=max_chars)
-        except ReadError as error:
-            errors.append((path, str(error)))
-            continue
-        except OSError as error:
-            errors.append(
-                (path, f"ファイルを開けません（{error.strerror}）。読み取りの許可を確かめてください。")
-            )
-            continue
-        twin = parsed.get(one.document.id)
-        if twin is not None:
-            note = f"「{path}」は同じ内容なので、一つの資料として扱います。"
-            document = replace(twin.document, warnings=(*twin.document.warnings, note))
-            parsed[one.document.id] = replace(twin, document=document)
-            continue
-        parsed[one.document.id] = one
-    progress("reading", len(files), len(files))
-    return list(parsed.values()), errors
-
-
-def _previous(root: Path, model: ModelRecord | None) -> Index | None:
-    """The version in use, for its vectors and its list of documents; None where it cannot serve for that."""
-    name = current_version(root)
-    if name is None:
-        return None
     try:
-        manifest = read_manifest(root, name)
-        same = model is None or ModelRecord(**manifest["model"]) == model
-        return load_version(root, name, None) if same else None
-    except (IndexMissingError, IndexUnusableError):
-        return None
+        with alone(root):
+            return _Build(documents, root, encoder, full, max_chars, keep, progress or _silent).run()
+    except BuildingError as error:
+        raise BuildRefusedError(str(error)) from error
 
 
-def _check(index: Index, tokens: list[Tokens], vectors: Vectors) -> None:
-    """A self-query for each engine: a chunk must be found by its own vector and by its own words."""
-    # the middle row, or the first after it that has words: 「あああ」 is a text without content words
-    rows = [*range(len(tokens) // 2, len(tokens)), *range(len(tokens) // 2)]
-    row = next((row for row in rows if tokens[row].whole), rows[0])
-    twins = {other for other, vector in enumerate(vectors) if vector @ vectors[row] > 0.9999}
-    asked = Probe(vectors[row], tokens[row].whole)
-    by_vector = {found for found, _ in index.engines.by_vector(asked, 3)}
-    by_word = {found for found, _ in index.engines.by_word(asked, 10)}
-    if not twins & by_vector or (tokens[row].whole and not (twins | {row}) & by_word):
-        raise BuildRefusedError(
-            "新しい索引が自分の本文を見つけられません。前の索引を使い続けます。build_index.py --full をもう一度実行してください。"
+def plan(documents: Path, root: Path, *, max_chars: int = MAX_CHARS) -> Plan:
+    """What `build` would find changed in a folder; nothing is written."""
+    old = Previous.of(root, max_chars)
+    return make_plan(documents, old.manifest, old.files, old.refused)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """No progress is shown."""
+
+
+# ---------------------------------------------------------------- the build
+
+
+class _Build:
+    """One build, from the plan to the switch."""
+
+    def __init__(
+        self,
+        documents: Path,
+        root: Path,
+        encoder: Encoder,
+        full: bool,
+        max_chars: int,
+        keep: int,
+        progress: Progress,
+    ) -> None:
+        self.documents, self.root, self.encoder = documents, root, encoder
+        self.full, self.max_chars, self.keep, self.progress = full, max_chars, keep, progress
+        self.model = model_record(encoder)
+        self.old = Previous.of(root, max_chars)
+        manifest = self.old.manifest
+        self.same_engines = (
+            manifest is not None
+            and manifest["model"] == asdict(self.model)
+            and manifest["tokenizer"] == tokenizer_name()
+        )
+        self.entries = {entry["id"]: entry for entry in manifest["documents"]} if manifest else {}
+
+    def run(self) -> BuildReport:
+        """The whole build."""
+        started = time.perf_counter()
+        self.progress("reading", 0, 0)
+        refused = {} if self.full else self.old.refused
+        plan = make_plan(self.documents, self.old.manifest, {} if self.full else self.old.files, refused)
+        kept = [item for item in plan.items if self._stays(item)]
+        parsed, problems = self._parse([item for item in plan.items if not self._stays(item)])
+        problems = sorted([*plan.problems, *problems], key=lambda problem: problem.path)
+        items = [item for item in plan.items if item.id in parsed or self._stays(item)]
+        self._refuse_nothing(items, parsed, problems)
+        if self._nothing_to_do(plan, parsed, problems):
+            return self._report(self.old.name or "", items, plan, {}, [], problems, started)
+        merged = [] if self.full else self._to_merge(kept, sum(len(one.chunks) for one in parsed.values()))
+        temporary = self.root / "segments" / f".building-{new_name()}"
+        try:
+            return self._write(temporary, plan, items, parsed, merged, problems, started)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    # ---- what is read
+
+    def _stays(self, item: Item) -> bool:
+        """Whether a document's rows can stay where they are."""
+        entry = self.entries.get(item.id)
+        return (
+            not self.full
+            and entry is not None
+            and entry["segment"] in self.old.segments
+            and self.same_engines
+            and self.old.same_rules
+            and item.paths[0] == item.before[0]
         )
 
+    def _parse(self, items: Sequence[Item]) -> tuple[dict[str, Parsed], list[FileProblem]]:
+        """The documents of items, from the version in use where they were recognised under the same rules."""
+        found: dict[str, Parsed] = {}
+        to_read: list[Item] = []
+        for item in items:
+            entry = self.entries.get(item.id)
+            if (
+                self.full
+                or entry is None
+                or not self.old.same_rules
+                or entry["segment"] not in self.old.segments
+                or suffix(item.paths[0]) != suffix(item.before[0])
+            ):
+                to_read.append(item)
+                continue
+            found[item.id] = renamed(self._stored(item.id), item.paths[0])
+        problems: list[FileProblem] = []
+        wanted = {item.paths[0]: item for item in to_read}
+        for path, outcome in read_documents(self.documents, wanted, self.max_chars, self.progress):
+            item = wanted[path]
+            if isinstance(outcome, FileProblem):
+                problems.extend(replace(outcome, path=other, sha256=item.sha256) for other in item.paths)
+            elif outcome.document.id != item.id:
+                message = "読み取りの途中で内容が変わりました。書き終わってから、もう一度実行してください。"
+                problems.append(FileProblem(path, message, passing=True))
+            else:
+                found[item.id] = outcome
+        return found, problems
 
-def process_threads() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0))
+    def _refuse_nothing(
+        self, items: Sequence[Item], parsed: Mapping[str, Parsed], problems: Sequence[FileProblem]
+    ) -> None:
+        if not items:
+            named = "、".join(f"{problem.path}：{problem.message}" for problem in problems[:3])
+            raise NothingToIndexError(
+                f"読める資料が一つもありません（{self.documents}）。"
+                + (named or "文書のファイルを置いてから、もう一度実行してください。")
+            )
+        if not any(parsed[item.id].chunks if item.id in parsed else self._size(item.id) for item in items):
+            raise NothingToIndexError(
+                "どの資料からも検索できる本文が見つかりませんでした。ファイルの内容を確かめてください。"
+            )
+
+    def _stored(self, identity: str) -> Parsed:
+        """A document of the version in use."""
+        return self.old.segments[self.entries[identity]["segment"]].document(identity)
+
+    def _size(self, identity: str) -> int:
+        """Chunks of a document of the version in use."""
+        first, end = self.old.segments[self.entries[identity]["segment"]].rows[identity]
+        return end - first
+
+    def _nothing_to_do(
+        self, plan: Plan, parsed: Mapping[str, Parsed], problems: Sequence[FileProblem]
+    ) -> bool:
+        manifest = self.old.manifest
+        return manifest is not None and (
+            not parsed
+            and not plan.changes
+            and [_problem_line(problem) for problem in problems] == manifest["errors"]
+        )
+
+    # ---- what is written
+
+    def _to_merge(self, kept: Sequence[Item], fresh: int) -> list[Item]:
+        """Documents whose segments are written anew with the fresh ones: small segments, and those mostly left behind."""
+        live: Counter[str] = Counter()
+        for item in kept:
+            live[self.entries[item.id]["segment"]] += self._size(item.id)
+        chosen = {
+            name for name, rows in live.items() if rows < (1 - MOST_DEAD) * len(self.old.segments[name])
+        }
+        small = sorted((rows, name) for name, rows in live.items() if name not in chosen)
+        size = fresh
+        together = []
+        for rows, name in small:
+            if rows > max(size, 1) * 2 or size + rows > MERGE_ROWS:
+                break  # a segment much larger than what is added waits until more has come
+            together.append(name)
+            size += rows
+        if fresh or len(together) > 1:
+            chosen.update(together)
+        return [item for item in kept if self.entries[item.id]["segment"] in chosen]
+
+    def _write(
+        self,
+        temporary: Path,
+        plan: Plan,
+        items: Sequence[Item],
+        parsed: Mapping[str, Parsed],
+        merged: Sequence[Item],
+        problems: Sequence[FileProblem],
+        started: float,
+    ) -> BuildReport:
+        name = new_name()
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        fresh = [parsed[item.id] for item in items if item.id in parsed]
+        moved = {item.id for item in items if item.id in parsed} | {item.id for item in merged}
+        digest = ""
+        encoded = _Encoded(0, 0)
+        alike: list[Alike] = []
+        if moved:
+            contents, encoded = self._write_segment(temporary, fresh, merged)
+            alike = self._alike(fresh, contents, plan, items)
+            self.progress("checking", 0, 1)
+            digest = _checked(temporary)
+        manifest = self._manifest(name, now, items, moved, parsed, problems, digest)
+        report = self._report(name, items, plan, parsed, alike, problems, started, encoded)
+        folder = self.root / "versions" / f".building-{name}"
+        folder.mkdir(parents=True)
+        try:
+            files = {state.path: [state.stamp, state.sha256] for state in lasting(plan.files)}
+            (folder / "manifest.json").write_bytes(manifest_bytes(manifest))
+            (folder / "files.json").write_bytes(json.dumps(files, ensure_ascii=False).encode())
+            (folder / "report.json").write_bytes(report_bytes(report))
+            if moved:
+                publish(temporary, self.root / "segments" / name)
+            publish(folder, self.root / "versions" / name)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        switch(self.root, name)
+        clear(self.root, self.keep)
+        self.progress("checking", 1, 1)
+        return report
+
+    def _write_segment(
+        self, folder: Path, fresh: Sequence[Parsed], merged: Sequence[Item]
+    ) -> tuple[list[Content], _Encoded]:
+        """Writes the segment; gives what it holds, and what of it was encoded."""
+        passages = {
+            one.document.id: [
+                passage_of(one.document.title, chunk, organization)
+                for chunk, organization in zip(one.chunks, _organizations(one), strict=True)
+            ]
+            for one in fresh
+        }
+        keys = {identity: [vector_key(passage) for passage in own] for identity, own in passages.items()}
+        wanted = {
+            key: passage
+            for identity, own in passages.items()
+            for key, passage in zip(keys[identity], own, strict=True)
+        }
+        known = self._known_vectors(list(wanted))
+        missing = {key: passage for key, passage in wanted.items() if key not in known}
+        self.progress("encoding", 0, len(missing))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with SegmentWriter(folder, self.encoder.dimension) as writer:
+            vectors, gives = encode(
+                self.encoder, missing, writer.keep, lambda done, total: self.progress("encoding", done, total)
+            )
+            with_tokens = gives or not missing
+            for key, (segment, row) in known.items():
+                vectors[key] = segment.dense.vector(row)
+                with_tokens = with_tokens and segment.tokens is not None
+                if segment.tokens is not None:
+                    writer.keep(key, segment.tokens.row(row))
+            self.progress("writing", 0, 1)
+            contents = self._contents(fresh, passages, keys, vectors)
+            for taken, tokens in self._taken(merged):
+                contents.append(taken)
+                with_tokens = with_tokens and tokens is not None
+                for place, key in enumerate(taken.keys):
+                    if tokens is not None:
+                        writer.keep(key, tokens(place))
+            writer.finish(contents, with_tokens=with_tokens)
+        return contents, _Encoded(len(missing), sum(key in missing for own in keys.values() for key in own))
+
+    def _known_vectors(self, keys: Sequence[str]) -> dict[str, tuple[StoredSegment, int]]:
+        """Where the vectors of some of these keys are already."""
+        found: dict[str, tuple[StoredSegment, int]] = {}
+        if self.full or not keys or self.old.manifest is None or not self._same_model():
+            return found
+        wanted = np.array(keys, dtype="S32")
+        for segment in self.old.segments.values():
+            for key, row in segment.vectors_of(wanted).items():
+                found.setdefault(key, (segment, row))
+        return found
+
+    def _same_model(self) -> bool:
+        return self.old.manifest is not None and self.old.manifest["model"] == asdict(self.model)
+
+    def _contents(
+        self,
+        fresh: Sequence[Parsed],
+        passages: Mapping[str, Sequence[Passage]],
+        keys: Mapping[str, Sequence[str]],
+        vectors: Mapping[str, Vectors],
+    ) -> list[Content]:
+        headings = self._heading_vectors(passages.values())
+        nothing = np.zeros((0, self.encoder.dimension), np.float32)
+        contents = []
+        for one in fresh:
+            own, identity = passages[one.document.id], one.document.id
+            names = [passage.heading for passage in own]
+            postings = postings_of([tokens_of(passage) for passage in own])
+            rows = np.arange(len(own))
+            contents.append(
+                Content(
+                    one,
+                    keys[identity],
+                    _stacked([vectors[key] for key in keys[identity]], nothing),
+                    {row: headings[names[row]] for row in own_headings(names)},
+                    np.array([heading_key(heading) for heading in names], dtype=np.uint64),
+                    {name: (part, rows) for name, part in postings.items()},
+                    fingerprints(one.document.text),
+                )
+            )
+        return contents
+
+    def _heading_vectors(self, passages: Iterable[Sequence[Passage]]) -> dict[str, Vectors]:
+        """Vectors of the headings that stand over one row of their document, by their words."""
+        names: dict[str, int] = {}
+        for own in passages:
+            headings = [passage.heading for passage in own]
+            names.update({headings[row]: heading_key(headings[row]) for row in own_headings(headings)})
+        known: dict[int, Vectors] = {}
+        if names and not self.full and self._same_model():
+            wanted = np.array(list(names.values()), dtype=np.uint64)
+            for segment in self.old.segments.values():
+                known.update(segment.headings_of(wanted))
+        missing = [name for name, key in names.items() if key not in known]
+        fresh = dict(zip(missing, self.encoder.encode_passages(missing), strict=True)) if missing else {}
+        return {name: known[key] if key in known else fresh[name] for name, key in names.items()}
+
+    def _taken(
+        self, merged: Sequence[Item]
+    ) -> Iterator[tuple[Content, Callable[[int], PackedTokens] | None]]:
+        """Documents as they are in their segments, each with how to read its token vectors."""
+        by_segment: dict[str, set[str]] = {}
+        for item in merged:
+            by_segment.setdefault(self.entries[item.id]["segment"], set()).add(item.id)
+        for name, identities in by_segment.items():
+            stored = self.old.segments[name]
+            for content in stored.contents(identities):
+                first, _ = stored.rows[content.parsed.document.id]
+                tokens = stored.tokens
+                yield (
+                    content,
+                    None
+                    if tokens is None
+                    else lambda place, tokens=tokens, first=first: tokens.row(first + place),  # type: ignore[misc]
+                )
+
+    def _manifest(
+        self,
+        name: str,
+        now: str,
+        items: Sequence[Item],
+        moved: set[str],
+        parsed: Mapping[str, Parsed],
+        problems: Sequence[FileProblem],
+        digest: str,
+    ) -> dict[str, Any]:
+        documents: list[dict[str, Any]] = []
+        cases = chunks = 0
+        for item in items:
+            old = self.entries.get(item.id)
+            known = old is not None and item.change in {"unchanged", "renamed"}
+            documents.append(
+                {
+                    "id": item.id,
+                    "sha256": item.sha256,
+                    "paths": list(item.paths),
+                    "segment": name if item.id in moved or old is None else old["segment"],
+                    "indexed_at": old["indexed_at"] if known and old is not None else now,
+                }
+            )
+            own = self._counts(item, parsed)
+            cases, chunks = cases + own[0], chunks + own[1]
+        segments = {
+            segment: self.old.segments[segment].digest
+            for segment in dict.fromkeys(entry["segment"] for entry in documents)
+            if segment != name
+        }
+        if digest:
+            segments[name] = digest
+        return {
+            "format_version": FORMAT_VERSION,
+            "version": name,
+            "built_at": now,
+            "model": asdict(self.model),
+            "tokenizer": tokenizer_name(),
+            "rules": rules(),
+            "max_chars": self.max_chars,
+            "counts": {"documents": len(documents), "cases": cases, "chunks": chunks},
+            "errors": [_problem_line(problem) for problem in problems],
+            "documents": documents,
+            "segments": segments,
+        }
+
+    def _counts(self, item: Item, parsed: Mapping[str, Parsed]) -> tuple[int, int]:
+        """Cases and chunks of a document of the new version."""
+        if item.id in parsed:
+            return len(parsed[item.id].cases), len(parsed[item.id].chunks)
+        meta = self.old.segments[self.entries[item.id]["segment"]].meta
+        return int(meta["documents"][item.id]["cases"]), self._size(item.id)
+
+    # ---- what is told
+
+    def _alike(
+        self, fresh: Sequence[Parsed], contents: Sequence[Content], plan: Plan, items: Sequence[Item]
+    ) -> list[Alike]:
+        """How the documents that came or changed stand to all others."""
+        new = {item.id for item in plan.items if item.change in {"added", "changed"}}
+        own = {content.parsed.document.id: content for content in contents}
+        live = {item.id for item in items}
+        found = []
+        for one in (one for one in fresh if one.document.id in new):
+            prints = own[one.document.id].fingerprints
+            alike: list[tuple[float, Document]] = []
+            others = [content for identity, content in own.items() if identity != one.document.id]
+            starts = np.cumsum([0, *(len(other.fingerprints) for other in others)])
+            hashes = np.concatenate([np.zeros(0, np.uint64), *(other.fingerprints for other in others)])
+            for other, share in zip(others, shares(prints, hashes, starts), strict=True):
+                # of two that are both new, one line is enough
+                seen = other.parsed.document.id in new and other.parsed.document.path < one.document.path
+                if share >= LEAST_SHARE and not seen:
+                    alike.append((float(share), other.parsed.document))
+            for segment in self.old.segments.values():
+                hashes, starts = segment.fingerprints()
+                for identity, share in zip(segment.rows, shares(prints, hashes, starts), strict=True):
+                    if share >= LEAST_SHARE and identity in live and identity not in own:
+                        alike.append((float(share), segment.document(identity).document))
+            for share, document in sorted(alike, key=lambda pair: (-pair[0], pair[1].path)):
+                kind = relation(one.document, document, share)
+                if kind is not None:
+                    found.append(Alike(one.document.path, document.path, kind, round(share, 3)))
+        return found
+
+    def _report(
+        self,
+        version: str,
+        items: Sequence[Item],
+        plan: Plan,
+        parsed: Mapping[str, Parsed],
+        alike: Sequence[Alike],
+        problems: Sequence[FileProblem],
+        started: float,
+        encoded: _Encoded | None = None,
+    ) -> BuildReport:
+        count = Counter(item.change for item in [*items, *plan.removed])
+        sizes = [self._counts(item, parsed) for item in items]
+        chunks = sum(size for _, size in sizes)
+        encoded = encoded or _Encoded(0, 0)
+        return BuildReport(
+            version=version,
+            documents=len(items),
+            cases=sum(cases for cases, _ in sizes),
+            chunks=chunks,
+            added=count["added"],
+            changed=count["changed"],
+            renamed=count["renamed"],
+            removed=count["removed"],
+            unchanged=count["unchanged"],
+            encoded=encoded.passages,
+            reused=chunks - encoded.rows,
+            seconds=round(time.perf_counter() - started, 3),
+            changes=tuple(self._changes(items, plan, parsed)),
+            alike=tuple(alike),
+            errors=tuple((problem.path, problem.message) for problem in problems),
+        )
+
+    def _changes(
+        self, items: Sequence[Item], plan: Plan, parsed: Mapping[str, Parsed]
+    ) -> Iterator[DocumentChange]:
+        for item in items:
+            new_paths = [path for path in item.paths if path not in item.before]
+            if item.change == "unchanged" and not (new_paths and len(item.paths) > 1):
+                continue
+            one = parsed.get(item.id) or self._stored(item.id)
+            document = one.document
+            twins = tuple(twin_note(path) for path in item.paths[1:])
+            yield DocumentChange(
+                path=item.paths[0],
+                change="copied" if item.change == "unchanged" else item.change,
+                id=item.id,
+                title=document.title,
+                before=item.before[0] if item.change == "renamed" else None,
+                pages=document.pages,
+                cases=len(one.cases),
+                headings=len(document.headings),
+                chunks=len(one.chunks),
+                garbled=any(warning.startswith(GARBLED) for warning in document.warnings),
+                warnings=(*document.warnings, *twins),
+            )
+        for item in plan.removed:
+            if item.change == "removed":
+                yield DocumentChange(item.before[0], "removed", item.id, "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """How many passages were encoded, and how many rows they are: rows of the same words share a vector."""
+
+    passages: int
+    rows: int
+
+
+def _stacked(vectors: Sequence[Vectors], nothing: Vectors) -> Vectors:
+    return np.stack(vectors).astype(np.float32) if vectors else nothing
+
+
+def _organizations(one: Parsed) -> list[str | None]:
+    """The organization of the case of each chunk."""
+    names = {case.id: case.organization for case in one.cases}
+    return [names.get(chunk.case_id or "") for chunk in one.chunks]
+
+
+def _problem_line(problem: FileProblem) -> dict[str, str]:
+    return {"path": problem.path, "message": problem.message, "sha256": problem.sha256}
+
+
+def _checked(folder: Path) -> str:
+    """The digest of a new segment that answers; raises BuildRefusedError where it must not be used."""
+    try:
+        return check_segment(folder)
+    except SegmentDamagedError as error:
+        raise BuildRefusedError(
+            f"新しい索引を書けませんでした（{error}）。前の索引を使い続けます。空き容量と媒体を確かめてください。"
+        ) from error
+    except SelfQueryError as error:
+        raise BuildRefusedError(str(error)) from error

@@ -38,7 +38,7 @@ class CurrentIndex:
             return index  # another request is loading the new version; answer with the old one
         try:
             if self._index is None or self._index.version != name:
-                self._index = load_version(self.root, name, self._model)
+                self._index = load_version(self.root, name, self._model, self._index)
                 self.problem = None
                 _log.info("index version %s loaded", name)
         except IndexUnusableError as error:

@@ -30,9 +30,9 @@ class DenseIndex:
         return cls(index)
 
     @classmethod
-    def load(cls, path: Path) -> DenseIndex:
-        """The index written by `save`."""
-        return cls(faiss.read_index(str(path)))
+    def load(cls, path: Path, *, mapped: bool = False) -> DenseIndex:
+        """The index written by `save`; `mapped` reads only the pages that are asked for."""
+        return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0))
 
     def save(self, path: Path) -> None:
         """Writes the index to one file."""
@@ -52,17 +52,26 @@ class DenseIndex:
             len(self), self.dimension
         )
 
+    def vector(self, row: int) -> Vectors:
+        """The vector of a row  # (dim,) float32."""
+        return np.asarray(self._index.reconstruct(row), dtype=np.float32)
+
     def search(
         self, vector: Vectors, k: int, rows: npt.NDArray[np.int64] | None = None
     ) -> list[tuple[int, float]]:
         """(row, cosine) of the k nearest to `vector`  # (dim,), best first; only among `rows` where given."""
+        if rows is not None:
+            rows = rows[(rows >= 0) & (rows < len(self))]
         k = min(k, len(self) if rows is None else len(rows))
         if k <= 0:
             return []
         parameters = None
         if rows is not None:
-            selector = faiss.IDSelectorBatch(np.ascontiguousarray(rows, dtype=np.int64))
-            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]
+            mask = np.zeros(len(self), dtype=bool)
+            mask[rows] = True
+            bits = np.packbits(mask, bitorder="little")
+            # a bit a row: a set of rows (IDSelectorBatch) takes longer to make than the search itself
+            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))  # type: ignore[call-arg, arg-type]
         scores, found = self._index.search(vector.reshape(1, -1).astype(np.float32), k, params=parameters)
         # FAISS fills up with -1 where it finds fewer than k
         return [(int(row), float(score)) for row, score in zip(found[0], scores[0], strict=True) if row >= 0]

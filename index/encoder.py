@@ -364,3 +364,8 @@ def _without_versions(path: Path) -> bytes:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def process_threads() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0))

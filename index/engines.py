@@ -1,14 +1,15 @@
 """The engines together: vectors of passages and of headings, words, grams, and late interaction, over the same rows.
 
-In: what a question is for each engine (a `Probe`). Out: rows, best first, with the fused score and what the engines
-gave. The first four find candidates, each by its own list; the best of these are then compared with the question token
+In: what a question is for each engine (a `Probe`), and the parts (segments) that the rows stand in. Out: rows, best
+first, with the fused score and what the engines gave. The first four find candidates, each by its own list; the best of these are then compared with the question token
 by token. What rows stand for is the store's knowledge.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from corpus.text import searchable
 from index.dense import DenseIndex, Vectors
 from index.encoder import Encoder
 from index.fusion import Ranked, fuse, normalized
-from index.late import LateIndex, Nearness, TokenVectors
-from index.lexical import GRAMS, LexicalIndex, Tokens
+from index.late import LateIndex, Nearness, TokenFile, TokenVectors
+from index.lexical import FIELDS, GRAMS, LexicalIndex, Postings, Tokens, postings_of
+from index.lexical import WORDS as WORD_FIELDS
 from index.tokenizer import grams, tokenize
 
 DENSE, HEADING, WORDS, SPELLING, LATE, SENTENCE = 0.13, 0.13, 0.27, 0.14, 0.25, 0.08
@@ -85,24 +87,79 @@ def own_headings(headings: Sequence[str]) -> list[int]:
     return [row for row, heading in enumerate(headings) if heading and count[heading] == 1]
 
 
-class Engines:
-    """The engines over one set of rows, in memory and never changed."""
+def heading_key(heading: str) -> int:
+    """A number that tells headings apart; 0 where there is no heading."""
+    if not heading:
+        return 0
+    digest = hashlib.blake2b(heading.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") or 1
 
-    def __init__(
-        self,
-        dense: DenseIndex,
-        headings: DenseIndex | None,
-        heading_rows: npt.NDArray[np.int64],
-        words: LexicalIndex,
-        grams: LexicalIndex,
-        late: LateIndex | None,
-    ) -> None:
-        sizes = {len(dense), len(words), len(grams), len(dense) if late is None else len(late)}
-        if len(sizes) != 1 or len(heading_rows) != (0 if headings is None else len(headings)):
-            raise ValueError(f"engines of different size: {sorted(sizes)}, {len(heading_rows)} headings")
-        self._dense, self._headings, self._heading_rows = dense, headings, heading_rows
-        self._heading_row_set = frozenset(heading_rows.tolist())
-        self._words, self._grams, self._late = words, grams, late
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What the engines know of the rows of one segment, never changed.
+
+    `heading_rows`  # (m,) int64, ascending, are the rows whose heading stands over no other row of their document;
+    `headings` holds its vectors in that order. `heading_keys`  # (n,) uint64 are those of the headings of all rows.
+    """
+
+    dense: DenseIndex
+    headings: DenseIndex
+    heading_rows: npt.NDArray[np.int64]
+    heading_keys: npt.NDArray[np.uint64]
+    postings: Mapping[str, Postings]
+    late: TokenFile | None
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.dense), len(self.heading_keys), *map(len, self.postings.values())}
+        if self.late is not None:
+            sizes.add(len(self.late))
+        if len(sizes) != 1 or len(self.heading_rows) != len(self.headings):
+            raise ValueError(f"engines of different size: {sorted(sizes)}, {len(self.heading_rows)} headings")
+
+    def __len__(self) -> int:
+        return len(self.dense)
+
+    def save(self, folder: Path) -> None:
+        """Writes all but the token vectors, which are written where they are made (`LateWriter`)."""
+        self.dense.save(folder / "vectors.faiss")
+        self.headings.save(folder / "headings.faiss")
+        np.save(folder / "heading_rows.npy", self.heading_rows, allow_pickle=False)
+        np.save(folder / "heading_keys.npy", self.heading_keys, allow_pickle=False)
+        for name in FIELDS:
+            self.postings[name].save(folder / "lexical" / name)
+
+    @classmethod
+    def load(cls, folder: Path) -> Part:
+        """What was written by `save`."""
+        late = folder / "late"
+        return cls(
+            DenseIndex.load(folder / "vectors.faiss"),
+            DenseIndex.load(folder / "headings.faiss"),
+            np.load(folder / "heading_rows.npy", allow_pickle=False),
+            np.load(folder / "heading_keys.npy", allow_pickle=False),
+            {name: Postings.load(folder / "lexical" / name) for name in FIELDS},
+            TokenFile(late) if late.is_dir() else None,
+        )
+
+
+class Engines:
+    """The engines over the rows of several parts, one part after the other, in memory and never changed."""
+
+    def __init__(self, parts: Sequence[Part], live: npt.NDArray[np.bool_] | None = None) -> None:
+        """`live`  # (n,) says which rows count, all where it is None; the others are as if they were not there."""
+        self._parts = tuple(parts)
+        self._offsets = np.cumsum([0, *map(len, parts)]).tolist()
+        self._live = np.ones(len(self), dtype=bool) if live is None else live
+        if len(self._live) != len(self):
+            raise ValueError(f"{len(self)} rows, {len(self._live)} marks of what counts")
+        dead = None if self._live.all() else self._live
+        postings = [part.postings for part in parts]
+        self._words = LexicalIndex(postings, WORD_FIELDS, dead)
+        self._grams = LexicalIndex(postings, GRAMS, dead)
+        token_files = [part.late for part in parts if part.late is not None]
+        self._late = LateIndex(token_files, dead) if token_files and len(token_files) == len(parts) else None
+        self._own_heading = _own(parts, self._offsets, self._live)
 
     @classmethod
     def build(
@@ -111,80 +168,55 @@ class Engines:
         heading_vectors: Vectors,
         heading_rows: Sequence[int],
         tokens: Sequence[Tokens],
-        late: LateIndex | None,
+        late: TokenFile | None,
     ) -> Engines:
-        """Engines of rows: vectors  # (n, dim), heading_vectors  # (m, dim), heading_rows  # (m,) ascending."""
-        rows = np.array(heading_rows, dtype=np.int64)
+        """Engines of one part: vectors  # (n, dim), heading_vectors  # (m, dim), heading_rows  # (m,) ascending."""
+        keys = np.zeros(len(vectors), dtype=np.uint64)
+        keys[list(heading_rows)] = np.arange(1, len(heading_rows) + 1, dtype=np.uint64)
         return cls(
-            DenseIndex.build(vectors),
-            DenseIndex.build(heading_vectors) if len(rows) else None,
-            rows,
-            LexicalIndex.build(tokens),
-            LexicalIndex.build(tokens, GRAMS),
-            late,
-        )
-
-    def save(self, folder: Path) -> None:
-        """Writes all but the token vectors, which are written where they are made (`LateWriter`)."""
-        self._dense.save(folder / "vectors.faiss")
-        np.save(folder / "heading_rows.npy", self._heading_rows, allow_pickle=False)
-        if self._headings is not None:
-            self._headings.save(folder / "headings.faiss")
-        self._words.save(folder / "lexical")
-        self._grams.save(folder / "lexical")
-
-    @classmethod
-    def load(cls, folder: Path) -> Engines:
-        """The engines written by `save`."""
-        rows = np.load(folder / "heading_rows.npy", allow_pickle=False)
-        late = folder / "late"
-        dense = DenseIndex.load(folder / "vectors.faiss")
-        size = len(dense)
-        return cls(
-            dense,
-            DenseIndex.load(folder / "headings.faiss") if len(rows) else None,
-            rows,
-            LexicalIndex.load(folder / "lexical", size),
-            LexicalIndex.load(folder / "lexical", size, GRAMS),
-            LateIndex(late) if late.is_dir() else None,
+            [
+                Part(
+                    DenseIndex.build(vectors),
+                    DenseIndex.build(heading_vectors),
+                    np.array(heading_rows, dtype=np.int64),
+                    keys,
+                    postings_of(tokens),
+                    late,
+                )
+            ]
         )
 
     def __len__(self) -> int:
-        return len(self._dense)
+        return int(self._offsets[-1])
 
     @property
-    def late(self) -> LateIndex | None:
-        """The token vectors, None where the model gives none."""
-        return self._late
-
-    def vectors(self) -> Vectors:
-        """Vectors of all rows  # (n, dim) float32."""
-        return self._dense.vectors()
-
-    def heading_vectors(self) -> dict[int, Vectors]:
-        """Vector of the heading of each row that has one of its own."""
-        if self._headings is None:
-            return {}
-        return dict(zip(self._heading_rows.tolist(), self._headings.vectors(), strict=True))
+    def parts(self) -> tuple[Part, ...]:
+        """The parts in order."""
+        return self._parts
 
     def by_vector(self, probe: Probe, k: int) -> Ranked:
         """(row, cosine) of the k nearest vectors, best first."""
-        return self._dense.search(probe.vector, k)
+        return self._nearest([part.dense for part in self._parts], probe, k, self._allowed(None))
 
     def by_word(self, probe: Probe, k: int) -> Ranked:
         """(row, BM25) of the k best by words, best first."""
         return self._words.search(probe.words, k)
 
+    def by_gram(self, probe: Probe, k: int) -> Ranked:
+        """(row, BM25) of the k best by grams, best first."""
+        return self._grams.search(probe.grams, k)
+
     def search(self, probe: Probe, k: int, rows: npt.NDArray[np.int64] | None = None) -> list[Found]:
         """The k best rows, best first; only among `rows` (ascending) where given."""
         depth, candidates = max(DEPTH, k), max(CANDIDATES, k)
-        by_vector = self._dense.search(probe.vector, depth, rows)
+        allowed = self._allowed(rows)
+        by_vector = self._nearest([part.dense for part in self._parts], probe, depth, allowed)
         by_word = self._words.search(probe.words, depth, rows)
         by_gram = self._grams.search(probe.grams, depth, rows)
         near = normalized(by_vector)
         parts = [
             (DENSE, near),
-            (HEADING, self._by_heading(probe, depth, rows, near)),
+            (HEADING, self._by_heading(probe, depth, allowed, near)),
             (WORDS, _scaled(by_word, self._words.full_score(probe.words), FULL_WORDS)),
             (SPELLING, _scaled(by_gram, self._grams.full_score(probe.grams), FULL_GRAMS)),
         ]
@@ -213,16 +245,57 @@ class Engines:
             return {}
         return self._late.sentences(probe.tokens, probe.vector, row)
 
+    def _allowed(self, rows: npt.NDArray[np.int64] | None) -> npt.NDArray[np.bool_]:
+        """Which rows may be found  # (n,) bool."""
+        if rows is None:
+            return self._live
+        allowed = np.zeros(len(self), dtype=bool)
+        allowed[rows] = True
+        return allowed & self._live
+
+    def _nearest(
+        self,
+        indexes: Sequence[DenseIndex],
+        probe: Probe,
+        k: int,
+        allowed: npt.NDArray[np.bool_],
+    ) -> Ranked:
+        """(row, cosine) of the k nearest rows over the vectors of all parts, best first, equal ones by row."""
+        found: Ranked = []
+        for offset, index in zip(self._offsets, indexes, strict=False):
+            own = allowed[offset : offset + len(index)]
+            rows = None if own.all() else np.flatnonzero(own)
+            found.extend((offset + row, score) for row, score in index.search(probe.vector, k, rows))
+        return sorted(found, key=lambda item: (-item[1], item[0]))[:k]
+
     def _by_heading(
-        self, probe: Probe, depth: int, rows: npt.NDArray[np.int64] | None, near: dict[int, float]
+        self, probe: Probe, depth: int, allowed: npt.NDArray[np.bool_], near: dict[int, float]
     ) -> dict[int, float]:
         """Normalized nearness of the rows' headings; a row without one of its own counts by its own vector."""
-        scores = {row: score for row, score in near.items() if row not in self._heading_row_set}
-        if self._headings is not None:
-            places = None if rows is None else np.flatnonzero(np.isin(self._heading_rows, rows))
-            for place, score in normalized(self._headings.search(probe.vector, depth, places)).items():
-                scores[int(self._heading_rows[place])] = score
-        return scores
+        scores = {row: score for row, score in near.items() if not self._own_heading[row]}
+        usable = allowed & self._own_heading
+        found: Ranked = []
+        for offset, part in zip(self._offsets, self._parts, strict=False):
+            own = usable[offset + part.heading_rows]
+            places = None if own.all() else np.flatnonzero(own)
+            found.extend(
+                (offset + int(part.heading_rows[place]), score)
+                for place, score in part.headings.search(probe.vector, depth, places)
+            )
+        found.sort(key=lambda item: (-item[1], item[0]))
+        return {**scores, **normalized(found[:depth])}
+
+
+def _own(parts: Sequence[Part], offsets: Sequence[int], live: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Rows whose heading stands over no other row that counts  # (n,) bool."""
+    keys = np.concatenate([np.zeros(0, np.uint64), *(part.heading_keys for part in parts)])
+    own = np.zeros(len(keys), dtype=bool)
+    different, count = np.unique(keys[live], return_counts=True)
+    once = different[(count == 1) & (different != 0)]
+    for offset, part in zip(offsets, parts, strict=False):
+        rows = offset + part.heading_rows
+        own[rows] = live[rows] & np.isin(keys[rows], once)
+    return own
 
 
 def _scaled(ranked: Ranked, full: float, enough: float) -> dict[int, float]:

@@ -12,7 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from index.build import BuildRefusedError, BuildReport, Progress
+from index.build import BuildRefusedError, Progress
+from index.report import BuildReport
 
 _log = logging.getLogger("dxqa.jobs")
 KEPT = 50
@@ -28,7 +29,10 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """State of a rebuild: queued, running, succeeded or failed; `done` of `total` in the present stage."""
+    """State of a rebuild: queued, running, succeeded or failed; `done` of `total` in the present stage.
+
+    `version` is the one in use after it, empty until then.
+    """
 
     id: str
     status: str = "queued"
@@ -39,6 +43,8 @@ class Job:
     changed: int = 0
     removed: int = 0
     unchanged: int = 0
+    renamed: int = 0
+    version: str = ""
     errors: tuple[JobError, ...] = ()
 
 
@@ -105,6 +111,8 @@ class Jobs:
                         changed=report.changed,
                         removed=report.removed,
                         unchanged=report.unchanged,
+                        renamed=report.renamed,
+                        version=report.version,
                         errors=tuple(JobError(path, message) for path, message in report.errors),
                     ),
                 )

@@ -13,6 +13,7 @@ rows that are scored come into memory.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,12 @@ class LateWriter:
         for file in self._files:
             file.close()
 
+    def discard(self) -> None:
+        """Removes the folder: there are no token vectors to keep."""
+        for file in self._files:
+            file.close()
+        shutil.rmtree(self._folder)
+
     def add(self, key: str, tokens: PackedTokens) -> None:
         """Keeps a passage's tokens under its key; a key that is there already is left as it is."""
         if key in self._places:
@@ -123,40 +130,82 @@ class LateWriter:
         )
 
 
-class LateIndex:
-    """Token vectors by row, mapped from a folder."""
+class TokenFile:
+    """The token vectors of the rows of one part, mapped from a folder written by `LateWriter`."""
 
     def __init__(self, folder: Path) -> None:
         self._places = np.load(folder / "places.npy", allow_pickle=False)
         self.dimension = int(np.load(folder / "dimension.npy", allow_pickle=False))
-        self._vectors = _mapped(folder / "vectors.i8", np.int8).reshape(-1, self.dimension)
-        self._scales = _mapped(folder / "scales.f4", np.float32)
+        self.vectors = _mapped(folder / "vectors.i8", np.int8).reshape(-1, self.dimension)
+        self.scales = _mapped(folder / "scales.f4", np.float32)
         self._ids = _mapped(folder / "ids.i4", np.int32)
-        self._sentences = _mapped(folder / "sentences.u2", np.uint16)
-        tokens, rows = np.load(folder / "frequencies.npy", allow_pickle=False)
-        self._frequency = dict(zip(tokens.tolist(), rows.tolist(), strict=True))
-        sizes = {len(self._vectors), len(self._scales), len(self._ids), len(self._sentences)}
+        self.sentences = _mapped(folder / "sentences.u2", np.uint16)
+        # (2, m) int64: tokens, and how many rows hold each
+        self.frequencies = np.load(folder / "frequencies.npy", allow_pickle=False)
+        sizes = {len(self.vectors), len(self.scales), len(self._ids), len(self.sentences)}
         if len(sizes) != 1:
             raise ValueError(f"token files of different length: {sorted(sizes)}")
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def row(self, row: int) -> PackedTokens:
-        """The tokens of a row, for the next version of the index."""
+    def place(self, row: int) -> tuple[int, int]:
+        """Where the tokens of a row start, and how many there are."""
         start, count = self._places[row]
-        part = slice(int(start), int(start + count))
+        return int(start), int(count)
+
+    def row(self, row: int) -> PackedTokens:
+        """The tokens of a row, for another part."""
+        start, count = self.place(row)
+        part = slice(start, start + count)
         return PackedTokens(
             np.array(self._ids[part]),
-            np.array(self._vectors[part]),
-            np.array(self._scales[part]),
-            np.array(self._sentences[part]),
+            np.array(self.vectors[part]),
+            np.array(self.scales[part]),
+            np.array(self.sentences[part]),
         )
+
+
+class LateIndex:
+    """The token vectors of all rows, one part after the other."""
+
+    def __init__(self, parts: Sequence[TokenFile], live: npt.NDArray[np.bool_] | None = None) -> None:
+        """`live`  # (n,) says which rows count, all where it is None."""
+        self._parts = tuple(parts)
+        self._offsets = np.cumsum([0, *map(len, parts)])
+        self._count = len(self) if live is None else int(live.sum())
+        held = [part.frequencies for part in parts]
+        largest = max((int(tokens.max(initial=-1)) for tokens, _ in held), default=-1)
+        self._holding = np.zeros(largest + 1, dtype=np.int64)
+        for tokens, rows in held:
+            self._holding[tokens] += rows
+        for row in [] if live is None else np.flatnonzero(~live).tolist():
+            part, own = self._at(row)
+            self._holding[np.unique(part.row(own).ids)] -= 1
+
+    @classmethod
+    def load(cls, folder: Path) -> LateIndex:
+        """The index of one part, all of whose rows count."""
+        return cls([TokenFile(folder)])
+
+    def __len__(self) -> int:
+        return int(self._offsets[-1])
+
+    def _at(self, row: int) -> tuple[TokenFile, int]:
+        number = int(np.searchsorted(self._offsets, row, side="right")) - 1
+        return self._parts[number], row - int(self._offsets[number])
+
+    def row(self, row: int) -> PackedTokens:
+        """The tokens of a row."""
+        part, own = self._at(row)
+        return part.row(own)
 
     def weights(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """The idf of tokens, as Lucene's BM25 has it: ln(1 + (N - n + 0.5) / (n + 0.5)) of n rows in N."""
-        holding = np.array([self._frequency.get(int(i), 0) for i in ids], dtype=np.float64)
-        idf = np.log1p((len(self) - holding + 0.5) / (holding + 0.5))
+        known = (ids >= 0) & (ids < len(self._holding))
+        holding = np.zeros(len(ids), dtype=np.float64)
+        holding[known] = self._holding[ids[known]]
+        idf = np.log1p((self._count - holding + 0.5) / (holding + 0.5))
         weights: npt.NDArray[np.float32] = idf.astype(np.float32)
         return weights
 
@@ -166,35 +215,33 @@ class LateIndex:
         `vector`  # (dim,) is the question's
         """
         weights = self.weights(question.ids)
-        places = [
-            (row, int(start), int(count)) for row in rows for start, count in [self._places[row]] if count
-        ]
+        places = [place for row in rows if (place := self._place(row)).count]
         if not places or not len(question) or weights.sum() <= 0:
             return []
         tokens, sentences = self._read(places)
-        starts = np.cumsum([0, *(count for _, _, count in places)])[:-1]
+        starts = np.cumsum([0, *(place.count for place in places)])[:-1]
         # one product for all rows: many small ones cost more than they compute
         best = np.maximum.reduceat(
             tokens @ question.vectors.T, starts, axis=0
         )  # (rows, tokens of the question)
         maxsim = best @ weights / weights.sum()
-        row_of = np.repeat(np.arange(len(places)), [count for _, _, count in places])
+        row_of = np.repeat(np.arange(len(places)), [place.count for place in places])
         number, cosines = _sentence_cosines(tokens, row_of * (NO_SENTENCE + 1) + sentences, vector)
         nearest = np.full(len(places), -np.inf)
         kept = number % (NO_SENTENCE + 1) != NO_SENTENCE
         np.maximum.at(nearest, number[kept] // (NO_SENTENCE + 1), cosines[kept])
         return [
-            Nearness(row, float(score), float(near) if np.isfinite(near) else None)
-            for (row, _, _), score, near in zip(places, maxsim, nearest, strict=True)
+            Nearness(place.row, float(score), float(near) if np.isfinite(near) else None)
+            for place, score, near in zip(places, maxsim, nearest, strict=True)
         ]
 
     def sentences(self, question: TokenVectors, vector: Vectors, row: int) -> dict[int, tuple[float, float]]:
         """(MaxSim, cosine) of each sentence of a row by its number; a sentence too short to have a token is missing."""
         weights = self.weights(question.ids)
-        start, count = map(int, self._places[row])
-        if not count or not len(question) or weights.sum() <= 0:
+        place = self._place(row)
+        if not place.count or not len(question) or weights.sum() <= 0:
             return {}
-        tokens, own = self._read([(row, start, count)])
+        tokens, own = self._read([place])
         number, cosines = _sentence_cosines(tokens, own, vector)
         starts = np.flatnonzero(np.diff(own, prepend=-1))
         best = np.maximum.reduceat(tokens @ question.vectors.T, starts, axis=0) @ weights / weights.sum()
@@ -204,12 +251,29 @@ class LateIndex:
             if n != NO_SENTENCE
         }
 
-    def _read(self, places: list[tuple[int, int, int]]) -> tuple[Vectors, npt.NDArray[np.int64]]:
+    def _place(self, row: int) -> _Place:
+        part, own = self._at(row)
+        return _Place(row, part, *part.place(own))
+
+    def _read(self, places: Sequence[_Place]) -> tuple[Vectors, npt.NDArray[np.int64]]:
         """The vectors of the tokens of rows  # (tokens, dim), and the numbers of their sentences  # (tokens,)."""
-        parts = [slice(start, start + count) for _, start, count in places]
-        tokens = np.concatenate([self._vectors[part] for part in parts]).astype(np.float32)
-        tokens *= np.concatenate([self._scales[part] for part in parts])[:, None]
-        return tokens, np.concatenate([self._sentences[part] for part in parts]).astype(np.int64)
+        tokens = np.concatenate([p.part.vectors[p.slice] for p in places]).astype(np.float32)
+        tokens *= np.concatenate([p.part.scales[p.slice] for p in places])[:, None]
+        return tokens, np.concatenate([p.part.sentences[p.slice] for p in places]).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the tokens of a row stand: in which part, from which token, and how many."""
+
+    row: int
+    part: TokenFile
+    start: int
+    count: int
+
+    @property
+    def slice(self) -> slice:
+        return slice(self.start, self.start + self.count)
 
 
 def _sentence_cosines(

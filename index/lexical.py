@@ -1,17 +1,21 @@
-"""Matching words and their grams: BM25 by bm25s over the product's own tokens.
+"""Matching words and their grams: BM25 over the product's own tokens, in parts that are never changed.
 
-In: lists of tokens, one a row. Out: rows with their scores, best first, never one with the score zero. Built once;
-nothing is counted when a question comes.
+In: lists of tokens, one a row. Out: rows with their scores, best first, never one with the score zero. What is kept of
+a part is how often each token stands in each row (`Postings`); how rare a token is among all rows is counted when it is
+asked for. So a part that is added, or a row that is left out, changes the scores of the others as it should, and none
+of the others' files. (bm25s, which judges this module in the tests, writes the rareness into its matrix: there every
+new document means a pass over all.)
 """
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import bm25s
 import numpy as np
 import numpy.typing as npt
 
@@ -19,14 +23,13 @@ WHOLE_WEIGHT = 2 / 3
 K1 = 1.2
 B = 0.75
 """Lucene's BM25 and its constants (Robertson and Zaragoza 2009, with Lucene's idf)."""
-# bm25s wants at least one word in its vocabulary; this one is no token of any text.
-_NOTHING = "\x00"
+MOST = np.iinfo(np.uint16).max
 
-
-Parts = tuple[tuple[str, float], ...]
-WORDS: Parts = (("whole", WHOLE_WEIGHT), ("near", 1 - WHOLE_WEIGHT))
-GRAMS: Parts = (("grams", 1.0),)
+Fields = tuple[tuple[str, float], ...]
+WORDS: Fields = (("whole", WHOLE_WEIGHT), ("near", 1 - WHOLE_WEIGHT))
+GRAMS: Fields = (("grams", 1.0),)
 """What an index is made of: the fields of `Tokens` and their weights."""
+FIELDS: tuple[str, ...] = tuple(name for name, _ in (*WORDS, *GRAMS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,36 +41,142 @@ class Tokens:
     grams: Sequence[str] = ()
 
 
+class Postings:
+    """How often each token stands in each row of one field.
+
+    The rows of token t are `rows[starts[t]:starts[t + 1]]`, ascending, and `counts` likewise; `lengths` are the tokens
+    of each row.  # rows (m,) int32; counts (m,) uint16; starts (tokens + 1,) int64; lengths (n,) int32
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        starts: npt.NDArray[np.int64],
+        rows: npt.NDArray[np.int32],
+        counts: npt.NDArray[np.uint16],
+        lengths: npt.NDArray[np.int32],
+    ) -> None:
+        if len(starts) != len(tokens) + 1 or not len(rows) == len(counts) == starts[-1]:
+            raise ValueError(f"postings of different size: {len(tokens)}, {len(starts)}, {len(rows)}")
+        self.tokens, self.starts, self.rows, self.counts, self.lengths = tokens, starts, rows, counts, lengths
+        self._number = {token: number for number, token in enumerate(tokens)}
+
+    @classmethod
+    def build(cls, rows: Sequence[Sequence[str]]) -> Postings:
+        """The postings of the tokens of each row."""
+        number: dict[str, int] = {}
+        found: list[tuple[int, int, int]] = []
+        for row, tokens in enumerate(rows):
+            found.extend(
+                (number.setdefault(token, len(number)), row, min(times, MOST))
+                for token, times in Counter(tokens).items()
+            )
+        triples = np.array(found, dtype=np.int64).reshape(-1, 3)
+        lengths = np.array([len(row) for row in rows], dtype=np.int32)
+        return cls._sorted(list(number), triples[:, 0], triples[:, 1], triples[:, 2], lengths)
+
+    @classmethod
+    def _sorted(
+        cls,
+        tokens: Sequence[str],
+        numbers: npt.NDArray[np.int64],
+        rows: npt.NDArray[np.int64],
+        counts: npt.NDArray[np.int64],
+        lengths: npt.NDArray[np.int32],
+    ) -> Postings:
+        order = np.argsort(numbers, kind="stable")  # rows stay ascending within a token
+        starts = np.zeros(len(tokens) + 1, dtype=np.int64)
+        np.cumsum(np.bincount(numbers, minlength=len(tokens)), out=starts[1:])
+        return cls(tokens, starts, rows[order].astype(np.int32), counts[order].astype(np.uint16), lengths)
+
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[Postings, npt.NDArray[np.int64]]]) -> Postings:
+        """The postings of the given rows (ascending) of each part, one part after the other."""
+        number: dict[str, int] = {}
+        numbers, rows, counts, lengths, size = [], [], [], [], 0
+        for part, kept in parts:
+            place = np.full(len(part.lengths), -1, dtype=np.int64)
+            place[kept] = np.arange(size, size + len(kept))
+            inside = place[part.rows] >= 0
+            own = np.repeat(np.arange(len(part.tokens)), np.diff(part.starts))[inside]
+            used, own = np.unique(own, return_inverse=True)
+            known = [number.setdefault(part.tokens[t], len(number)) for t in used.tolist()]
+            numbers.append(np.array(known, dtype=np.int64)[own])
+            rows.append(place[part.rows[inside]])
+            counts.append(part.counts[inside].astype(np.int64))
+            lengths.append(part.lengths[kept])
+            size += len(kept)
+        nothing = np.zeros(0, np.int64)
+        return cls._sorted(
+            list(number),
+            np.concatenate([nothing, *numbers]),
+            np.concatenate([nothing, *rows]),
+            np.concatenate([nothing, *counts]),
+            np.concatenate([np.zeros(0, np.int32), *lengths]),
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Postings:
+        """The postings written by `save`."""
+        tokens = json.loads((folder / "tokens.json").read_text(encoding="ascii"))
+        arrays = [np.load(folder / f"{name}.npy", allow_pickle=False) for name in _ARRAYS]
+        return cls(tokens, *arrays)
+
+    def save(self, folder: Path) -> None:
+        """Writes the postings into a folder (numpy arrays and JSON)."""
+        folder.mkdir(parents=True)
+        (folder / "tokens.json").write_text(json.dumps(list(self.tokens)), encoding="ascii")
+        for name in _ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def of(self, token: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint16]]:
+        """The rows that hold a token, ascending, and how often each holds it."""
+        number = self._number.get(token)
+        part = (
+            slice(0, 0) if number is None else slice(int(self.starts[number]), int(self.starts[number + 1]))
+        )
+        return self.rows[part], self.counts[part]
+
+
+_ARRAYS = ("starts", "rows", "counts", "lengths")
+
+
 class LexicalIndex:
-    """BM25 indexes over the same rows; a row's score is the weighted sum of its parts.
+    """BM25 over the rows of several parts, one part after the other; a row's score is the weighted sum of its fields.
 
     The names above a passage help to find it (the case's title) and hide it (a book's title stands over all of its
     passages alike). Neither with nor without them is best; the sum is, for every weight of the vectors tried.
     """
 
-    def __init__(self, parts: Sequence[tuple[str, float, bm25s.BM25]], size: int) -> None:
-        self._parts = tuple(parts)
-        self._size = size
-
-    @classmethod
-    def build(cls, rows: Sequence[Tokens], parts: Parts = WORDS) -> LexicalIndex:
-        """An index of the tokens of each row."""
-        built = [(name, weight, _bm25([getattr(row, name) for row in rows])) for name, weight in parts]
-        return cls(built, len(rows))
-
-    @classmethod
-    def load(cls, folder: Path, size: int, parts: Parts = WORDS) -> LexicalIndex:
-        """The index written by `save`, of `size` rows."""
-        loaded = [
-            (name, weight, bm25s.BM25.load(str(folder / name), load_corpus=False, allow_pickle=False))
-            for name, weight in parts
+    def __init__(
+        self,
+        parts: Sequence[Mapping[str, Postings]],
+        fields: Fields = WORDS,
+        live: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
+        """`live`  # (n,) says which rows count, all where it is None; the others are as if they were not there."""
+        sizes = [len(part[fields[0][0]]) for part in parts]
+        self._size = sum(sizes)
+        self._live = np.ones(self._size, dtype=bool) if live is None else live
+        self._all = bool(self._live.all())
+        self._count = int(self._live.sum())
+        offsets = np.cumsum([0, *sizes])[:-1].tolist()
+        self._fields = [
+            _Field(
+                weight,
+                [(offset, part[name]) for offset, part in zip(offsets, parts, strict=True)],
+                self._live,
+            )
+            for name, weight in fields
         ]
-        return cls(loaded, size)
 
-    def save(self, folder: Path) -> None:
-        """Writes the index into a folder (numpy arrays and JSON)."""
-        for name, _, part in self._parts:
-            part.save(str(folder / name), show_progress=False, allow_pickle=False)
+    @classmethod
+    def build(cls, rows: Sequence[Tokens], fields: Fields = WORDS) -> LexicalIndex:
+        """An index of the tokens of each row, in one part."""
+        return cls([postings_of(rows)], fields)
 
     def __len__(self) -> int:
         return self._size
@@ -75,10 +184,22 @@ class LexicalIndex:
     def scores(self, tokens: Sequence[str]) -> npt.NDArray[np.float32]:
         """The score of every row  # (n,) float32, 0 where no token matches."""
         total = np.zeros(self._size, dtype=np.float32)
-        for _, weight, part in self._parts:
-            known = [t for t in dict.fromkeys(tokens) if t in part.vocab_dict and t not in ("", _NOTHING)]
-            if known:
-                total += weight * np.asarray(part.get_scores(known), dtype=np.float32)
+        for field in self._fields:
+            for token in dict.fromkeys(tokens):
+                holding = 0
+                found = []
+                for offset, postings in field.parts:
+                    rows, counts = postings.of(token)
+                    if len(rows):
+                        rows = rows + np.int32(offset)
+                        holding += len(rows) if self._all else int(self._live[rows].sum())
+                        found.append((rows, counts))
+                weight = np.float32(field.weight * _idf(self._count, holding))
+                for rows, counts in found:
+                    times = counts.astype(np.float32)
+                    total[rows] += weight * times / (times + field.norms[rows])
+        if not self._all:
+            total[~self._live] = 0
         return total
 
     def full_score(self, tokens: Sequence[str]) -> float:
@@ -87,8 +208,17 @@ class LexicalIndex:
         A token that no row holds counts too, as the rarest: a question in other words than the documents' stays low.
         """
         return sum(
-            weight * sum(_idf(self._size, _holding(part, token)) for token in dict.fromkeys(tokens))
-            for _, weight, part in self._parts
+            field.weight
+            * sum(_idf(self._count, self._holding(field, token)) for token in dict.fromkeys(tokens))
+            for field in self._fields
+        )
+
+    def _holding(self, field: _Field, token: str) -> int:
+        """How many rows hold a token."""
+        found = ((offset, postings.of(token)[0]) for offset, postings in field.parts)
+        return sum(
+            len(rows) if self._all else int(self._live[rows + np.int32(offset)].sum())
+            for offset, rows in found
         )
 
     def search(
@@ -109,21 +239,25 @@ class LexicalIndex:
         return [(int(row), float(scores[row])) for row in best]
 
 
-def _holding(part: bm25s.BM25, token: str) -> int:
-    """How many rows hold a token: bm25s keeps a column of scores for each token."""
-    column = part.vocab_dict.get(token)
-    if column is None:
-        return 0
-    places = part.scores["indptr"]
-    return int(places[column + 1] - places[column])
+class _Field:
+    """One field over all parts; `norms` is what BM25 adds to the count, by the length of each row  # (n,) float32."""
+
+    def __init__(
+        self, weight: float, parts: Sequence[tuple[int, Postings]], live: npt.NDArray[np.bool_]
+    ) -> None:
+        self.weight, self.parts = weight, parts
+        lengths = np.concatenate([np.zeros(0, np.int32), *(postings.lengths for _, postings in parts)])
+        # a row without a token counts as one of one token, so that an average is never zero
+        lengths = np.maximum(lengths, 1).astype(np.float64)
+        average = float(lengths[live].mean()) if live.any() else 1.0
+        self.norms = (K1 * (1 - B + B * lengths / average)).astype(np.float32)
+
+
+def postings_of(rows: Sequence[Tokens]) -> dict[str, Postings]:
+    """The postings of every field of rows, by the field's name."""
+    return {name: Postings.build([getattr(row, name) for row in rows]) for name in FIELDS}
 
 
 def _idf(size: int, holding: int) -> float:
     """Lucene's idf: ln(1 + (N - n + 0.5) / (n + 0.5))."""
     return math.log1p((size - holding + 0.5) / (holding + 0.5))
-
-
-def _bm25(rows: Sequence[Sequence[str]]) -> bm25s.BM25:
-    index = bm25s.BM25(method="lucene", k1=K1, b=B)
-    index.index([list(row) or [_NOTHING] for row in rows], show_progress=False)
-    return index

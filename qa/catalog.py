@@ -20,10 +20,11 @@ SIMILAR = 5
 
 @dataclass(frozen=True, slots=True)
 class DocumentEntry:
-    """One document of the list; `path` is relative to the documents folder."""
+    """One document of the list; `path` is relative to the documents folder, `paths` are all with its content."""
 
     id: str
     path: str
+    paths: tuple[str, ...]
     title: str
     format: str
     sha256: str
@@ -122,6 +123,7 @@ def _entry(index: Index, document: Document, chunks: int, cases: int) -> Documen
     return DocumentEntry(
         id=document.id,
         path=document.path,
+        paths=document.paths,
         title=document.title,
         format=document.format,
         sha256=document.sha256,
@@ -131,7 +133,7 @@ def _entry(index: Index, document: Document, chunks: int, cases: int) -> Documen
         cases=cases,
         publisher=document.publisher,
         date=document.date,
-        indexed_at=index.manifest["built_at"],
+        indexed_at=index.indexed_at[document.id],
         warnings=document.warnings,
     )
 

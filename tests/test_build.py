@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import FakeEncoder
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from index import build as build_module
-from index.build import BuildRefusedError, NothingToIndexError, build, find_files, model_record, vector_key
-from index.engines import Probe
-from index.late import TokenVectors
-from index.store import current_version, load_current
+from corpus.chunks import passage_of
+from corpus.documents import parse
+from corpus.records import Passage
+from index.build import BuildRefusedError, NothingToIndexError, build
+from index.engines import Probe, probe
+from index.late import Nearness, TokenVectors
+from index.passages import model_record, vector_key
+from index.plan import find_files
+from index.report import read_report
+from index.store import Index, current_version, load_current, load_version
 from index.tokenizer import tokenize
+from index.versions import history, read_manifest
 
 
 def book(place: str, fee: str = "三百円") -> str:
@@ -51,7 +61,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def leftovers(root: Path) -> list[str]:
-    return [p.name for p in root.rglob("*") if p.name.startswith((".building", "CURRENT."))]
+    return [p.name for p in root.rglob(".*") if p.name != ".lock"]
 
 
 def test_the_first_build(documents: Path, root: Path, fake: FakeEncoder) -> None:
@@ -75,7 +85,7 @@ def test_row_i_is_row_i(documents: Path, root: Path, fake: FakeEncoder) -> None:
     index = load_current(root)
     titles = {document.id: document.title for document in index.documents.values()}
     for chunk in index.chunks:
-        passage = build_module.passage_of(titles[chunk.document_id], chunk, None)
+        passage = passage_of(titles[chunk.document_id], chunk, None)
         vectors, tokens = fake.encode_with_tokens([passage.words], contexts=[passage.where])
         asked = Probe(vectors[0], [], (), tokens[0] if tokens else None)
         found = {hit.chunk.id: hit.dense for hit in index.search(asked, len(index.chunks))}
@@ -92,12 +102,9 @@ def test_nothing_changed(documents: Path, root: Path, fake: FakeEncoder) -> None
     second = build(documents, root, fake)
     assert fake.passages == []
     assert (second.encoded, second.reused, second.unchanged, second.added) == (0, 12, 4, 0)
-    assert first.version != second.version
-    after = load_current(root)
-    assert after.chunks == before.chunks
-    assert {k: v.tobytes() for k, v in after.vectors_by_key().items()} == {
-        k: v.tobytes() for k, v in before.vectors_by_key().items()
-    }
+    assert (second.documents, second.chunks, second.changes) == (4, 12, ())
+    assert second.version == first.version == current_version(root)
+    assert load_current(root).chunks == before.chunks
 
 
 def test_full_encodes_everything_and_still_counts_what_changed(
@@ -142,7 +149,7 @@ def test_a_removed_document_that_comes_back(documents: Path, root: Path, fake: F
     build(documents, root, fake)
     put(documents, "教育課.md", words)
     report = build(documents, root, fake)
-    assert (report.added, report.removed, report.encoded) == (1, 0, 3)
+    assert (report.added, report.removed, report.encoded) == (1, 0, 0)  # its rows were still there
 
 
 def test_the_same_content_under_two_names(documents: Path, root: Path, fake: FakeEncoder) -> None:
@@ -168,8 +175,6 @@ def test_the_same_words_under_one_heading_are_encoded_once(
 
 
 def test_a_vector_is_kept_for_its_words_and_its_place() -> None:
-    from corpus.records import Passage
-
     keys = {
         vector_key(Passage(where, "", "", words))
         for where, words in [("a", "b"), ("ab", ""), ("", "ab"), ("a\0", "b")]
@@ -185,16 +190,16 @@ def test_unreadable_files_are_reported_and_the_others_indexed(
     (documents / "空.txt").write_bytes(b"")
     (documents / "表.xlsx").write_bytes(b"PK\x03\x04")
     put(documents, "大きい.txt", "あ" * 2000)
-    monkeypatch.setattr(build_module, "MAX_FILE_BYTES", 5000)
-    real = Path.read_bytes
+    monkeypatch.setattr("index.plan.MAX_FILE_BYTES", 5000)
+    real = Path.open
 
-    def read_bytes(self: Path) -> bytes:
+    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:
         if self.name == "禁止.txt":
             raise PermissionError(13, "Permission denied")
-        return real(self)
+        return real(self, *arguments, **options)
 
     put(documents, "禁止.txt", "読めない")
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(Path, "open", refuse)
     report = build(documents, root, fake)
     assert report.documents == 4
     errors = dict(report.errors)
@@ -277,7 +282,7 @@ def test_a_failure_leaves_the_old_version_and_nothing_else(
         if stage == "encoding":
             patch.setattr(fake, "encode_with_tokens", fail)
         else:
-            patch.setattr("index.engines.LexicalIndex.build", fail)
+            patch.setattr("index.segment.Postings.joined", fail)
         with pytest.raises(type(error)):
             build(documents, root, fake)
     assert load_current(root, model_record(fake)).version == first
@@ -290,6 +295,7 @@ def test_a_new_version_that_does_not_find_itself_is_not_taken(
     documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = build(documents, root, fake).version
+    put(documents, "税務課.md", book("税務課", "五百円"))
     with monkeypatch.context() as patch:
         patch.setattr("index.lexical.LexicalIndex.search", lambda *arguments: [])
         with pytest.raises(BuildRefusedError, match="見つけられません"):
@@ -298,7 +304,14 @@ def test_a_new_version_that_does_not_find_itself_is_not_taken(
         patch.setattr("index.dense.DenseIndex.search", lambda *arguments: [])
         with pytest.raises(BuildRefusedError, match="見つけられません"):
             build(documents, root, fake)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "index.late.LateIndex.scores", lambda self, question, vector, rows: [Nearness(rows[0], 0.9, None)]
+        )
+        with pytest.raises(BuildRefusedError, match="語ごと"):
+            build(documents, root, fake)
     assert current_version(root) == first
+    assert leftovers(root) == []
 
 
 def test_a_text_without_any_content_word(documents: Path, root: Path, fake: FakeEncoder) -> None:
@@ -347,23 +360,28 @@ def test_another_model_encodes_everything_again(
     build(documents, root, fake)
     other = FakeEncoder(name, fingerprint)
     report = build(documents, root, other)
-    assert (report.encoded, report.reused, len(other.passages)) == (12, 0, 12)
+    assert (report.encoded, report.reused, report.unchanged, report.added) == (12, 0, 4, 0)
+    assert len(other.passages) == 12
     assert load_current(root, model_record(other)).version == report.version
 
 
 @pytest.mark.parametrize(
-    "damage", ["chunk file gone", "manifest empty", "manifest is a list", "no such version"]
+    "damage", ["segment gone", "segment cut off", "manifest empty", "manifest is a list", "no such version"]
 )
 def test_a_damaged_old_version_is_built_over(
     documents: Path, root: Path, fake: FakeEncoder, damage: str
 ) -> None:
-    folder = root / "versions" / build(documents, root, fake).version
-    if damage == "chunk file gone":
-        (folder / "chunks.jsonl").unlink()
+    version = build(documents, root, fake).version
+    manifest = root / "versions" / version / "manifest.json"
+    if damage == "segment gone":
+        shutil.rmtree(root / "segments" / version)
+    elif damage == "segment cut off":
+        file = root / "segments" / version / "vectors.faiss"
+        file.write_bytes(file.read_bytes()[:-5])
     elif damage == "no such version":
         (root / "CURRENT").write_text("gone\n")
     else:
-        (folder / "manifest.json").write_text("{}" if damage == "manifest empty" else "[]")
+        manifest.write_text("{}" if damage == "manifest empty" else "[]")
     report = build(documents, root, fake)
     assert (report.encoded, report.reused) == (12, 0)
     assert load_current(root, model_record(fake)).version == report.version
@@ -382,3 +400,258 @@ def test_progress_goes_through_the_stages(documents: Path, root: Path, fake: Fak
     assert ("encoding", 12, 12) in calls
     assert calls[-1] == ("checking", 1, 1)
     assert all(0 <= done <= total for _, done, total in calls)
+
+
+def test_only_what_changed_is_read_and_written(
+    documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(documents, root, fake)
+    for path in documents.iterdir():
+        os.utime(path, (1, 1))
+    build(documents, root, fake)
+    segment = root / "segments" / (current_version(root) or "")
+    before = {path: path.stat().st_mtime_ns for path in segment.rglob("*")}
+    put(documents, "新しい課.md", book("新しい課"))
+    parsed: list[str] = []
+    monkeypatch.setattr(
+        "corpus.worker.parse", lambda path, *rest, **more: parsed.append(path) or parse(path, *rest, **more)
+    )
+    fake.passages.clear()
+    report = build(documents, root, fake)
+    assert parsed == ["新しい課.md"]
+    assert len(fake.passages) == 3
+    assert (report.added, report.unchanged, report.encoded, report.reused) == (1, 4, 3, 12)
+    assert {path: path.stat().st_mtime_ns for path in segment.rglob("*")} == before or not segment.exists()
+
+
+def test_a_renamed_document_is_neither_read_nor_encoded(
+    documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(documents, root, fake)
+    before = load_current(root)
+    (documents / "税務課.md").rename(documents / "あたらしい名.md")
+    monkeypatch.setattr("corpus.worker.parse", lambda *arguments, **options: pytest.fail("read again"))
+    fake.passages.clear()
+    report = build(documents, root, fake)
+    assert fake.passages == []
+    assert (report.renamed, report.unchanged, report.added, report.removed) == (1, 3, 0, 0)
+    (change,) = report.changes
+    assert (change.change, change.path, change.before) == ("renamed", "あたらしい名.md", "税務課.md")
+    after = load_current(root)
+    assert after.documents.keys() == before.documents.keys()
+    assert {d.path for d in after.documents.values()} == {
+        "あたらしい名.md",
+        "市民課.md",
+        "教育課.md",
+        "福祉課.md",
+    }
+    monkeypatch.undo()
+    assert same(after, fresh(documents, root.parent / "fresh", fake))
+
+
+def test_a_name_with_another_suffix_is_read_again(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    build(documents, root, fake)
+    (documents / "税務課.md").rename(documents / "税務課.txt")
+    assert build(documents, root, fake).renamed == 1
+    assert {d.format for d in load_current(root).documents.values() if d.path == "税務課.txt"} == {"txt"}
+
+
+def test_the_same_content_gets_and_loses_a_second_name(
+    documents: Path, root: Path, fake: FakeEncoder
+) -> None:
+    build(documents, root, fake)
+    copy = put(documents, "写し/税務課.md", book("税務課"))
+    report = build(documents, root, fake)
+    assert (report.documents, report.unchanged, report.encoded) == (4, 4, 0)
+    assert [(c.change, c.path) for c in report.changes] == [("copied", "写し/税務課.md")]
+    (document,) = [d for d in load_current(root).documents.values() if "税務課.md" in d.paths]
+    assert document.paths == ("写し/税務課.md", "税務課.md")
+    copy.unlink()
+    build(documents, root, fake)
+    (document,) = [d for d in load_current(root).documents.values() if d.title == "税務課の手引き"]
+    assert (document.path, document.paths) == ("税務課.md", ("税務課.md",))
+
+
+def test_a_file_that_cannot_be_read_for_now_keeps_its_document(
+    documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(documents, root, fake)
+    put(documents, "税務課.md", book("税務課", "五百円"))
+    real = Path.open
+
+    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self.name == "税務課.md":
+            raise OSError(5, "Input/output error")
+        return real(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        report = build(documents, root, fake)
+    assert (report.documents, report.unchanged, report.removed) == (4, 4, 0)
+    assert [path for path, _ in report.errors] == ["税務課.md"]
+    assert any("三百円" in chunk.text and "税務課" in chunk.text for chunk in load_current(root).chunks)
+    assert build(documents, root, fake).changed == 1
+
+
+def test_a_document_that_became_unreadable_leaves_the_index_and_is_named(
+    documents: Path, root: Path, fake: FakeEncoder
+) -> None:
+    build(documents, root, fake)
+    (documents / "税務課.md").write_bytes(b"")
+    report = build(documents, root, fake)
+    assert (report.documents, report.changed, report.unchanged) == (3, 0, 3)
+    assert [path for path, _ in report.errors] == ["税務課.md"]
+    assert not any("税務課" in chunk.text for chunk in load_current(root).chunks)
+    again = build(documents, root, fake)  # nothing changed since: the file is named still, and not read again
+    assert (again.version, again.errors) == (report.version, report.errors)
+
+
+def test_small_segments_are_written_anew_together(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    build(documents, root, fake)
+    for number in range(12):
+        put(documents, f"{number:02}.md", book(f"第{number}課"))
+        build(documents, root, fake)
+    index = load_current(root)
+    assert len(index.segments) <= 6
+    assert same(index, fresh(documents, root.parent / "fresh", fake))
+    # what nobody needs any more is gone, what the kept versions need is there
+    kept = {path.name for path in (root / "segments").iterdir()}
+    needed: set[str] = set()
+    for entry in history(root):
+        needed.update(read_manifest(root, entry.name)["segments"])
+        load_version(root, entry.name, model_record(fake))
+    assert kept == needed
+
+
+def test_a_segment_mostly_left_behind_is_written_anew(
+    documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("index.build.MERGE_ROWS", 0)
+    build(documents, root, fake)
+    (documents / "税務課.md").unlink()
+    build(documents, root, fake)
+    (segment,) = load_current(root).segments.values()
+    assert len(segment.chunks) == 12
+    (documents / "教育課.md").unlink()
+    (documents / "福祉課.md").unlink()
+    build(documents, root, fake)
+    (segment,) = load_current(root).segments.values()
+    assert len(segment.chunks) == 3
+
+
+def test_the_report_is_kept_beside_its_version(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    build(documents, root, fake)
+    (documents / "教育課.md").unlink()
+    put(documents, "福祉課.md", book("福祉課", "無料"))
+    put(documents, "新しい課.md", book("新しい課"))
+    (documents / "空.txt").write_bytes(b"")
+    report = build(documents, root, fake)
+    assert {(change.change, change.path, change.chunks) for change in report.changes} == {
+        ("added", "新しい課.md", 3),
+        ("changed", "福祉課.md", 3),
+        ("removed", "教育課.md", 0),
+    }
+    kept = read_report(root / "versions" / report.version)
+    assert kept is not None
+    assert replace(kept, seconds=report.seconds) == report
+
+
+def test_editions_and_copies_are_told(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    body = "".join(
+        f"第{n}条　窓口の受付は{n}時に始め、{n * 7}人までを順に案内することとします。\n\n" for n in range(60)
+    )
+    put(documents, "計画_第1版.md", f"# 窓口計画 第1版\n\n令和5年4月1日\n\n{body}")
+    build(documents, root, fake)
+    put(documents, "計画_第2版.md", f"# 窓口計画 第2版\n\n令和6年4月1日\n\n{body}新しい条を加える。\n")
+    put(documents, "計画の写し.txt", f"窓口計画 第1版\n\n令和5年4月1日\n\n{body}")
+    report = build(documents, root, fake)
+    told = {(pair.path, pair.other): pair.relation for pair in report.alike}
+    assert told[("計画_第2版.md", "計画_第1版.md")] == "newer"
+    assert told[("計画の写し.txt", "計画_第1版.md")] == "same"
+    assert ("計画の写し.txt", "計画_第2版.md") in told or ("計画_第2版.md", "計画の写し.txt") in told
+    assert not any("市民課.md" in pair for pair in told)
+
+
+def test_two_headings_that_become_one_of_a_kind_again(documents: Path, root: Path, fake: FakeEncoder) -> None:
+    """A heading counts for its row while no other row has it, whichever segments they stand in."""
+    build(documents, root, fake)
+    put(documents, "別.md", "# 別の題\n\n## 珍しい見出し\n\n受付は平日の午前九時から午後五時までです。\n")
+    build(documents, root, fake)
+    put(documents, "又.md", "# 又の題\n\n## 珍しい見出し\n\n手数料は一通につき三百円で、現金で払います。\n")
+    build(documents, root, fake)
+    assert same(load_current(root), fresh(documents, root.parent / "1", fake))
+    (documents / "又.md").unlink()
+    build(documents, root, fake)
+    assert same(load_current(root), fresh(documents, root.parent / "2", fake))
+
+
+def fresh(documents: Path, root: Path, encoder: FakeEncoder) -> Index:
+    """The index of a folder as it is built from nothing."""
+    build(documents, root, encoder)
+    return load_current(root)
+
+
+def same(index: Index, other: Index) -> bool:
+    """Whether two indexes hold the same and answer alike, whatever their segments."""
+    assert {d.id: d for d in index.documents.values()} == {d.id: d for d in other.documents.values()}
+    assert index.cases == other.cases
+    assert sorted(index.chunks, key=lambda c: c.id) == sorted(other.chunks, key=lambda c: c.id)
+    asker = FakeEncoder()
+    for question in (
+        "窓口の受付は何時から？",
+        "手数料は五百円ですか",
+        "税務課の電話",
+        "珍しい見出し",
+        "第3条",
+    ):
+        asked = probe(asker, question)
+        for among in (None, [chunk.id for chunk in index.chunks][::2]):
+            one = {hit.chunk.id: hit for hit in index.search(asked, 500, among)}
+            two = {hit.chunk.id: hit for hit in other.search(asked, 500, among)}
+            assert one.keys() == two.keys()
+            for key, hit in one.items():
+                assert hit.score == pytest.approx(two[key].score, abs=1e-6)
+                assert hit.lexical == pytest.approx(two[key].lexical, abs=1e-6)
+                assert hit.late == pytest.approx(two[key].late, abs=1e-6)
+    return True
+
+
+NAMES = ["a.md", "b.md", "c.txt", "下/d.md", "下/e.txt"]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["write", "remove", "rename", "copy", "break"]),
+            st.sampled_from(NAMES),
+            st.sampled_from(NAMES),
+            st.sampled_from(["市民課", "税務課", "三百円", "無料"]),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_step_by_step_is_as_all_at_once(tmp_path_factory: pytest.TempPathFactory, steps: list[Any]) -> None:
+    folder = tmp_path_factory.mktemp("steps")
+    documents, root, fake = folder / "documents", folder / "index", FakeEncoder()
+    put(documents, "いつも.md", book("総務課"))
+    build(documents, root, fake)
+    for kind, name, other, words in steps:
+        path, target = documents / name, documents / other
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if kind == "write":
+            put(documents, name, book(words, words))
+        elif kind == "break":
+            put(documents, name, "")
+        elif path.exists() and kind == "remove":
+            path.unlink()
+        elif path.exists() and kind == "rename":
+            path.replace(target)
+        elif path.exists() and kind == "copy" and path != target:
+            shutil.copy(path, target)
+        build(documents, root, fake)
+    index = load_current(root)
+    assert same(index, fresh(documents, folder / "fresh", fake))
+    assert index.manifest["errors"] == load_current(folder / "fresh").manifest["errors"]
+    assert leftovers(root) == []

@@ -40,7 +40,7 @@ def test_done(documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["--documents", str(documents)]) == 0
     shown = capsys.readouterr()
     assert "索引を作りました：資料 1件" in shown.out
-    assert "追加 1・変更 0・削除 0・変更なし 0" in shown.out
+    assert "追加 1・変更 0・名前の変更 0・削除 0・変更なし 0" in shown.out
     version = current_version(tmp_path / "index")
     assert version is not None
     assert version in shown.out
@@ -216,3 +216,84 @@ def test_the_bar_goes_through_the_stages(capsys: pytest.CaptureFixture[str]) -> 
     shown = capsys.readouterr().err
     assert "読み込み" in shown
     assert "書き込み" in shown
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(
+    documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("b", "c", "d"):
+        (documents / f"{name}.md").write_text(
+            f"# {name}の窓口\n\n受付は平日の九時からです。\n", encoding="utf-8"
+        )
+    assert main(["--documents", str(documents)]) == 0
+    before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "index").rglob("*"))
+    (documents / "a.md").write_text("# 窓口\n\n受付は土曜も開きます。\n", encoding="utf-8")
+    (documents / "b.md").rename(documents / "新しい名.md")
+    (documents / "c.md").unlink()
+    (documents / "e.md").write_text("# 別\n\n別の資料の本文です。\n", encoding="utf-8")
+    (documents / "空.txt").touch()
+    capsys.readouterr()
+    monkeypatch.setattr(build_index, "load_encoder", lambda args: pytest.fail("no model is needed"))
+    assert main(["--documents", str(documents), "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert set(lines[:-1]) == {
+        "変更：a.md",
+        "名前の変更：新しい名.md（前の名前：b.md）",
+        "削除：c.md",
+        "追加：e.md",
+        "追加：空.txt",  # what cannot be read is known only once it is read
+    }
+    assert lines[-1].startswith("索引を作ると：追加 2・変更 1・名前の変更 1・削除 1・変更なし 1")
+    assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "index").rglob("*")) == before
+
+
+def test_history_and_rollback(documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = []
+    for number in range(3):
+        (documents / f"{number}.md").write_text(
+            f"# {number}\n\n{number}番の資料の本文です。\n", encoding="utf-8"
+        )
+        assert main(["--documents", str(documents)]) == 0
+        names.append(current_version(tmp_path / "index") or "")
+    capsys.readouterr()
+    assert main(["--history"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[1 : 1 + len(names[0])] for line in lines[:3]] == names[::-1]
+    assert [line[0] for line in lines[:3]] == ["＊", "　", "　"]
+    assert "資料 4件" in lines[0]
+    assert main(["--rollback"]) == 0
+    assert names[1] in capsys.readouterr().out
+    assert len(load_current(tmp_path / "index").documents) == 3
+    assert main(["--rollback", names[2]]) == 0
+    assert current_version(tmp_path / "index") == names[2]
+    assert main(["--rollback", names[0]]) == 0
+    assert main(["--rollback"]) == 1
+    assert SENTENCE.match(capsys.readouterr().err)
+    assert current_version(tmp_path / "index") == names[0]
+    assert main(["--documents", str(documents)]) == 0  # the next build takes up what is there
+    assert len(load_current(tmp_path / "index").documents) == 4
+
+
+def test_no_rollback_to_a_damaged_version(
+    documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--history"]) == 2
+    assert main(["--rollback"]) == 1
+    assert main(["--documents", str(documents)]) == 0
+    first = current_version(tmp_path / "index") or ""
+    assert main(["--documents", str(documents), "--full"]) == 0
+    second = current_version(tmp_path / "index")
+    (tmp_path / "index" / "segments" / first / "keys.npy").unlink()
+    capsys.readouterr()
+    assert main(["--rollback"]) == 1
+    assert "keys.npy がありません" in capsys.readouterr().err
+    assert current_version(tmp_path / "index") == second
+
+
+def test_how_many_versions_are_kept(documents: Path, tmp_path: Path) -> None:
+    for _ in range(4):
+        assert main(["--documents", str(documents), "--full", "--keep", "2"]) == 0
+    assert len(list((tmp_path / "index" / "versions").iterdir())) == 2
+    for wrong in ("0", "-1", "x"):
+        with pytest.raises(SystemExit):
+            main(["--documents", str(documents), "--keep", wrong])

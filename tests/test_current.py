@@ -9,8 +9,9 @@ import pytest
 from conftest import FakeEncoder
 
 from index import current as current_module
-from index.build import build, model_record
+from index.build import build
 from index.current import CurrentIndex
+from index.passages import model_record
 from index.store import Index, ModelRecord, current_version, load_version
 
 
@@ -49,11 +50,11 @@ def test_a_damaged_new_version_keeps_the_old_one(documents: Path, root: Path, fa
     held = CurrentIndex(root, model_record(fake))
     build(documents, root, fake)
     first = held.get()
-    second = build(documents, root, fake).version
-    (root / "versions" / second / "chunks.jsonl").unlink()
+    second = build(documents, root, fake, full=True).version
+    (root / "segments" / second / "keys.npy").unlink()
     assert held.get() is first
     assert held.problem is not None
-    assert "chunks.jsonl" in held.problem
+    assert "keys.npy" in held.problem
     assert held.get() is first
     third = build(documents, root, fake).version
     index = held.get()
@@ -65,12 +66,12 @@ def test_a_refused_version_is_not_tried_at_every_question(
     documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = build(documents, root, fake).version
-    (root / "versions" / version / "chunks.jsonl").unlink()
+    (root / "segments" / version / "keys.npy").unlink()
     tried: list[str] = []
 
-    def watch(root: Path, name: str, model: ModelRecord | None) -> Index:
+    def watch(root: Path, name: str, model: ModelRecord | None, known: Index | None) -> Index:
         tried.append(name)
-        return load_version(root, name, model)
+        return load_version(root, name, model, known)
 
     monkeypatch.setattr(current_module, "load_version", watch)
     held = CurrentIndex(root, model_record(fake))
@@ -94,8 +95,8 @@ def test_a_problem_is_over_when_the_old_version_is_put_back(
     held = CurrentIndex(root, model_record(fake))
     first = build(documents, root, fake).version
     held.get()
-    second = build(documents, root, fake).version
-    (root / "versions" / second / "chunks.jsonl").unlink()
+    second = build(documents, root, fake, full=True).version
+    (root / "segments" / second / "keys.npy").unlink()
     held.get()
     assert held.problem is not None
     (root / "CURRENT").write_text(first + "\n")
@@ -110,13 +111,13 @@ def test_questions_are_answered_while_a_new_version_loads(
     held = CurrentIndex(root, model_record(fake))
     first_version = build(documents, root, fake).version
     first = held.get()
-    second_version = build(documents, root, fake).version
+    second_version = build(documents, root, fake, full=True).version
     loading, go_on = threading.Event(), threading.Event()
 
-    def slow(root: Path, name: str, model: ModelRecord | None) -> Index:
+    def slow(root: Path, name: str, model: ModelRecord | None, known: Index | None) -> Index:
         loading.set()
         assert go_on.wait(10)
-        return load_version(root, name, model)
+        return load_version(root, name, model, known)
 
     monkeypatch.setattr(current_module, "load_version", slow)
     thread = threading.Thread(target=held.get)

@@ -6,8 +6,10 @@ import hashlib
 from dataclasses import replace
 
 import pytest
+from made import CASE_BOOK, FAQ, MINUTES
 
-from corpus.documents import parse, recognise
+from corpus import documents
+from corpus.documents import parse, recognise, renamed, rules
 from corpus.readers import ReadError, Source
 from corpus.records import Mark, Page
 
@@ -246,3 +248,28 @@ def test_a_case_on_pages_of_a_file_has_those_pages():
     parsed = recognise("a.pdf", replace(source, format="pdf", pages=pages), "ab" * 32)
     assert [(c.number, c.page_start, c.page_end) for c in parsed.cases] == [(1, 11, 12), (2, 13, 13)]
     assert parsed.document.pages == 13
+
+
+def test_renamed_is_what_would_be_read_under_the_other_name():
+    for name in ("case_book.txt", "meeting.txt", "faq.md"):
+        text = {"case_book.txt": CASE_BOOK, "meeting.txt": MINUTES, "faq.md": FAQ}[name]
+        one = parse(f"folder/{name}", text.encode())
+        other = f"other/new_{name}"
+        assert renamed(one, other) == parse(other, text.encode())
+        assert {c.id for c in renamed(one, other).chunks}.isdisjoint(c.id for c in one.chunks)
+
+
+def test_renamed_takes_the_title_that_was_the_files_name():
+    row = (
+        "質問：手数料は。\n回答：一通につき三百円です。",
+        {"kind": "record", "row": 2, "title": "手数料は。"},
+    )
+    one = recognise("a/よくある質問.csv", source_of([row]), "ab" * 32)
+    assert renamed(one, "b/FAQ.csv") == recognise("b/FAQ.csv", source_of([row]), "ab" * 32)
+
+
+def test_the_rules_are_the_same_each_time_and_change_with_the_package(monkeypatch, tmp_path):
+    assert rules() == rules()
+    before = rules()
+    monkeypatch.setattr(documents, "LIBRARIES", ("numpy",))
+    assert rules() != before

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import FakeEncoder
 
+from index.dense import DenseIndex
 from index.engines import (
     CANDIDATES,
     DENSE,
@@ -17,12 +18,14 @@ from index.engines import (
     SPELLING,
     WORDS,
     Engines,
+    Part,
     Probe,
+    heading_key,
     own_headings,
     probe,
 )
-from index.late import LateIndex, LateWriter, TokenVectors, pack
-from index.lexical import Tokens
+from index.late import LateWriter, TokenFile, TokenVectors, pack
+from index.lexical import Tokens, postings_of
 
 EYE = np.eye(4, dtype=np.float32)
 NOTHING = np.zeros((0, 4), np.float32)
@@ -36,12 +39,12 @@ def token(number: int, vector: list[float]) -> TokenVectors:
     return TokenVectors(np.array([number], np.int32), np.array([vector], np.float32), np.zeros(1, np.int32))
 
 
-def late_of(folder: Path, *vectors: list[float]) -> LateIndex:
+def late_of(folder: Path, *vectors: list[float]) -> TokenFile:
     with LateWriter(folder, 4) as writer:
         for row, vector in enumerate(vectors):
             writer.add(str(row), pack(token(row, vector), [0]))
         writer.close([str(row) for row in range(len(vectors))])
-    return LateIndex(folder)
+    return TokenFile(folder)
 
 
 def test_the_weights_are_shares() -> None:
@@ -118,12 +121,66 @@ def test_headings_among_allowed_rows_only() -> None:
 def test_saved_and_loaded(tmp_path: Path) -> None:
     late = late_of(tmp_path / "late", *EYE.tolist())
     engines = Engines.build(EYE, EYE[[2]], [1], rows("窓口", "予算", "職員", ""), late)
-    engines.save(tmp_path)
-    loaded = Engines.load(tmp_path)
+    (part,) = engines.parts
+    part.save(tmp_path)
+    loaded = Engines([Part.load(tmp_path)])
     asked = Probe(EYE[2], ["予算"], ["職員"], token(1, EYE[3].tolist()))
     assert loaded.search(asked, 4) == engines.search(asked, 4)
     assert len(loaded) == 4
-    assert {row: v.tolist() for row, v in loaded.heading_vectors().items()} == {1: [0, 0, 1, 0]}
+
+
+def random_part(folder: Path, seed: int, headings: list[str]) -> Part:
+    """A part of random rows with these headings, as a build makes it of one document."""
+    random = np.random.default_rng(seed)
+    vectors = random.normal(size=(len(headings), 4)).astype(np.float32)
+    heading_rows = own_headings(headings)
+    words = [" ".join(random.choice(["窓口", "予算", "職員", "研修", "電話"], 3)) for _ in headings]
+    return Part(
+        DenseIndex.build(vectors),
+        DenseIndex.build(np.array([heading_vector(headings[row]) for row in heading_rows]).reshape(-1, 4)),
+        np.array(heading_rows, dtype=np.int64),
+        np.array([heading_key(heading) for heading in headings], dtype=np.uint64),
+        postings_of(rows(*words)),
+        late_of(folder, *random.normal(size=(len(headings), 4)).astype(np.float32).tolist()),
+    )
+
+
+def heading_vector(heading: str) -> np.ndarray:
+    return np.random.default_rng(heading_key(heading)).normal(size=4).astype(np.float32)
+
+
+def test_a_heading_over_two_parts_is_nobodys_own_until_one_of_them_is_left_out(tmp_path: Path) -> None:
+    parts = [
+        random_part(tmp_path / "1", 1, ["目的", "費用", ""]),
+        random_part(tmp_path / "2", 2, ["目的", "効果", "効果"]),
+    ]
+    both, every = Engines(parts), np.ones(6, dtype=bool)
+    assert both._own_heading.tolist() == [False, True, False, False, False, False]
+    every[0] = False
+    assert Engines(parts, every)._own_heading.tolist() == [False, True, False, True, False, False]
+
+
+def test_rows_left_out_are_as_if_never_there(tmp_path: Path) -> None:
+    headings = ["目的", "費用", "", "効果", "費用", "体制", "", "研修"]
+    whole = random_part(tmp_path / "whole", 3, headings)
+    other = random_part(tmp_path / "other", 4, ["目的", "窓口", "体制"])
+    live = np.array([True] * 8 + [False] * 3)
+    first, second = Engines([whole, other], live), Engines([whole])
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        asked = Probe(
+            random.normal(size=4).astype(np.float32),
+            ["予算", "電話"],
+            ["予算"],
+            token(seed % 9, random.normal(size=4).tolist()),
+        )
+        some = np.flatnonzero(random.random(8) < 0.5)
+        for among in (None, some):
+            assert first.search(asked, 5, among) == second.search(asked, 5, among)
+        assert first.by_vector(asked, 3) == second.by_vector(asked, 3)
+        assert first.by_word(asked, 3) == second.by_word(asked, 3)
+    with pytest.raises(ValueError, match="11 rows"):
+        Engines([whole, other], live[:5])
 
 
 def test_parts_of_different_size_are_refused(tmp_path: Path) -> None:

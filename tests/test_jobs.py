@@ -11,7 +11,10 @@ import pytest
 from index.build import BuildRefusedError, BuildReport, NothingToIndexError, Progress
 from index.jobs import KEPT, Job, JobError, Jobs
 
-REPORT = BuildReport("v1", 4, 2, 30, 1, 2, 3, 4, 5, 6, 0.1, (("a.md", "注意"),), (("b.pdf", "読めません"),))
+REPORT = BuildReport(
+    version="v1", documents=4, cases=2, chunks=30, added=1, changed=2, renamed=5, removed=3, unchanged=4,
+    encoded=5, reused=6, seconds=0.1, errors=(("b.pdf", "読めません"),),
+)  # fmt: skip
 
 
 def wait_for(check: Callable[[], bool]) -> None:
@@ -49,6 +52,7 @@ def test_a_job_from_begin_to_end() -> None:
     go_on.set()
     last = finished(jobs, job)
     assert (last.status, last.added, last.changed, last.removed, last.unchanged) == ("succeeded", 1, 2, 3, 4)
+    assert (last.renamed, last.version) == (5, "v1")
     assert (last.done, last.total) == (30, 30)
     assert last.errors == (JobError("b.pdf", "読めません"),)
 

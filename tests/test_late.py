@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.late import NO_SENTENCE, LateIndex, LateWriter, PackedTokens, TokenVectors, pack
+from index.late import NO_SENTENCE, LateIndex, LateWriter, PackedTokens, TokenFile, TokenVectors, pack
 
 X, Y, XY = [1.0, 0.0], [0.0, 1.0], [0.6, 0.8]
 
@@ -33,7 +33,7 @@ def write(folder: Path, rows: dict[str, TokenVectors], keys: list[str], dimensio
         for key, row in rows.items():
             writer.add(key, pack(row, [0]))
         writer.close(keys)
-    return LateIndex(folder)
+    return LateIndex.load(folder)
 
 
 def test_three_rows_by_hand(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_three_rows_by_hand(tmp_path: Path) -> None:
     # each row is one sentence: (0.6, 0.8) with itself, and with the mean of X and Y, 1.4 / sqrt(2)
     assert first.sentence == pytest.approx(1.0, abs=0.005)
     assert second.sentence == pytest.approx(1.4 / math.sqrt(2), abs=0.005)
-    assert (len(index), index.dimension) == (3, 2)
+    assert (len(index), TokenFile(tmp_path).dimension) == (3, 2)
 
 
 def test_agrees_with_plain_loops(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_rows_of_one_text_share_their_tokens(tmp_path: Path) -> None:
         writer.add("a", pack(tokens((1, X)), [0]))
         writer.add("a", pack(tokens((2, Y)), [0]))  # a key that is there stays as it is
         writer.close(["a"])
-    assert LateIndex(tmp_path / "again").row(0).ids.tolist() == [1]
+    assert LateIndex.load(tmp_path / "again").row(0).ids.tolist() == [1]
 
 
 def test_a_row_is_taken_over_as_it_is(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_row_is_taken_over_as_it_is(tmp_path: Path) -> None:
     with LateWriter(tmp_path / "2", 2) as writer:
         writer.add("b", first.row(1))
         writer.close(["b"])
-    taken = LateIndex(tmp_path / "2").row(0)
+    taken = LateIndex.load(tmp_path / "2").row(0)
     for name in PackedTokens.__slots__:
         assert getattr(taken, name).tobytes() == getattr(first.row(1), name).tobytes()
 
@@ -136,7 +136,7 @@ def test_files_that_do_not_fit_together(tmp_path: Path) -> None:
     write(tmp_path, {"a": tokens((1, X), (2, Y))}, ["a"])
     (tmp_path / "ids.i4").write_bytes(b"\0\0\0\0")
     with pytest.raises(ValueError, match="different length"):
-        LateIndex(tmp_path)
+        LateIndex.load(tmp_path)
 
 
 def test_the_sentences_of_a_row(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_the_sentences_of_a_row(tmp_path: Path) -> None:
         assert packed.sentences.tolist() == [NO_SENTENCE, 0, 0, 1]
         writer.add("a", packed)
         writer.close(["a"])
-    index = LateIndex(tmp_path)
+    index = LateIndex.load(tmp_path)
     found = index.sentences(tokens((9, Y)), np.array(Y, np.float32), 0)
     assert set(found) == {0, 1}
     assert found[0] == (pytest.approx(1.0, abs=0.01), pytest.approx(1 / math.sqrt(2), abs=0.01))
@@ -162,6 +162,32 @@ def test_a_row_of_context_only_has_no_sentence(tmp_path: Path) -> None:
         writer.add("a", pack(tokens((1, X)), []))
         writer.add("b", pack(tokens((1, X)), [0]))
         writer.close(["a", "b"])
-    first, second = LateIndex(tmp_path).scores(tokens((1, X)), QUESTION, [0, 1])
+    first, second = LateIndex.load(tmp_path).scores(tokens((1, X)), QUESTION, [0, 1])
     assert first.sentence is None
     assert second.sentence is not None
+
+
+def test_parts_one_after_the_other_are_as_one_and_rows_left_out_as_if_never_there(tmp_path: Path) -> None:
+    rows = {
+        "a": tokens((1, X), (2, Y)),
+        "b": tokens((1, XY), (1, Y)),
+        "c": tokens((3, X)),
+        "d": tokens((2, XY)),
+    }
+    write(tmp_path / "1", {key: rows[key] for key in "ab"}, ["a", "b"])
+    write(tmp_path / "2", {key: rows[key] for key in "cd"}, ["c", "d"])
+    parts = [TokenFile(tmp_path / "1"), TokenFile(tmp_path / "2")]
+    whole = write(tmp_path / "3", rows, ["a", "b", "c", "d"])
+    asked, every = tokens((1, X), (2, Y), (9, X)), [3, 0, 2, 1]
+    joined = LateIndex(parts)
+    assert joined.scores(asked, QUESTION, every) == whole.scores(asked, QUESTION, every)
+    assert [joined.sentences(asked, QUESTION, row) for row in every] == [
+        whole.sentences(asked, QUESTION, row) for row in every
+    ]
+    left = LateIndex(parts, np.array([True, False, True, True]))
+    without = write(tmp_path / "4", {key: rows[key] for key in "acd"}, ["a", "c", "d"])
+    ids = np.array([1, 2, 3, 9], np.int32)
+    assert left.weights(ids).tolist() == without.weights(ids).tolist()
+    assert [n.maxsim for n in left.scores(asked, QUESTION, [0, 2, 3])] == [
+        n.maxsim for n in without.scores(asked, QUESTION, [0, 1, 2])
+    ]

@@ -5,10 +5,22 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import bm25s
 import numpy as np
 import pytest
 
-from index.lexical import K1, WHOLE_WEIGHT, B, LexicalIndex, Tokens
+from index.lexical import (
+    GRAMS,
+    K1,
+    WHOLE_WEIGHT,
+    WORDS,
+    B,
+    Fields,
+    LexicalIndex,
+    Postings,
+    Tokens,
+    postings_of,
+)
 
 
 def alike(*rows: list[str]) -> list[Tokens]:
@@ -128,12 +140,81 @@ def test_k_of_nothing() -> None:
     assert LexicalIndex.build(alike(*THREE)).search(["予算"], 0) == []
 
 
-@pytest.mark.parametrize("rows", [THREE, [[], ["予算"]], [[], []]])
+@pytest.mark.parametrize("rows", [THREE, [[], ["予算"]], [[], []], []])
 def test_saved_and_loaded(rows: list[list[str]], tmp_path: Path) -> None:
-    built = LexicalIndex.build(alike(*rows))
-    built.save(tmp_path / "lexical")
-    loaded = LexicalIndex.load(tmp_path / "lexical", len(rows))
-    for query in (["予算"], ["窓口", "職員"], ["未知"]):
-        assert loaded.search(query, 5) == built.search(query, 5)
+    built = Postings.build(rows)
+    built.save(tmp_path / "words")
+    loaded = Postings.load(tmp_path / "words")
+    assert list(loaded.tokens) == list(built.tokens)
+    for token in ("予算", "窓口", "未知"):
+        assert [a.tolist() for a in loaded.of(token)] == [a.tolist() for a in built.of(token)]
     assert len(loaded) == len(rows)
     assert not [path for path in tmp_path.rglob("*") if path.suffix in {".pkl", ".pickle"}]
+
+
+def test_postings_by_hand() -> None:
+    postings = Postings.build([["予算", "窓口", "予算"], [], ["窓口"]])
+    assert [a.tolist() for a in postings.of("予算")] == [[0], [2]]
+    assert [a.tolist() for a in postings.of("窓口")] == [[0, 2], [1, 1]]
+    assert [a.tolist() for a in postings.of("職員")] == [[], []]
+    assert postings.lengths.tolist() == [3, 0, 1]
+    with pytest.raises(ValueError, match="different size"):
+        Postings(["予算"], np.array([0, 2]), np.array([0]), np.array([1]), np.array([1]))
+
+
+def made_rows(seed: int, count: int) -> list[Tokens]:
+    random = np.random.default_rng(seed)
+
+    def some(most: int) -> list[str]:
+        return [f"語{number}" for number in random.zipf(1.4, random.integers(0, most)) if number < 60]
+
+    return [Tokens(some(30), some(20), some(40)) for _ in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_agrees_with_bm25s(seed: int) -> None:
+    rows = made_rows(seed, 50)
+    index = LexicalIndex.build(rows)
+    query = ["語1", "語2", "語5", "語17", "語59", "未知"]
+    expected = np.zeros(len(rows), np.float32)
+    for weight, field in ((WHOLE_WEIGHT, "whole"), (1 - WHOLE_WEIGHT, "near")):
+        judge = bm25s.BM25(method="lucene", k1=K1, b=B)
+        judge.index([list(getattr(row, field)) or ["\x00"] for row in rows], show_progress=False)
+        expected += weight * judge.get_scores([word for word in query if word in judge.vocab_dict])
+    assert index.scores(query) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("fields", [WORDS, GRAMS])
+def test_parts_are_as_one_and_rows_left_out_as_if_never_there(fields: Fields) -> None:
+    rows = made_rows(7, 60)
+    query = ["語1", "語3", "語8", "語30", "未知"]
+    parts = [postings_of(part) for part in (rows[:10], rows[10:11], [], rows[11:])]
+    joined, whole = LexicalIndex(parts, fields), LexicalIndex.build(rows, fields)
+    assert joined.scores(query).tolist() == whole.scores(query).tolist()
+    assert joined.full_score(query) == whole.full_score(query)
+    live = np.random.default_rng(3).random(60) < 0.6
+    left = LexicalIndex(parts, fields, live)
+    without = LexicalIndex.build([row for row, kept in zip(rows, live, strict=True) if kept], fields)
+    assert left.scores(query)[live].tolist() == without.scores(query).tolist()
+    assert not left.scores(query)[~live].any()
+    assert left.full_score(query) == without.full_score(query)
+    assert len(left.search(query, 60)) == len(without.search(query, 60))
+
+
+def test_joined_postings_are_those_of_the_rows_kept() -> None:
+    rows = made_rows(11, 40)
+    first, second = rows[:15], rows[15:]
+    kept = [np.array([0, 3, 14]), np.arange(0, 25, 2)]
+    expected = [first[i].whole for i in kept[0]] + [second[i].whole for i in kept[1]]
+    joined = Postings.joined(
+        [
+            (Postings.build([row.whole for row in part]), own)
+            for part, own in zip((first, second), kept, strict=True)
+        ]
+    )
+    judge = Postings.build(expected)
+    assert sorted(joined.tokens) == sorted(judge.tokens)
+    for token in judge.tokens:
+        assert [a.tolist() for a in joined.of(token)] == [a.tolist() for a in judge.of(token)]
+    assert joined.lengths.tolist() == judge.lengths.tolist()
+    assert len(Postings.joined([])) == 0

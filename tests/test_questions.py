@@ -13,8 +13,9 @@ import pytest
 from benchmarks.questions import GOLD, evidence_groups, fold, main, means, measure, read_gold, score
 from build_index import HOME, SAMPLES
 from corpus.documents import parse
-from index.build import build, find_files
+from index.build import build
 from index.encoder import SentenceEncoder
+from index.plan import find_files
 from index.store import Index, load_current
 from qa.answer import Reply, ask
 from qa.synonyms import Synonyms

@@ -9,8 +9,9 @@ import pytest
 from build_index import SAMPLES
 from corpus.documents import parse
 from corpus.municipalities import PREFECTURES
-from index.build import build, find_files
+from index.build import build
 from index.encoder import SentenceEncoder
+from index.plan import find_files
 from index.store import Index, load_current
 from qa.answer import ask
 

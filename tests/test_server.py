@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import CASE_BOOK, FAQ, MINUTES, FakeEncoder
 
-from index.build import build, model_record
+from index.build import build
 from index.current import CurrentIndex
+from index.passages import model_record
 from qa.synonyms import SynonymsFile
 from server import create_app
 

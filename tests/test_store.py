@@ -1,9 +1,10 @@
-"""Index versions on disk: round trips, refusals that name both values, and the switch."""
+"""An index in memory: round trips, search over segments, and refusals that name both values."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,23 +12,24 @@ from typing import Any
 import numpy as np
 import pytest
 
+from corpus.documents import Parsed
 from corpus.records import Case, Chunk, Document, Field, Heading
-from index import store
-from index.engines import DENSE, HEADING, SPELLING, WORDS, Probe
-from index.lexical import Tokens
-from index.store import (
-    KEEP_VERSIONS,
-    EngineParts,
-    Index,
+from index.engines import DENSE, HEADING, SPELLING, WORDS, Probe, heading_key
+from index.lexical import Tokens, postings_of
+from index.segment import Content, SegmentWriter, StoredSegment
+from index.store import load_current, load_version
+from index.tokenizer import tokenizer_name
+from index.versions import (
+    FORMAT_VERSION,
     IndexMissingError,
     IndexUnusableError,
     ModelRecord,
     current_version,
-    load_current,
-    load_version,
+    manifest_bytes,
+    new_name,
+    publish,
     read_manifest,
     switch,
-    write_version,
 )
 
 MODEL = ModelRecord("fake", "f0", 3, {"query": "Q: ", "passage": ""})
@@ -74,40 +76,102 @@ CHUNKS = [
 VECTORS = np.eye(3, dtype=np.float32)
 TOKENS = [Tokens(["窓口"], ["窓口"]), Tokens(["予算", "窓口"], ["予算"]), Tokens([], [])]
 # the second row has no heading of its own
-PARTS = EngineParts(VECTORS, ["1", "2", "3"], VECTORS[[1, 2]], [0, 2], TOKENS, None)
 
 
-def write(root: Path, **changes: Any) -> str:
-    given: dict[str, Any] = {
-        "documents": DOCUMENTS,
-        "cases": CASES,
-        "chunks": CHUNKS,
-        "parts": PARTS,
-        "model": MODEL,
+def content(number: int, rows: slice, headings: dict[int, np.ndarray]) -> Content:
+    """What a segment holds of a document; `rows` are those of CHUNKS."""
+    document, own = DOCUMENTS[number], CHUNKS[rows]
+    return Content(
+        Parsed(document, tuple(c for c in CASES if c.document_id == document.id), tuple(own)),
+        [f"{row:032}" for row in range(rows.start, rows.stop)],
+        VECTORS[rows],
+        headings,
+        np.array([heading_key("".join(c.heading_path)) for c in own], np.uint64),
+        {name: (part, np.arange(len(own))) for name, part in postings_of(TOKENS[rows]).items()},
+        np.array([number], np.uint64),
+    )
+
+
+# the second row has a heading of its own, and the third; the first one's is not its own
+CONTENTS = [content(0, slice(0, 2), {}), content(1, slice(2, 3), {0: VECTORS[2]})]
+
+
+def write(root: Path, segments: list[list[Content]] | None = None, **changes: Any) -> str:
+    """A version of the given segments, made current by hand."""
+    name = new_name()
+    parts = [CONTENTS] if segments is None else segments
+    digests, documents = {}, []
+    for number, contents in enumerate(parts):
+        segment = f"{name}-{number}"
+        temporary = root / "segments" / f".{segment}"
+        with SegmentWriter(temporary, 3) as writer:
+            writer.finish(contents, with_tokens=False)
+        digests[segment] = StoredSegment(temporary).digest
+        publish(temporary, root / "segments" / segment)
+        documents += [
+            {
+                "id": one.parsed.document.id,
+                "sha256": one.parsed.document.sha256,
+                "paths": [one.parsed.document.path],
+                "segment": segment,
+                "indexed_at": "2026-01-01T00:00:00+00:00",
+            }
+            for one in contents
+        ]
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "version": name,
+        "built_at": "2026-01-01T00:00:00+00:00",
+        "model": {"name": "fake", "fingerprint": "f0", "dimension": 3, "prompts": MODEL.prompts},
+        "tokenizer": tokenizer_name(),
+        "rules": "r",
         "max_chars": 400,
-        "errors": [("悪い.pdf", "読めません")],
-    }
-    return write_version(root, **(given | changes))
+        "counts": {"documents": 2, "cases": 2, "chunks": 3},
+        "errors": [],
+        "documents": documents,
+        "segments": digests,
+    } | changes
+    folder = root / "versions" / name
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_bytes(manifest_bytes(manifest))
+    switch(root, name)
+    return name
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    switch(tmp_path, write(tmp_path))
+    write(tmp_path)
     return tmp_path
 
 
-def folder_of(root: Path) -> Path:
-    return root / "versions" / (current_version(root) or "")
+def segment_of(root: Path) -> Path:
+    (name,) = read_manifest(root, current_version(root) or "")["segments"]
+    return root / "segments" / name
 
 
 def edit_manifest(root: Path, **changes: Any) -> None:
-    path = folder_of(root) / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+    name = current_version(root) or ""
+    path = root / "versions" / name / "manifest.json"
+    path.write_bytes(manifest_bytes(json.loads(path.read_text(encoding="utf-8")) | changes))
+
+
+def edit_segment(root: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    """Changes a segment's list of files and documents, and the digests that depend on it."""
+    path = segment_of(root) / "segment.json"
+    meta = json.loads(path.read_text(encoding="utf-8"))
+    edit(meta)
+    path.write_text(json.dumps(meta), encoding="utf-8")
+    edit_manifest(root, segments={path.parent.name: StoredSegment(path.parent).digest})
+
+
+def without_paths(document: Document) -> Document:
+    return replace(document, paths=())
 
 
 def test_every_record_comes_back(root: Path) -> None:
     index = load_current(root, MODEL)
-    assert list(index.documents.values()) == DOCUMENTS
+    assert [without_paths(document) for document in index.documents.values()] == DOCUMENTS
+    assert [document.paths for document in index.documents.values()] == [("事例/一 覧.txt",), ("空.md",)]
     assert list(index.cases.values()) == CASES
     assert list(index.chunks) == CHUNKS
     assert index.chunk("k2") == CHUNKS[1]
@@ -116,37 +180,20 @@ def test_every_record_comes_back(root: Path) -> None:
     assert [index.documents[c.document_id].text[c.start : c.end] for c in index.chunks] == [
         c.text for c in CHUNKS
     ]
-    assert {key: vector.tolist() for key, vector in index.vectors_by_key().items()} == {
-        "1": [1, 0, 0],
-        "2": [0, 1, 0],
-        "3": [0, 0, 1],
-    }
 
 
-def test_the_manifest_says_what_must_agree(root: Path) -> None:
-    manifest = read_manifest(root, current_version(root) or "")
-    assert manifest["model"] == {
-        "name": "fake",
-        "fingerprint": "f0",
-        "dimension": 3,
-        "prompts": {"query": "Q: ", "passage": ""},
-    }
-    assert (manifest["documents"], manifest["cases"], manifest["chunks"]) == (2, 2, 3)
-    assert manifest["errors"] == [{"path": "悪い.pdf", "message": "読めません"}]
-    listed = {p.relative_to(folder_of(root)).as_posix() for p in folder_of(root).rglob("*") if p.is_file()}
-    assert set(manifest["files"]) == listed - {"manifest.json"}
-
-
-def test_search_by_hand(root: Path) -> None:
-    index = load_current(root, MODEL)
+@pytest.mark.parametrize("segments", [[CONTENTS], [[CONTENTS[0]], [CONTENTS[1]]]])
+def test_search_by_hand(tmp_path: Path, segments: list[list[Content]]) -> None:
+    write(tmp_path, segments)
+    index = load_current(tmp_path, MODEL)
     hits = index.search(Probe(np.array([0.8, 0.6, 0], np.float32), ["予算"]), 3)
-    # vectors 0.8, 0.6, 0 become 1, 0.75, 0; headings 0.6 and 0 of the rows 0 and 2 become 1 and 0, row 1 has none and
-    # counts by its vector; 予算 is in row 1 only: its one score counts 1; nothing is misspelt, no tokens
+    # vectors 0.8, 0.6, 0 become 1, 0.75, 0; of headings only row 2's is its own, and counts 1; rows 0 and 1 count by
+    # their vectors; 予算 is in row 1 only: its one score counts 1; nothing is misspelt, no tokens
     total = DENSE + HEADING + WORDS + SPELLING
     assert [(h.chunk.id, h.score) for h in hits] == [
         ("k2", pytest.approx((DENSE * 0.75 + HEADING * 0.75 + WORDS) / total)),
         ("k1", pytest.approx((DENSE + HEADING) / total)),
-        ("k3", pytest.approx(0.0)),
+        ("k3", pytest.approx(HEADING / total)),
     ]
     assert [h.dense for h in hits] == pytest.approx([0.6, 0.8, 0.0])
     assert hits[0].lexical is not None
@@ -163,13 +210,24 @@ def test_search_only_among_the_chunks_allowed(root: Path) -> None:
     assert index.search(probe, 3, ["k9"]) == []
 
 
-def test_what_the_next_build_takes_over(root: Path) -> None:
-    index = load_current(root, MODEL)
-    assert {heading: vector.tolist() for heading, vector in index.heading_vectors().items()} == {
-        "二 三": [0, 1, 0],
-        "本文": [0, 0, 1],
-    }
-    assert index.tokens_by_key() == {}
+def test_a_document_that_no_longer_counts_is_nowhere(tmp_path: Path) -> None:
+    name = write(tmp_path)
+    documents = [e for e in read_manifest(tmp_path, name)["documents"] if e["id"] == "d2"]
+    edit_manifest(tmp_path, documents=documents, counts={"documents": 1, "cases": 0, "chunks": 1})
+    index = load_current(tmp_path, MODEL)
+    assert [d.id for d in index.documents.values()] == ["d2"]
+    assert (index.cases, [c.id for c in index.chunks]) == ({}, ["k3"])
+    assert index.chunk("k1") is None
+    assert [h.chunk.id for h in index.search(Probe(VECTORS[0], ["窓口", "予算"]), 3)] == ["k3"]
+    assert [h.chunk.id for h in index.search(Probe(VECTORS[0], ["窓口"]), 3, ["k1", "k3"])] == ["k3"]
+
+
+def test_a_segment_in_memory_is_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load_current(root, MODEL)
+    name = current_version(root) or ""
+    monkeypatch.setattr("index.store.Segment.load", lambda folder: pytest.fail("read again"))
+    again = load_version(root, name, MODEL, first)
+    assert list(again.segments.values()) == list(first.segments.values())
 
 
 def test_none_built_yet(tmp_path: Path) -> None:
@@ -179,59 +237,44 @@ def test_none_built_yet(tmp_path: Path) -> None:
 
 
 FILES = [
-    "documents.jsonl",
-    "cases.jsonl",
-    "chunks.jsonl",
-    "texts/d1.txt",
+    "documents/d1.json",
+    "documents/d1.txt",
     "vectors.faiss",
-    "lexical/whole/vocab.index.json",
+    "headings.faiss",
+    "heading_rows.npy",
+    "keys.npy",
+    "likeness/hashes.npy",
+    "lexical/whole/tokens.json",
+    "lexical/grams/rows.npy",
 ]
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_damaged_file(root: Path, file: str) -> None:
-    path = folder_of(root) / file
+    path = segment_of(root) / file
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(IndexUnusableError, match=f"{file} が内容が変わっています") as raised:
+    with pytest.raises(IndexUnusableError, match=f"{file} の内容が変わっています") as raised:
         load_current(root, MODEL)
     assert "--full" in str(raised.value)
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_missing_file(root: Path, file: str) -> None:
-    (folder_of(root) / file).unlink()
+    (segment_of(root) / file).unlink()
     with pytest.raises(IndexUnusableError, match=f"{file} がありません"):
         load_current(root, MODEL)
 
 
-def test_another_format(root: Path) -> None:
-    edit_manifest(root, format_version=99)
-    with pytest.raises(IndexUnusableError, match=f"索引 99・このプログラム {store.FORMAT_VERSION}"):
+def test_a_damaged_list_of_a_segment(root: Path) -> None:
+    path = segment_of(root) / "segment.json"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"aaaa", b"aaab", 1) if b"aaaa" in content else content + b" ")
+    with pytest.raises(IndexUnusableError, match=r"segment\.json の内容が変わっています"):
         load_current(root, MODEL)
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", "\udcff"])
-def test_a_damaged_manifest(root: Path, content: str) -> None:
-    (folder_of(root) / "manifest.json").write_bytes(content.encode("utf-8", "surrogateescape"))
-    with pytest.raises(IndexUnusableError, match="--full"):
-        load_current(root, MODEL)
-
-
-@pytest.mark.parametrize("key", store._MANIFEST_KEYS)
-def test_a_manifest_that_lacks_something(root: Path, key: str) -> None:
-    path = folder_of(root) / "manifest.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    del content[key]
-    path.write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(IndexUnusableError, match=f"{key} がありません"):
-        load_current(root, MODEL)
-
-
-def test_no_folder_for_the_version_in_use(root: Path) -> None:
-    (root / "CURRENT").write_text("20200101T000000Z-000000\n")
-    with pytest.raises(IndexUnusableError, match="20200101T000000Z-000000"):
+    path.write_bytes(b"{")
+    with pytest.raises(IndexUnusableError, match=r"segment\.json を読めません"):
         load_current(root, MODEL)
 
 
@@ -239,7 +282,7 @@ def test_another_tokenizer(root: Path) -> None:
     edit_manifest(root, tokenizer="whitespace 1")
     with pytest.raises(IndexUnusableError, match="whitespace 1") as raised:
         load_current(root, MODEL)
-    assert store.tokenizer_name() in str(raised.value)
+    assert tokenizer_name() in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -258,100 +301,29 @@ def test_another_model(root: Path, key: str, value: Any, own: str) -> None:
     assert own in str(raised.value)
 
 
-def test_counts_that_do_not_agree(root: Path) -> None:
-    path = folder_of(root) / "chunks.jsonl"
-    path.write_bytes(path.read_bytes() + path.read_bytes().split(b"\n")[0] + b"\n")
-    files = read_manifest(root, folder_of(root).name)["files"]
-    edit_manifest(root, files=files | {"chunks.jsonl": hashlib.sha256(path.read_bytes()).hexdigest()})
-    with pytest.raises(IndexUnusableError, match="本文4・検索3"):
+@pytest.mark.parametrize("name", ["documents", "cases", "chunks"])
+def test_counts_that_do_not_agree(root: Path, name: str) -> None:
+    counts = {"documents": 2, "cases": 2, "chunks": 3}
+    edit_manifest(root, counts=counts | {name: 9})
+    with pytest.raises(IndexUnusableError, match=f"{name}：目録9・実際{counts[name]}"):
         load_current(root, MODEL)
 
 
-def test_records_of_another_shape(root: Path) -> None:
-    path = folder_of(root) / "cases.jsonl"
-    path.write_text('{"id": "c1"}\n')
-    files = read_manifest(root, folder_of(root).name)["files"]
-    edit_manifest(root, files=files | {"cases.jsonl": hashlib.sha256(path.read_bytes()).hexdigest()})
+def test_rows_that_do_not_agree(root: Path) -> None:
+    edit_segment(root, lambda meta: meta["documents"].pop("d2"))
+    with pytest.raises(IndexUnusableError, match="本文2・検索3"):
+        load_current(root, MODEL)
+
+
+@pytest.mark.parametrize(
+    "record", ['{"document": {}}', '{"document": {"id": "d1"}, "cases": [], "chunks": []}', "[]"]
+)
+def test_records_of_another_shape(root: Path, record: str) -> None:
+    path = segment_of(root) / "documents" / "d1.json"
+    path.write_text(record)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    edit_segment(
+        root, lambda meta: meta["files"].update({"documents/d1.json": [path.stat().st_size, digest]})
+    )
     with pytest.raises(IndexUnusableError, match="--full"):
         load_current(root, MODEL)
-
-
-def test_a_version_that_cannot_be_written_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(folder: Path) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(store, "_sync", refuse)
-    with pytest.raises(OSError, match="No space"):
-        write(tmp_path)
-    assert list((tmp_path / "versions").iterdir()) == []
-    assert current_version(tmp_path) is None
-
-
-def test_a_version_that_is_written_is_not_yet_in_use(root: Path) -> None:
-    first = current_version(root)
-    second = write(root)
-    assert current_version(root) == first != second
-    switch(root, second)
-    assert current_version(root) == second
-    assert isinstance(load_version(root, first or "", MODEL), Index)  # who still reads the old one may
-
-
-def test_only_the_last_versions_are_kept(root: Path) -> None:
-    assert KEEP_VERSIONS == 3
-    for number in range(2, 7):  # names sort by time, and a test is faster than a second
-        name = f"2090010{number}T000000Z-000000"
-        (root / "versions" / write(root)).rename(root / "versions" / name)
-        switch(root, name)
-    names = sorted(p.name for p in (root / "versions").iterdir())
-    assert names == [f"2090010{number}T000000Z-000000" for number in (4, 5, 6)]
-
-
-def test_the_version_in_use_is_kept_whatever_its_name(root: Path) -> None:
-    first = current_version(root) or ""
-    for _ in range(5):
-        write(root)
-    (root / "versions" / first).rename(root / "versions" / "20000101T000000Z-000000")
-    switch(root, "20000101T000000Z-000000")
-    assert (root / "versions" / "20000101T000000Z-000000").is_dir()
-    assert len(list((root / "versions").iterdir())) == KEEP_VERSIONS
-
-
-def test_what_a_cut_off_build_left_is_removed_at_the_switch(root: Path) -> None:
-    left = root / "versions" / ".building-20200101T000000Z-abcdef"
-    left.mkdir()
-    (left / "documents.jsonl").write_text("{}")
-    switch(root, write(root))
-    assert not left.exists()
-
-
-def test_a_switch_that_fails_leaves_the_old_version(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = current_version(root), write(root)
-
-    def refuse(self: Path, target: Path) -> Path:
-        raise OSError(5, "Input/output error")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", refuse)
-        with pytest.raises(OSError, match="Input/output"):
-            switch(root, second)
-    assert current_version(root) == first
-    assert load_current(root, MODEL).version == first
-    assert [p.name for p in root.iterdir() if p.name.startswith("CURRENT")] == ["CURRENT"]
-    switch(root, second)
-    assert current_version(root) == second
-
-
-def test_current_is_replaced_and_never_written_in_place(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[str, str]] = []
-    first, second = current_version(root), write(root)
-    real = Path.replace
-
-    def watch(self: Path, target: Path) -> Path:
-        seen.append((self.read_text().strip(), Path(target).read_text().strip()))
-        return real(self, target)
-
-    monkeypatch.setattr(Path, "replace", watch)
-    switch(root, second)
-    assert seen == [(second, first)]

@@ -12,7 +12,7 @@ from pathlib import PurePath
 from corpus.readers import markdown, plain_text
 from corpus.readers.source import ReadError, Source
 
-__all__ = ["SUFFIXES", "ReadError", "Source", "read"]
+__all__ = ["LIBRARIES", "SUFFIXES", "ReadError", "Source", "read"]
 
 _READERS: dict[str, Callable[[bytes], Source]] = {
     ".txt": plain_text.read,
@@ -20,6 +20,8 @@ _READERS: dict[str, Callable[[bytes], Source]] = {
     ".md": markdown.read,
     ".markdown": markdown.read,
 }
+LIBRARIES: tuple[str, ...] = ()
+"""The packages whose version decides what is read from a file."""
 SUFFIXES: tuple[str, ...] = tuple(_READERS)
 
 

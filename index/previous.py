@@ -1,0 +1,68 @@
+"""The version in use, as far as a build takes it over.
+
+In: an index folder. Out: its manifest, the segments that are whole, the files it was made from, and which contents it
+found unreadable. A version that cannot serve for this is as none: everything is then read anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from corpus.documents import rules
+from index.plan import FileState, suffix
+from index.segment import SegmentDamagedError, StoredSegment
+from index.versions import IndexUnusableError, current_version, read_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """What a build takes over from the version in use; `manifest` is None where there is none that can serve.
+
+    `segments` are those that are whole. `same_rules` says whether documents were recognised as they would be now.
+    """
+
+    name: str | None = None
+    manifest: dict[str, Any] | None = None
+    segments: Mapping[str, StoredSegment] = field(default_factory=dict)
+    files: Mapping[str, FileState] = field(default_factory=dict)
+    refused: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    same_rules: bool = False
+
+    @classmethod
+    def of(cls, root: Path, max_chars: int) -> Previous:
+        """What can be taken over of the version in use for chunks of `max_chars`."""
+        name = current_version(root)
+        if name is None:
+            return cls()
+        try:
+            manifest = read_manifest(root, name)
+        except IndexUnusableError:
+            return cls(name)
+        segments = {}
+        for segment_name, digest in manifest["segments"].items():
+            try:
+                stored = StoredSegment(root / "segments" / segment_name)
+                stored.check_sizes()
+                if stored.digest == digest:
+                    segments[segment_name] = stored
+            except SegmentDamagedError:
+                continue  # its documents are read anew
+        same_rules = manifest["rules"] == rules() and manifest["max_chars"] == max_chars
+        refused = {
+            (problem["sha256"], suffix(problem["path"])): problem["message"]
+            for problem in manifest["errors"]
+            if problem["sha256"] and same_rules
+        }
+        return cls(name, manifest, segments, _read_files(root, name), refused, same_rules)
+
+
+def _read_files(root: Path, name: str) -> dict[str, FileState]:
+    try:
+        lines = json.loads((root / "versions" / name / "files.json").read_text(encoding="utf-8"))
+        return {path: FileState(path, tuple(stamp), sha256) for path, (stamp, sha256) in lines.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # then all files are read again

@@ -1,0 +1,83 @@
+"""What a build did, for people and programs, kept beside the version that it made.
+
+In: what changed. Out: a `BuildReport`, as JSON on disk. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from index.likeness import Alike
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentChange:
+    """One document that is other than in the version before: added, changed, renamed or removed.
+
+    `before` is its earlier path where that was another; counts and warnings are those of the document as it is now.
+    """
+
+    path: str
+    change: str
+    id: str
+    title: str
+    before: str | None = None
+    pages: int | None = None
+    cases: int = 0
+    headings: int = 0
+    chunks: int = 0
+    garbled: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build did; `version` is the one in use after it, which is the one before where nothing had changed.
+
+    Documents are counted by content: added, changed (same path, other words), renamed (same words, other path), removed.
+    `encoded` and `reused` count passages, of the documents that were recognised anew. `errors` are (path, message) of all
+    files that are not indexed, `warnings` those of the documents in `changes`.
+    """
+
+    version: str
+    documents: int
+    cases: int
+    chunks: int
+    added: int
+    changed: int
+    renamed: int
+    removed: int
+    unchanged: int
+    encoded: int
+    reused: int
+    seconds: float
+    changes: tuple[DocumentChange, ...] = ()
+    alike: tuple[Alike, ...] = ()
+    errors: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def warnings(self) -> tuple[tuple[str, str], ...]:
+        """(path, warning) of the documents that changed."""
+        return tuple((change.path, warning) for change in self.changes for warning in change.warnings)
+
+
+def report_bytes(report: BuildReport) -> bytes:
+    """A report as it is written."""
+    return json.dumps(asdict(report), ensure_ascii=False, indent=1).encode("utf-8", "replace")
+
+
+def read_report(folder: Path) -> BuildReport | None:
+    """The report of a version's folder, None where there is none that can be read."""
+    try:
+        found: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        changes = tuple(
+            DocumentChange(**{**change, "warnings": tuple(change["warnings"])}) for change in found["changes"]
+        )
+        alike = tuple(Alike(**pair) for pair in found["alike"])
+        errors = tuple((str(path), str(message)) for path, message in found["errors"])
+        return BuildReport(**{**found, "changes": changes, "alike": alike, "errors": errors})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

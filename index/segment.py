@@ -1,0 +1,305 @@
+"""Segments: whole documents with their rows in every engine, written once and never changed.
+
+In: documents as they were recognised, with what the engines need (`Content`). Out: a folder, and from it a `Segment` to be
+searched, or single documents to be carried into another segment. A version of the index is a list of segments and of the
+documents in them that count; adding a document writes a segment and touches no other.
+
+    segment.json                documents with their rows, dimension, size and SHA-256 of every other file
+    documents/<id>.json .txt    a document with its cases and chunks; its canonical text, UTF-8
+    keys.npy                    the key of each row's vector  # (n,) S32
+    likeness/*.npy              fingerprints of each document's text (index.likeness)
+    vectors.faiss headings.faiss heading_rows.npy heading_keys.npy lexical/ late/      the engines (index.engines)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from corpus.documents import Parsed
+from corpus.lines import document_line, read_case, read_chunk, read_document
+from corpus.records import Case, Chunk, Document
+from index.dense import DenseIndex, Vectors
+from index.engines import Part
+from index.late import LateWriter, PackedTokens, TokenFile
+from index.lexical import FIELDS, Postings
+
+KEY_BYTES = 32
+Rows = npt.NDArray[np.int64]
+
+
+class SegmentDamagedError(RuntimeError):
+    """A segment's file that is missing or not as it was written; the message names it, in Japanese."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One document as a segment holds it; row i of everything is `parsed.chunks[i]`.
+
+    keys: of the vectors, hexadecimal; vectors  # (n, dim) float32; headings: the vector of each row whose heading stands
+    over no other row of the document; heading_keys  # (n,) uint64; postings: for each field, where the rows are taken
+    from; fingerprints  # (s,) uint64, of the document's text
+    """
+
+    parsed: Parsed
+    keys: Sequence[str]
+    vectors: Vectors
+    headings: Mapping[int, Vectors]
+    heading_keys: npt.NDArray[np.uint64]
+    postings: Mapping[str, tuple[Postings, Rows]]
+    fingerprints: npt.NDArray[np.uint64]
+
+
+class SegmentWriter:
+    """Writes one segment into a new folder: first token vectors by their keys, then everything else at once."""
+
+    def __init__(self, folder: Path, dimension: int) -> None:
+        folder.mkdir(parents=True)
+        self._folder, self._dimension = folder, dimension
+        self._late = LateWriter(folder / "late", dimension)
+
+    def __enter__(self) -> SegmentWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._late.__exit__(kind, error, trace)
+
+    def keep(self, key: str, tokens: PackedTokens) -> None:
+        """Keeps the token vectors of a passage; a key that is there already is left as it is."""
+        self._late.add(key, tokens)
+
+    def finish(self, contents: Sequence[Content], *, with_tokens: bool) -> None:
+        """Writes the documents in the given order; `with_tokens` is False where the model gives no token vectors."""
+        folder = self._folder
+        keys = [key for content in contents for key in content.keys]
+        if with_tokens:
+            self._late.close(keys)
+        else:
+            self._late.discard()
+        (folder / "documents").mkdir()
+        rows: dict[str, dict[str, Any]] = {}
+        first = 0
+        for content in contents:
+            parsed = content.parsed
+            identity = parsed.document.id
+            path = folder / "documents" / identity
+            record = {
+                "document": document_line(parsed.document),
+                "cases": [asdict(case) for case in parsed.cases],
+                "chunks": [asdict(chunk) for chunk in parsed.chunks],
+            }
+            path.with_suffix(".json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+            path.with_suffix(".txt").write_bytes(parsed.document.text.encode("utf-8", "surrogatepass"))
+            rows[identity] = {"rows": [first, first + len(parsed.chunks)], "cases": len(parsed.cases)}
+            first += len(parsed.chunks)
+        np.save(folder / "keys.npy", np.array(keys, dtype=f"S{KEY_BYTES}"), allow_pickle=False)
+        _write_likeness(folder, [content.fingerprints for content in contents])
+        _part(contents, self._dimension).save(folder)
+        meta = {
+            "documents": rows,
+            "chunks": first,
+            "cases": sum(len(content.parsed.cases) for content in contents),
+            "dimension": self._dimension,
+            "files": {name: [size, digest] for name, size, digest in _files(folder)},
+        }
+        (folder / "segment.json").write_text(json.dumps(meta, ensure_ascii=False), encoding="utf-8")
+
+
+def _part(contents: Sequence[Content], dimension: int) -> Part:
+    starts = np.cumsum([0, *(len(content.keys) for content in contents)]).tolist()
+    headings = [
+        (start + row, vector)
+        for start, content in zip(starts, contents, strict=False)
+        for row, vector in sorted(content.headings.items())
+    ]
+    nothing = np.zeros((0, dimension), np.float32)
+    return Part(
+        DenseIndex.build(np.concatenate([nothing, *(content.vectors for content in contents)])),
+        DenseIndex.build(np.concatenate([nothing, *(vector[None] for _, vector in headings)])),
+        np.array([row for row, _ in headings], dtype=np.int64),
+        np.concatenate([np.zeros(0, np.uint64), *(content.heading_keys for content in contents)]),
+        {name: Postings.joined([content.postings[name] for content in contents]) for name in FIELDS},
+        None,
+    )
+
+
+def _write_likeness(folder: Path, prints: Sequence[npt.NDArray[np.uint64]]) -> None:
+    (folder / "likeness").mkdir()
+    starts = np.cumsum([0, *map(len, prints)]).astype(np.int64)
+    hashes = np.concatenate([np.zeros(0, np.uint64), *prints])
+    np.save(folder / "likeness" / "starts.npy", starts, allow_pickle=False)
+    np.save(folder / "likeness" / "hashes.npy", hashes, allow_pickle=False)
+
+
+def _files(folder: Path) -> Iterator[tuple[str, int, str]]:
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "segment.json"):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        yield path.relative_to(folder).as_posix(), path.stat().st_size, digest
+
+
+class StoredSegment:
+    """A segment on disk, of which only what is asked for is read."""
+
+    def __init__(self, folder: Path) -> None:
+        """Reads the list of its documents; raises SegmentDamagedError where that cannot be read."""
+        self.folder, self.name = folder, folder.name
+        try:
+            data = (folder / "segment.json").read_bytes()
+            self.meta: dict[str, Any] = json.loads(data)
+            self.rows: dict[str, tuple[int, int]] = {
+                identity: (int(entry["rows"][0]), int(entry["rows"][1]))
+                for identity, entry in self.meta["documents"].items()
+            }
+            self._files: dict[str, list[Any]] = dict(self.meta["files"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise SegmentDamagedError(f"segments/{folder.name}/segment.json を読めません") from error
+        self.digest = hashlib.sha256(data).hexdigest()
+
+    def __len__(self) -> int:
+        return max((end for _, end in self.rows.values()), default=0)
+
+    def check_sizes(self) -> None:
+        """Raises SegmentDamagedError where a file is missing or of another size; nothing is read."""
+        for name, (size, _) in self._files.items():
+            try:
+                found = (self.folder / name).stat().st_size
+            except OSError as error:
+                raise SegmentDamagedError(f"segments/{self.name}/{name} がありません") from error
+            if found != size:
+                raise SegmentDamagedError(
+                    f"segments/{self.name}/{name} の大きさが変わっています（{size}→{found}バイト）"
+                )
+
+    def check(self) -> None:
+        """Raises SegmentDamagedError where a file is missing or not as it was written."""
+        self.check_sizes()
+        found = {name: digest for name, _, digest in _files(self.folder)}
+        for name, (_, digest) in self._files.items():
+            if found.get(name) != digest:
+                raise SegmentDamagedError(f"segments/{self.name}/{name} の内容が変わっています")
+
+    def document(self, identity: str) -> Parsed:
+        """A document with its cases and chunks, as it was written."""
+        path = self.folder / "documents" / identity
+        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        text = path.with_suffix(".txt").read_bytes().decode("utf-8", "surrogatepass")
+        return Parsed(
+            read_document(record["document"], text),
+            tuple(read_case(line) for line in record["cases"]),
+            tuple(read_chunk(line) for line in record["chunks"]),
+        )
+
+    @cached_property
+    def keys(self) -> npt.NDArray[np.bytes_]:
+        """The keys of the rows' vectors  # (n,) S32, mapped."""
+        found: npt.NDArray[np.bytes_] = np.load(self.folder / "keys.npy", mmap_mode="r", allow_pickle=False)
+        return found
+
+    @cached_property
+    def dense(self) -> DenseIndex:
+        """The vectors of the rows, mapped."""
+        return DenseIndex.load(self.folder / "vectors.faiss", mapped=True)
+
+    @cached_property
+    def tokens(self) -> TokenFile | None:
+        """The token vectors of the rows, mapped; None where the model gave none."""
+        folder = self.folder / "late"
+        return TokenFile(folder) if folder.is_dir() else None
+
+    def vectors_of(self, keys: npt.NDArray[np.bytes_]) -> dict[str, int]:
+        """The rows that hold the vectors of some of these keys, by key."""
+        rows = np.flatnonzero(np.isin(self.keys, keys))
+        return {
+            key.decode("ascii"): row for key, row in zip(self.keys[rows].tolist(), rows.tolist(), strict=True)
+        }
+
+    def headings_of(self, keys: npt.NDArray[np.uint64]) -> dict[int, Vectors]:
+        """The vectors of some of these headings, by heading key."""
+        rows = np.load(self.folder / "heading_rows.npy", allow_pickle=False)
+        own = np.load(self.folder / "heading_keys.npy", mmap_mode="r", allow_pickle=False)[rows]
+        vectors = DenseIndex.load(self.folder / "headings.faiss", mapped=True)
+        return {
+            int(own[place]): vectors.vector(place) for place in np.flatnonzero(np.isin(own, keys)).tolist()
+        }
+
+    def fingerprints(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+        """The hashes of the sentences of all documents, and where each document's start  # (s,), (d + 1,)."""
+        folder = self.folder / "likeness"
+        return (
+            np.load(folder / "hashes.npy", mmap_mode="r", allow_pickle=False),
+            np.load(folder / "starts.npy", allow_pickle=False),
+        )
+
+    def contents(self, identities: Collection[str]) -> list[Content]:
+        """The given documents of this segment, in its order, as another segment takes them."""
+        part = Part.load(self.folder)
+        vectors = part.dense.vectors()
+        headings = dict(zip(part.heading_rows.tolist(), part.headings.vectors(), strict=True))
+        hashes, starts = self.fingerprints()
+        found = []
+        for number, (identity, (first, end)) in enumerate(self.rows.items()):
+            if identity not in identities:
+                continue
+            rows = np.arange(first, end)
+            found.append(
+                Content(
+                    self.document(identity),
+                    [key.decode("ascii") for key in self.keys[first:end]],
+                    vectors[first:end],
+                    {row - first: headings[row] for row in range(first, end) if row in headings},
+                    part.heading_keys[first:end],
+                    {name: (part.postings[name], rows) for name in FIELDS},
+                    np.array(hashes[starts[number] : starts[number + 1]]),
+                )
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment in memory; row i of `part` is `chunks[i]`."""
+
+    name: str
+    digest: str
+    documents: Mapping[str, Document]
+    cases: tuple[Case, ...]
+    chunks: tuple[Chunk, ...]
+    part: Part
+
+    @classmethod
+    def load(cls, folder: Path) -> Segment:
+        """A segment with every file checked; raises SegmentDamagedError where one is not as it was written."""
+        stored = StoredSegment(folder)
+        stored.check()
+        try:
+            parsed = [stored.document(identity) for identity in stored.rows]
+            chunks = tuple(chunk for one in parsed for chunk in one.chunks)
+            part = Part.load(folder)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise SegmentDamagedError(
+                f"segments/{folder.name} を読めません（{type(error).__name__}）"
+            ) from error
+        if len(chunks) != len(part):
+            raise SegmentDamagedError(
+                f"segments/{folder.name} の件数が合いません（本文{len(chunks)}・検索{len(part)}）"
+            )
+        return cls(
+            folder.name,
+            stored.digest,
+            {one.document.id: one.document for one in parsed},
+            tuple(case for one in parsed for case in one.cases),
+            chunks,
+            part,
+        )

@@ -1,0 +1,256 @@
+"""Versions of an index on disk: which one is in use, what each is made of, switching, going back, clearing away.
+
+In: an index folder. Out: manifests, and the one step that makes a version the one in use. What is in the segments is not
+known here.
+
+    CURRENT                       the name of the version in use (replaced in one step)
+    versions/<name>/manifest.json format, model, tokenizer, documents with their paths and segments, counts, a checksum
+                    report.json   what the build did (index.report)
+                    files.json    size, time and hash of the files that were read (index.plan)
+    segments/<name>/              written once, shared by versions (index.segment)
+    .lock                         held by the build that runs
+
+A version or segment is written under a name that begins with a dot and renamed when it is whole and on the disk. So a
+power cut leaves nothing that looks whole and is not, and what is left over is removed by the next build.
+
+Errors: IndexMissingError (none built yet), IndexUnusableError (damaged, or of another format, model or tokenizer; the
+message names both values and the way out), NothingToRollBackError.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+FORMAT_VERSION = 3
+KEEP_VERSIONS = 5
+REBUILD = "build_index.py --full で作り直してください。"
+_MANIFEST_KEYS = (
+    "version", "built_at", "model", "tokenizer", "rules", "max_chars", "counts", "errors", "documents", "segments",
+)  # fmt: skip
+
+
+class IndexMissingError(RuntimeError):
+    """No index has been built in this folder."""
+
+
+class IndexUnusableError(RuntimeError):
+    """An index that cannot be used; the message says why, with both values, and what to do."""
+
+
+class NothingToRollBackError(RuntimeError):
+    """There is no version to go back to; the message is for people."""
+
+
+class BuildingError(RuntimeError):
+    """Another build holds the index folder; the message is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """What of the model must agree between build and serve."""
+
+    name: str
+    fingerprint: str
+    dimension: int
+    prompts: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionEntry:
+    """One version of the history; `problem` says why it cannot be used, None where nothing is known against it."""
+
+    name: str
+    built_at: str
+    documents: int
+    cases: int
+    chunks: int
+    current: bool
+    problem: str | None = None
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Holds the index folder's lock; raises BuildingError where another process or thread holds it.
+
+    The system lets go of the lock when the process ends, however it ends.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BuildingError(
+                "ほかの索引作成が実行中です。終わってからもう一度実行してください。"
+            ) from error
+        yield
+
+
+def new_name() -> str:
+    """A name for a version or segment: the time, so that names are in order, and a part by chance."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(3)}"
+
+
+def current_version(root: Path) -> str | None:
+    """The name of the version in use, None where none was built."""
+    try:
+        return (root / "CURRENT").read_text(encoding="utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
+    """A manifest as it is written, with the checksum of all the rest of it."""
+    return json.dumps({**manifest, "checksum": _checksum(manifest)}, ensure_ascii=False, indent=1).encode()
+
+
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in manifest.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+
+
+def read_manifest(root: Path, name: str) -> dict[str, Any]:
+    """A version's manifest; raises IndexUnusableError where it is not there, damaged or of another format."""
+    unreadable = f"索引の版「{name}」の目録（manifest.json）を読めません。{REBUILD}"
+    if "/" in name or name.startswith("."):
+        raise IndexUnusableError(unreadable)
+    try:
+        content = json.loads((root / "versions" / name / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise IndexUnusableError(unreadable) from error
+    manifest: dict[str, Any] = content if isinstance(content, dict) else {}
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise IndexUnusableError(
+            f"索引の形式が違います（索引 {manifest.get('format_version')}・このプログラム {FORMAT_VERSION}）。{REBUILD}"
+        )
+    lacking = [key for key in _MANIFEST_KEYS if key not in manifest]
+    if lacking:
+        raise IndexUnusableError(
+            f"索引の版「{name}」の目録（manifest.json）に {'・'.join(lacking)} がありません。{REBUILD}"
+        )
+    if manifest.get("checksum") != _checksum(manifest) or manifest["version"] != name:
+        raise IndexUnusableError(
+            f"索引の版「{name}」が壊れています（manifest.json の内容が変わっています）。{REBUILD}"
+        )
+    return manifest
+
+
+def history(root: Path) -> list[VersionEntry]:
+    """The versions that are kept, newest first."""
+    current = current_version(root)
+    found = []
+    for name in sorted(_names(root), reverse=True):
+        try:
+            manifest = read_manifest(root, name)
+        except IndexUnusableError as error:
+            found.append(VersionEntry(name, "", 0, 0, 0, name == current, str(error)))
+            continue
+        counts = manifest["counts"]
+        found.append(
+            VersionEntry(
+                name,
+                manifest["built_at"],
+                counts["documents"],
+                counts["cases"],
+                counts["chunks"],
+                name == current,
+            )
+        )
+    return found
+
+
+def earlier_version(root: Path, name: str | None = None) -> str:
+    """The version to go back to: the named one, else the newest before the one in use.
+
+    Raises NothingToRollBackError where there is none.
+    """
+    names, current = _names(root), current_version(root)
+    if name is not None:
+        if name not in names:
+            raise NothingToRollBackError(
+                f"版「{name}」はありません。残っている版：{'、'.join(sorted(names, reverse=True)) or 'なし'}。"
+            )
+        return name
+    before = sorted(other for other in names if current is None or other < current)
+    if not before:
+        raise NothingToRollBackError("戻れる前の版がありません。索引はいまの版のままです。")
+    return before[-1]
+
+
+def switch(root: Path, name: str) -> None:
+    """Makes a version the one in use, in a single step."""
+    temporary = root / f".CURRENT-{os.getpid()}"
+    try:
+        temporary.write_text(name + "\n", encoding="utf-8")
+        sync(temporary)
+        temporary.replace(root / "CURRENT")
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(root)
+
+
+def clear(root: Path, keep: int = KEEP_VERSIONS) -> None:
+    """Removes versions beyond the last few, segments that no version needs, and what cut-off builds left behind.
+
+    The version in use is kept whatever its name. Call only while holding the lock.
+    """
+    current = current_version(root)
+    for folder in (root, root / "versions", root / "segments"):
+        for path in folder.glob(".*") if folder.is_dir() else ():
+            if path.name != ".lock":
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    names = sorted(_names(root))
+    others = [name for name in names if name != current]
+    for name in others[: max(0, len(others) - (keep - 1))]:
+        # under another name first: half a version must not look like one
+        hidden = root / "versions" / f".old-{name}"
+        (root / "versions" / name).rename(hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
+    needed: set[str] = set()
+    for name in _names(root):
+        try:
+            needed.update(read_manifest(root, name)["segments"])
+        except IndexUnusableError:
+            continue
+    segments = root / "segments"
+    for folder in segments.iterdir() if segments.is_dir() else ():
+        if folder.name not in needed:
+            hidden = segments / f".old-{folder.name}"
+            folder.rename(hidden)
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _names(root: Path) -> list[str]:
+    folder = root / "versions"
+    if not folder.is_dir():
+        return []
+    return [path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+
+
+def publish(building: Path, target: Path) -> None:
+    """Gives a finished folder its name, once every byte of it is on the disk."""
+    for path in sorted(building.rglob("*"), reverse=True):
+        sync(path)
+    sync(building)
+    building.rename(target)
+    sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """Makes a file, or the names in a folder, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,98 @@
+"""Reading in a process apart: the same as in this one, and what happens where the process stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from made import CASE_BOOK, FAQ, MINUTES
+
+from corpus.documents import Parsed, parse
+from index import reading
+from index.plan import FileProblem
+from index.reading import ReaderProcess, read_documents
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in {"事例.txt": CASE_BOOK, "下/議事録.txt": MINUTES, "よくある.md": FAQ}.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    (tmp_path / "空.txt").touch()
+    return tmp_path
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_is_read_is_what_is_parsed(folder: Path, apart: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if apart:
+        monkeypatch.setattr(reading, "SIMPLE", frozenset())
+        # in this process nothing is read then
+        monkeypatch.setattr("index.reading.answer", lambda *arguments: pytest.fail("read here"))
+    paths = ["下/議事録.txt", "空.txt", "事例.txt", "なくなった.txt", "よくある.md"]
+    calls: list[tuple[str, int, int]] = []
+    found = dict(read_documents(folder, paths, 300, lambda *call: calls.append(call)))
+    assert list(found) == paths
+    for path in ("下/議事録.txt", "事例.txt", "よくある.md"):
+        assert found[path] == parse(path, (folder / path).read_bytes(), max_chars=300)
+    empty, gone = found["空.txt"], found["なくなった.txt"]
+    assert isinstance(empty, FileProblem)
+    assert "0バイト" in empty.message
+    assert not empty.passing
+    assert isinstance(gone, FileProblem)
+    assert gone.passing
+    assert calls[0] == ("reading", 0, 5)
+    assert calls[-1] == ("reading", 5, 5)
+
+
+def test_letters_that_no_encoding_can_write_come_through(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "SIMPLE", frozenset())
+    words = "窓口\u2028の\x85案内\x0b改行\x1e文字🀀葛󠄀城市です。\n" * 5
+    (folder / "変.txt").write_text(words, encoding="utf-8")
+    ((_, found),) = read_documents(folder, ["変.txt"], 300, silent)
+    assert isinstance(found, Parsed)
+    assert found.document.text == words
+
+
+def test_a_process_that_breaks_down_costs_one_document(folder: Path) -> None:
+    with ReaderProcess() as process:
+        assert "document" in process.ask("よくある.md", folder / "よくある.md", 300)
+        assert process._process is not None
+        pid = process._process.pid
+        os.kill(pid, signal.SIGKILL)
+        stopped = process.ask("事例.txt", folder / "事例.txt", 300)
+        assert stopped == {"message": reading.BROKE_DOWN}
+        assert "document" in process.ask("事例.txt", folder / "事例.txt", 300)
+        again = process._process
+        assert again is not None
+        assert again.pid != pid
+    assert again.poll() is not None  # nothing is left running
+
+
+def test_a_document_that_takes_too_long_is_given_up(folder: Path) -> None:
+    started = time.monotonic()
+    with ReaderProcess(timeout_s=0.01) as process:
+        # the process alone needs longer to begin
+        stopped = process.ask("事例.txt", folder / "事例.txt", 300)
+    assert "時間がかかりすぎる" in str(stopped["message"])
+    assert time.monotonic() - started < 5
+
+
+def test_an_error_of_a_library_is_an_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr("corpus.worker.parse", broken)
+    ((_, found),) = read_documents(folder, ["よくある.md"], 300, silent)
+    assert isinstance(found, FileProblem)
+    assert "RecursionError" in found.message
+    assert found.message.endswith("ください。")
