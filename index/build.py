@@ -145,6 +145,7 @@ class _Build:
         items = [item for item in plan.items if item.id in parsed or self._stays(item)]
         self._refuse_nothing(items, parsed, problems)
         if self._nothing_to_do(plan, parsed, problems):
+            clear(self.root, self.keep)  # of what a build left that was cut off after its switch
             return self._report(self.old.name or "", items, plan, {}, [], problems, started)
         merged = [] if self.full else self._to_merge(kept, sum(len(one.chunks) for one in parsed.values()))
         temporary = self.root / "segments" / f".building-{new_name()}"

@@ -36,7 +36,8 @@ class DenseIndex:
 
     def save(self, path: Path) -> None:
         """Writes the index to one file."""
-        faiss.write_index(self._index, str(path))
+        # not by FAISS itself: where the disk is full it ends the process
+        path.write_bytes(faiss.serialize_index(self._index).tobytes())
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
