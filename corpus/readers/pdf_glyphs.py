@@ -250,10 +250,12 @@ def _glyphs(
 
 
 def _char(code: int) -> str:
-    """The character of a code; empty for what is no part of the words (a hyphen at a line's end, control codes)."""
+    """The character of a code; empty for what is no part of the words (control codes)."""
     if code in {0, 0xFFFE, 0xFFFF} or 0xD800 <= code < 0xE000 or code > 0x10FFFF:
         return "\ufffd"
     char = chr(code)
+    if code == 2:
+        return "-"  # so PDFium tells a hyphen at a line's end: of an address it is a part
     if char in "\t\u00a0":
         return " "
     if unicodedata.category(char) in {"Cc", "Cf"}:

@@ -80,13 +80,16 @@ class _Span:
 
 
 @dataclass(slots=True)
-class Spacing:
-    """How far apart a file sets Japanese and Latin characters that no space divides, learned page by page.
+class Habits:
+    """What a file does alike on all its pages, learned page by page.
 
-    Word processors leave a fifth to a quarter of a size there, browsers nothing; a space that the file does not draw is wider.
+    `gaps` is how far apart it sets Japanese and Latin characters that no space divides, in hundredths of a size: word
+    processors leave a fifth to a quarter of a size there, browsers nothing; a space that the file does not draw is wider.
+    `columns` are the places at which the left and the right one of two columns begin.
     """
 
     gaps: dict[int, int] = field(default_factory=dict)
+    columns: set[tuple[int, int]] = field(default_factory=set)
 
     def learn(self, page: PageGlyphs) -> None:
         """Takes a page's distances into account."""
@@ -112,8 +115,8 @@ class Spacing:
         return 0.3
 
 
-def lines_of(page: PageGlyphs, spacing: Spacing) -> PageLines:
-    """The lines of a page in reading order; `spacing` goes from page to page of one file."""
+def lines_of(page: PageGlyphs, habits: Habits) -> PageLines:
+    """The lines of a page in reading order; `habits` goes from page to page of one file."""
     found = PageLines(page.width, page.height)
     if page.plain:
         found.lines = [
@@ -123,15 +126,15 @@ def lines_of(page: PageGlyphs, spacing: Spacing) -> PageLines:
         ]
         return found
     _stand_up(page)
-    spacing.learn(page)
-    mixed = spacing.mixed
+    habits.learn(page)
+    mixed = habits.mixed
     main = _main_direction(page)
     tables, glyphs = _tables(page, main, mixed)
     directions = {glyph.direction for glyph in glyphs} | ({main} if tables else set())
     flows: list[tuple[int, list[Line]]] = []
     for direction in sorted(directions):
         own = [glyph for glyph in glyphs if glyph.direction == direction]
-        lines = _flow(_spans(own) + (tables if direction == main else []), len(flows), mixed)
+        lines = _flow(_spans(own) + (tables if direction == main else []), len(flows), habits)
         for line in lines:
             line.direction = direction
             line.box = _box(line, page)
@@ -390,15 +393,19 @@ def _first_width(glyphs: Sequence[Glyph]) -> float:
 # ---------------------------------------------------------------- reading order
 
 
-def _flow(spans: list[_Span], first_region: int, mixed: float) -> list[Line]:
+def _flow(spans: list[_Span], first_region: int, habits: Habits) -> list[Line]:
     """The lines of one direction in reading order."""
     if not spans:
         return []
     em = median(span.size for span in spans)
     lines: list[Line] = []
-    for number, (slot, members) in enumerate(_regions(spans, em, "", 0)):
+    known = len(habits.columns)
+    regions = _regions(spans, em, "", 0, habits.columns)
+    if len(habits.columns) > known:  # a few lines side by side are columns where longer ones are
+        regions = _regions(spans, em, "", 0, habits.columns)
+    for number, (slot, members) in enumerate(regions):
         region = 1000 * first_region + number
-        for made in _aligned(_rows_of(members), mixed):
+        for made in _aligned(_rows_of(members), habits.mixed):
             made.slot, made.region = slot, region
             lines.append(made)
     return lines
@@ -451,7 +458,9 @@ def _same_columns(
     return met == len(one[2]) and abs(other[0].size - size) < 0.1 * size
 
 
-def _regions(spans: list[_Span], em: float, slot: str, depth: int) -> list[tuple[str, list[_Span]]]:
+def _regions(
+    spans: list[_Span], em: float, slot: str, depth: int, known: set[tuple[int, int]]
+) -> list[tuple[str, list[_Span]]]:
     """Spans in regions in reading order: bands over the whole width, and columns side by side."""
     if len(spans) < 2 or depth > _MAX_DEPTH:
         return [(slot, spans)]
@@ -462,7 +471,7 @@ def _regions(spans: list[_Span], em: float, slot: str, depth: int) -> list[tuple
     while at < len(bands):
         cut = None
         if tries < _MAX_TRIES:
-            cut = _columns(bands, at, em)
+            cut = _columns(bands, at, em, known)
         if cut is None:
             single.extend(bands[at])
             at += 1
@@ -477,8 +486,8 @@ def _regions(spans: list[_Span], em: float, slot: str, depth: int) -> list[tuple
         members = [span for band in bands[start:stop] for span in band]
         left = [span for span in members if span.u1 <= middle]
         right = [span for span in members if span.u1 > middle]
-        found.extend(_regions(left, em, slot + "L", depth + 1))
-        found.extend(_regions(right, em, slot + "R", depth + 1))
+        found.extend(_regions(left, em, slot + "L", depth + 1, known))
+        found.extend(_regions(right, em, slot + "R", depth + 1, known))
         at = stop
     if single:
         found.append((slot, single))
@@ -500,7 +509,9 @@ def _bands(spans: list[_Span]) -> list[list[_Span]]:
     return bands
 
 
-def _columns(bands: list[list[_Span]], start: int, em: float) -> tuple[int, int, float] | None:
+def _columns(
+    bands: list[list[_Span]], start: int, em: float, known: set[tuple[int, int]]
+) -> tuple[int, int, float] | None:
     """Whether columns begin with a band: from which band to which, and a place in the blank between them."""
     everything = [span for band in bands[start:] for span in band]
     low, high = min(span.u0 for span in everything), max(span.u1 for span in everything)
@@ -531,18 +542,18 @@ def _columns(bands: list[list[_Span]], start: int, em: float) -> tuple[int, int,
             if side == 1 and max(span.order for span in bands[begin]) > first_left:
                 break  # the right column begins higher than the left one
             begin += 1
+        # a line on the left that the file has after what stands right above it ends the columns: a title
+        last_right = -1
+        for number in range(begin, end):
+            band = bands[number]
+            if 0 <= last_right < min(span.order for span in band) and _one_sided(band, middle) == 0:
+                end = number
+                break
+            last_right = max([last_right, *(span.order for span in band if span.u1 > middle)])
         rest = [span for band in bands[begin:end] for span in band]
-        last_right = max((span.order for span in rest if span.u1 > middle), default=0)
-        while (
-            end > begin
-            and _one_sided(bands[end - 1], middle) == 0
-            and min(span.order for span in bands[end - 1]) > last_right
-        ):
-            end -= 1
-        rest = [span for band in bands[begin:end] for span in band]
-        if _are_columns(
-            [span for span in rest if span.u1 <= middle], [span for span in rest if span.u1 > middle], em
-        ):
+        left = [span for span in rest if span.u1 <= middle]
+        right = [span for span in rest if span.u1 > middle]
+        if left and right and _are_columns(left, right, em, known):
             return begin, end, middle
     return None
 
@@ -571,17 +582,23 @@ def _without(
     return left
 
 
-def _are_columns(left: list[_Span], right: list[_Span], em: float) -> bool:
+def _are_columns(
+    left: list[_Span], right: list[_Span], em: float, known: set[tuple[int, int]]
+) -> bool:
     """Columns, and not the cells of rows: drawn one after the other, or lines that fill their width on both sides."""
     rows = [_rows_of(side) for side in (left, right)]
     counts = [sum(len(r[0].rows) if r[0].rows is not None else 1 for r in side) for side in rows]
-    if min(counts) < 2 or max(counts) < 3:
-        return False
-    widths = [max(s.u1 for s in side) - min(s.u0 for s in side) for side in (left, right)]
-    if min(widths) < 5 * em:
-        return False
+    place = round(min(s.u0 for s in left)), round(min(s.u0 for s in right))
     sides = [side for _, side in sorted([(s.order, 0) for s in left] + [(s.order, 1) for s in right])]
-    if sum(a != b for a, b in pairwise(sides)) <= 1 + min(counts) // 10:
+    in_turn = sum(a != b for a, b in pairwise(sides)) <= 1 + min(counts) // 10
+    if in_turn and any(abs(place[0] - a) <= em and abs(place[1] - b) <= em for a, b in known):
+        return True
+    widths = [max(s.u1 for s in side) - min(s.u0 for s in side) for side in (left, right)]
+    if min(counts) < 2 or min(widths) < 5 * em:
+        return False
+    if in_turn:
+        if min(counts) >= 4:
+            known.add(place)
         return True
     if min(widths) < 8 * em or min(counts) < 4:
         return False

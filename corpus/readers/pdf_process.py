@@ -10,7 +10,7 @@ import json
 import sys
 
 from corpus.readers.pdf_glyphs import PageGlyphs, pages_of
-from corpus.readers.pdf_layout import PageLines, Spacing, lines_of
+from corpus.readers.pdf_layout import Habits, PageLines, lines_of
 from corpus.readers.pdf_text import text_of
 from corpus.readers.source import ReadError
 
@@ -43,11 +43,11 @@ def read(data: bytes) -> dict[str, object]:
     unread: list[int] = []
     pictures: list[int] = []
     crowded: list[int] = []
-    spacing = Spacing()
+    habits = Habits()
     characters = 0
     for number, page in enumerate(pages_of(data), start=1):
         labels.append("" if page.label == str(number) else page.label)
-        pages.append(lines_of(page, spacing))
+        pages.append(lines_of(page, habits))
         characters += len(page.glyphs)
         if characters > MAX_CHARACTERS:
             raise ReadError(f"文字が多すぎます（上限{MAX_CHARACTERS:,}字）。ファイルを分けてください。")
