@@ -392,6 +392,7 @@ def _mark_headings(parts: list[_Part], body: float, pages: Sequence[PageLines]) 
         if larger or (part.first.bold and bold <= _HEADING_SHARE and part.first.size >= 0.95 * body):
             groups[size if larger else body, part.first.bold].append(part)
     covers = _covers(parts, body)
+    following = {id(part): after for part, after in pairwise(parts)}
     for (size, is_bold), members in groups.items():
         heads = [part for part in members if _could_head(part)]
         chars = sum(len(part.text) for part in members)
@@ -400,7 +401,7 @@ def _mark_headings(parts: list[_Part], body: float, pages: Sequence[PageLines]) 
         for part in heads:
             if part.page in covers and part is not covers[part.page]:
                 continue
-            if size == body and not _alone(part, parts):
+            if size == body and not _alone(part, following.get(id(part))):
                 continue
             part.key = (-size, 0.0 if is_bold else 1.0)
 
@@ -433,8 +434,11 @@ def _covers(parts: list[_Part], body: float) -> dict[int, _Part]:
     return {0: max(able or first, key=lambda part: part.first.size)}
 
 
-def _alone(part: _Part, parts: list[_Part]) -> bool:
-    return len(part.lines) == 1 and len(part.text) <= 60 and not part.item
+def _alone(part: _Part, following: _Part | None) -> bool:
+    """Whether a bold line of the text's size heads something, and is not one of several bold items or bold text."""
+    if len(part.lines) > 1 or len(part.text) > 60 or following is None:
+        return False
+    return not (following.first.bold and (part.item or following.page == part.page) and part.item == following.item)
 
 
 # ---------------------------------------------------------------- the text
