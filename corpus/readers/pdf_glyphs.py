@@ -160,7 +160,7 @@ def _page(page: pdfium.PdfPage, label: str) -> PageGlyphs:
         count = raw.FPDFText_CountChars(textpage.raw)
         if count > MAX_GLYPHS:
             found.crowded = found.drawn = True
-            found.plain = textpage.get_text_range(0, 20 * MAX_GLYPHS).replace("\r\n", "\n")
+            found.plain = textpage.get_text_range(0, min(count, 20 * MAX_GLYPHS)).replace("\r\n", "\n")
             return found
         _read_objects(page, found, place)
         found.glyphs = _glyphs(page, textpage, count, found, place, turn)

@@ -21,6 +21,8 @@ NO_END = frozenset("(（[［{｛「『【〈《〔‘“")
 
 _GAP = 1.25  # sizes of blank within a line, from which its two sides may be two columns or cells
 _GUTTER = 1.0  # least width, in sizes, of the blank between two columns
+EDGE = 0.14
+"""Share of a page's height, above and below, in which running heads and page numbers stand."""
 _SNAP = 2.5  # points within which ruled lines are one, meet or reach
 _MAX_CELLS = 20_000  # of one table: a sheet of 100 × 200
 _MAX_CROSSINGS = 250_000  # pairs of ruled lines that are looked at on one page
@@ -35,7 +37,8 @@ class Line:
 
     u and v are the frame of its direction (see Glyph); `box` is (x0, y0, x1, y1) on the page. `first` is the width of
     what could not be broken at its beginning. `slot` names its column ("" for none), lines of one `region` stand one under
-    the other, rows of one table have its number.
+    the other, rows of one table have its number. Near the edge of a page what stands far apart on one line is several
+    lines, all but the first `beside` the one before: a book's name and a chapter's.
     """
 
     text: str
@@ -53,6 +56,7 @@ class Line:
     region: int = 0
     cells: tuple[str, ...] | None = None
     table: int = 0
+    beside: bool = False
     box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
@@ -134,7 +138,7 @@ def lines_of(page: PageGlyphs, habits: Habits) -> PageLines:
     flows: list[tuple[int, list[Line]]] = []
     for direction in sorted(directions):
         own = [glyph for glyph in glyphs if glyph.direction == direction]
-        lines = _flow(_spans(own) + (tables if direction == main else []), len(flows), habits)
+        lines = _flow(_spans(own) + (tables if direction == main else []), len(flows), habits, page.height if direction == RIGHT else 0.0)
         for line in lines:
             line.direction = direction
             line.box = _box(line, page)
@@ -393,8 +397,8 @@ def _first_width(glyphs: Sequence[Glyph]) -> float:
 # ---------------------------------------------------------------- reading order
 
 
-def _flow(spans: list[_Span], first_region: int, habits: Habits) -> list[Line]:
-    """The lines of one direction in reading order."""
+def _flow(spans: list[_Span], first_region: int, habits: Habits, height: float) -> list[Line]:
+    """The lines of one direction in reading order; `height` is the page's, 0 where v does not run along it."""
     if not spans:
         return []
     em = median(span.size for span in spans)
@@ -405,13 +409,13 @@ def _flow(spans: list[_Span], first_region: int, habits: Habits) -> list[Line]:
         regions = _regions(spans, em, "", 0, habits.columns)
     for number, (slot, members) in enumerate(regions):
         region = 1000 * first_region + number
-        for made in _aligned(_rows_of(members), habits.mixed):
+        for made in _aligned(_rows_of(members), habits.mixed, height):
             made.slot, made.region = slot, region
             lines.append(made)
     return lines
 
 
-def _aligned(rows: list[list[_Span]], mixed: float) -> list[Line]:
+def _aligned(rows: list[list[_Span]], mixed: float, height: float) -> list[Line]:
     """The lines of a region; rows of three cells and more under one another, which no lines divide, are a table too."""
     read: list[tuple[Line, list[str], list[_Span]] | Line] = []
     for row in rows:
@@ -440,8 +444,27 @@ def _aligned(rows: list[list[_Span]], mixed: float) -> list[Line]:
                 if stop - at >= 2:
                     member[0].cells, member[0].text = tuple(member[1]), ""
                     member[0].table = -1 - round(entry[0].v0)
+                elif member[0].v1 <= EDGE * height or member[0].v0 >= (1 - EDGE) * height > 0:
+                    lines.extend(_apart(member[2], mixed))
+                    continue
                 lines.append(member[0])
         at = stop
+    return lines
+
+
+def _apart(row: Sequence[_Span], mixed: float) -> list[Line]:
+    """The parts of a line that stand far apart, each as a line of its own."""
+    groups: list[list[_Span]] = []
+    end = 0.0
+    for span in row:
+        if groups and span.u0 - end <= _GAP * span.size:
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+        end = span.u1 if len(groups[-1]) == 1 else max(end, span.u1)
+    lines = [_line(group, mixed)[0] for group in groups]
+    for line in lines[1:]:
+        line.beside = True
     return lines
 
 
@@ -537,10 +560,9 @@ def _columns(
             continue
         middle = (a + b) / 2
         begin, end = start, stop
-        first_left = min((span.order for span in members if span.u1 <= middle), default=0)
-        while begin < end and (side := _one_sided(bands[begin], middle)) is not None:
-            if side == 1 and max(span.order for span in bands[begin]) > first_left:
-                break  # the right column begins higher than the left one
+        # a line on the right that the file has first stands above both columns: a date
+        first_left = min(span.order for span in members if span.u1 <= middle)
+        while _one_sided(bands[begin], middle) == 1 and max(s.order for s in bands[begin]) < first_left:
             begin += 1
         # a line on the left that the file has after what stands right above it ends the columns: a title
         last_right = -1
@@ -550,11 +572,14 @@ def _columns(
                 end = number
                 break
             last_right = max([last_right, *(span.order for span in band if span.u1 > middle)])
-        rest = [span for band in bands[begin:end] for span in band]
-        left = [span for span in rest if span.u1 <= middle]
-        right = [span for span in rest if span.u1 > middle]
-        if left and right and _are_columns(left, right, em, known):
-            return begin, end, middle
+        for last, in_turn in ((end, True), (stop, False)):
+            rest = [span for band in bands[begin:last] for span in band]
+            left = [span for span in rest if span.u1 <= middle]
+            right = [span for span in rest if span.u1 > middle]
+            if left and right and (
+                _follow(left, right, em, known) if in_turn else _fill_both(left, right, em)
+            ):
+                return begin, last, middle
     return None
 
 
@@ -582,31 +607,39 @@ def _without(
     return left
 
 
-def _are_columns(
-    left: list[_Span], right: list[_Span], em: float, known: set[tuple[int, int]]
-) -> bool:
-    """Columns, and not the cells of rows: drawn one after the other, or lines that fill their width on both sides."""
-    rows = [_rows_of(side) for side in (left, right)]
-    counts = [sum(len(r[0].rows) if r[0].rows is not None else 1 for r in side) for side in rows]
-    place = round(min(s.u0 for s in left)), round(min(s.u0 for s in right))
+def _follow(left: list[_Span], right: list[_Span], em: float, known: set[tuple[int, int]]) -> bool:
+    """Whether two sides are columns because the file has one after the other."""
     sides = [side for _, side in sorted([(s.order, 0) for s in left] + [(s.order, 1) for s in right])]
-    in_turn = sum(a != b for a, b in pairwise(sides)) <= 1 + min(counts) // 10
-    if in_turn and any(abs(place[0] - a) <= em and abs(place[1] - b) <= em for a, b in known):
-        return True
-    widths = [max(s.u1 for s in side) - min(s.u0 for s in side) for side in (left, right)]
-    if min(counts) < 2 or min(widths) < 5 * em:
+    least = min(_count(left), _count(right))
+    if sum(a != b for a, b in pairwise(sides)) > 1 + least // 10:
         return False
-    if in_turn:
-        if min(counts) >= 4:
-            known.add(place)
+    place = round(min(s.u0 for s in left)), round(min(s.u0 for s in right))
+    if any(abs(place[0] - a) <= em and abs(place[1] - b) <= em for a, b in known):
         return True
-    if min(widths) < 8 * em or min(counts) < 4:
+    if least < 2 or min(_width(left), _width(right)) < 5 * em:
         return False
-    for side, width in zip(rows, widths, strict=True):
-        full = sum(max(s.u1 for s in row) - min(s.u0 for s in row) >= 0.85 * width for row in side)
-        if full * 10 < 6 * len(side):
+    if least >= 4:
+        known.add(place)
+    return True
+
+
+def _fill_both(left: list[_Span], right: list[_Span], em: float) -> bool:
+    """Whether two sides are columns because the lines of both fill their width, as the cells of rows do not."""
+    for side in (left, right):
+        width, rows = _width(side), _rows_of(side)
+        if width < 8 * em or len(rows) < 4:
+            return False
+        if sum(_width(row) >= 0.85 * width for row in rows) * 10 < 6 * len(rows):
             return False
     return True
+
+
+def _count(side: list[_Span]) -> int:
+    return sum(len(row[0].rows) if row[0].rows is not None else 1 for row in _rows_of(side))
+
+
+def _width(spans: Sequence[_Span]) -> float:
+    return max(span.u1 for span in spans) - min(span.u0 for span in spans)
 
 
 # ---------------------------------------------------------------- ruled tables

@@ -1,7 +1,7 @@
 """The process that reads one PDF: bytes on standard input, JSON on standard output (`corpus.readers.pdf` starts it).
 
 The JSON is {"text", "warnings", "pages": [[start, number, label]], "marks": [[start, end, level]]} or {"error"}. It sets its
-own limits before it looks at the file, and knows nothing of layout.
+own limits before it looks into the file, and knows nothing of layout.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from corpus.readers.pdf_layout import Habits, PageLines, lines_of
 from corpus.readers.pdf_text import text_of
 from corpus.readers.source import ReadError
 
-MAX_MEMORY = 2 * 2**30
-"""Bytes of address space: a page with 50,000 glyphs takes a tenth of it, an inflating stream all."""
+MAX_MEMORY = 2**30
+"""Bytes of address space beside the file's own: the fullest ordinary page takes a quarter of it, an inflating stream all."""
 MAX_SECONDS = 290
 """Seconds of processor time, should the process that asked be gone."""
 MAX_CHARACTERS = 20_000_000
@@ -25,8 +25,8 @@ _NAMED_PAGES = 10
 
 def main() -> None:
     """Reads standard input, writes standard output."""
-    _limit()
     data = sys.stdin.buffer.read()
+    _limit(len(data))
     try:
         answer = read(data)
     except ReadError as error:
@@ -87,7 +87,7 @@ def read(data: bytes) -> dict[str, object]:
 def _is_picture(page: PageGlyphs) -> bool:
     """Whether a page shows something but says (nearly) nothing: a scan may have its number printed over it."""
     letters = sum(not glyph.char.isspace() for glyph in page.glyphs)
-    return (letters == 0 and page.drawn) or (letters < 10 and page.pictured)
+    return not page.plain and ((letters == 0 and page.drawn) or (letters < 10 and page.pictured))
 
 
 def _named(numbers: list[int]) -> str:
@@ -98,12 +98,12 @@ def _named(numbers: list[int]) -> str:
     )
 
 
-def _limit() -> None:
+def _limit(size: int) -> None:
     try:
         import resource
     except ImportError:  # not on Windows: only the time limit of the process that asked holds there
         return
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY + 2 * size, MAX_MEMORY + 2 * size))
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

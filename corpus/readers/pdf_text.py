@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from corpus.readers.pdf_layout import NO_END, NO_START, Line, PageLines, glue
+from corpus.readers.pdf_layout import EDGE, Line, PageLines, glue
 from corpus.structure import BULLET, DATE_ONLY, LABELLED, NUMBERED, QUESTION_MARK
 
 MAX_LEVEL = 9
 """Depth of headings that a Mark may have."""
-_EDGE = 0.14  # of the page's height, above and below, where running heads and page numbers stand
-_EDGE_LINES = 3
+_EDGE_LINES = 4
 _LARGER = 1.15  # times the size of the text, from which a line is clearly larger
 _HEADING_CHARS = 90
 _HEADING_SHARE = 0.3  # of all characters: what is set larger than this much is text
@@ -95,17 +94,33 @@ def _without_furniture(pages: Sequence[PageLines]) -> list[list[Line]]:
     body = _body_size([page.lines for page in pages])
     for (place, words), where in places.items():
         own = set(where)
-        recurs = len(where) >= often or (
-            bool(re.search(r"\d", words))
+        recurs = len(where) >= often
+        counts = (
+            bool(_NUMBERS.search(words))
             and masked[place, _NUMBERS.sub("#", words)] >= often
             and _counts_pages(edges, pages, place, words)
         )
         for page in where:
             line = next(x for x in edges[page] if _place(x, pages[page]) == place and _words(x) == words)
             repeated = (page - 1 in own or page - 2 in own) and line.size <= 1.05 * body and not line.tag
-            if recurs or repeated:
+            # 「事例1」「事例2」 at the top of each page is a title and no page number
+            small = place.startswith("bottom") or line.size <= 0.95 * body
+            if recurs or repeated or (counts and small):
                 gone.add(id(line))
-    return [[line for line in page.lines if id(line) not in gone] for page in pages]
+    return [_rejoined([line for line in page.lines if id(line) not in gone]) for page in pages]
+
+
+def _rejoined(lines: list[Line]) -> list[Line]:
+    """Lines beside one another are one line where both stay."""
+    out: list[Line] = []
+    for line in lines:
+        last = out[-1] if out else None
+        if line.beside and last is not None and last.cells is None and abs(last.v1 - line.v1) < 0.5 * line.size:
+            last.text += " " + line.text
+            last.u1 = max(last.u1, line.u1)
+        else:
+            out.append(line)
+    return out
 
 
 def _edge_lines(page: PageLines) -> list[Line]:
@@ -113,8 +128,8 @@ def _edge_lines(page: PageLines) -> list[Line]:
     lines = [line for line in page.lines if line.text and line.box[3] > 0]
     top = sorted(lines, key=lambda line: line.box[1])[:_EDGE_LINES]
     bottom = sorted(lines, key=lambda line: -line.box[3])[:_EDGE_LINES]
-    found = [line for line in top if line.box[3] <= _EDGE * page.height]
-    found += [line for line in bottom if line.box[1] >= (1 - _EDGE) * page.height and line not in found]
+    found = [line for line in top if line.box[3] <= EDGE * page.height]
+    found += [line for line in bottom if line.box[1] >= (1 - EDGE) * page.height and line not in found]
     return found
 
 
