@@ -63,7 +63,7 @@ def text_of(pages: Sequence[PageLines]) -> tuple[str, list[int], list[list[int]]
     """The text, the offset at which each page begins, and the headings as [start, end, level] in order."""
     kept = _without_furniture(pages)
     body = _body_size(kept)
-    margins = _margins(kept)
+    margins = _margins(kept, body)
     pitch = _pitch(kept, margins)
     parts: list[_Part] = []
     for number, lines in enumerate(kept):
@@ -201,22 +201,25 @@ def _body_size(pages: Iterable[Sequence[Line]]) -> float:
     return max(sizes, key=lambda size: (sizes[size], -size)) if sizes else 10.0
 
 
-def _margins(pages: Sequence[Sequence[Line]]) -> dict[tuple[int, str, int], float]:
-    """For each kind of column the end of its full lines: the furthest that several lines reach."""
-    ends: dict[tuple[int, str, int], list[tuple[float, float]]] = defaultdict(list)
+def _margins(pages: Sequence[Sequence[Line]], body: float) -> dict[tuple[int, str, int], float]:
+    """For each kind of column the end of its full lines: the furthest that several lines of text reach."""
+    ends: dict[tuple[int, str, int], list[float]] = defaultdict(list)
+    titles: dict[tuple[int, str, int], list[float]] = defaultdict(list)
     for lines in pages:
         for line in lines:
             if line.cells is None:
-                ends[_column(line)].append((line.u1, line.size))
-    margins = {}
+                (ends if line.size <= _LARGER * body else titles)[_column(line)].append(line.u1)
+    margins = {key: max(reached) for key, reached in titles.items()}
     for key, reached in ends.items():
         reached.sort(reverse=True)
-        margins[key] = reached[0][0]
-        for at, (end, size) in enumerate(reached):
-            near = sum(end - other <= size for other, _ in reached[at : at + 12])
-            if near >= min(3, len(reached)):
-                margins[key] = end
-                break
+        margins[key] = next(
+            (
+                end
+                for at, end in enumerate(reached)
+                if sum(end - other <= body for other in reached[at : at + 3]) >= min(3, len(reached))
+            ),
+            reached[0],
+        )
     return margins
 
 
