@@ -42,7 +42,9 @@ pdfmetrics.registerFont(UnicodeCIDFont(VERTICAL, isVertical=True))
 office = pytest.mark.skipif(
     SOFFICE is None and not os.environ.get("CI"), reason="LibreOffice (soffice) is not installed"
 )
-browser = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="chromium is not installed")
+browser = pytest.mark.skipif(
+    CHROMIUM is None and not os.environ.get("CI"), reason="chromium is not installed"
+)
 
 
 # ---------------------------------------------------------------- samples rendered by real tools
@@ -211,7 +213,9 @@ def test_what_libreoffice_prints_says_what_the_text_says(printed: dict[int, byte
     found = assert_same(printed[number], number)
     if number == 1:
         assert len(found.cases) == 6
-        assert [case.page_start for case in found.cases] == sorted(case.page_start or 0 for case in found.cases)
+        assert [case.page_start for case in found.cases] == sorted(
+            case.page_start or 0 for case in found.cases
+        )
 
 
 @browser
@@ -219,7 +223,10 @@ def test_what_libreoffice_prints_says_what_the_text_says(printed: dict[int, byte
     ("style", "least"),
     [
         ("", 1.0),
-        ("body{column-count:2;column-gap:9mm;overflow-wrap:anywhere} h1{column-span:all} tr{break-inside:avoid}", 0.99),
+        (
+            "body{column-count:2;column-gap:9mm;overflow-wrap:anywhere} h1{column-span:all} tr{break-inside:avoid}",
+            0.99,
+        ),
         ("html{writing-mode:vertical-rl}", 1.0),
     ],
     ids=["one column", "two columns", "vertical"],
@@ -241,7 +248,9 @@ def drawn(pages: list[Callable[[Canvas], None]], **options: object) -> bytes:
     return out.getvalue()
 
 
-def write(canvas: Canvas, x: float, y: float, lines: list[str], size: float = 10.5, pitch: float = 1.7) -> None:
+def write(
+    canvas: Canvas, x: float, y: float, lines: list[str], size: float = 10.5, pitch: float = 1.7
+) -> None:
     """Lines one under the other, the first at y points from the top."""
     canvas.setFont(FONT, size)
     for at, line in enumerate(lines):
@@ -260,7 +269,9 @@ LONG = (
     "転入の手続をする人が窓口で待つ時間を減らすため、職員が話を聞きながら申請書を作り、住民は内容を確かめて署名するだけの窓口を設けた。"
     "設けた月から待つ時間は半分になり、書き損じも減った。来年度は出張所にも広げ、休みの日にも開く予定である。"
 )
-SECOND = "霧ヶ沢村では車で集落を回る窓口を始め、月に二回、証明書を渡している。雨の日は家を訪ねて用事を聞いている。"
+SECOND = (
+    "霧ヶ沢村では車で集落を回る窓口を始め、月に二回、証明書を渡している。雨の日は家を訪ねて用事を聞いている。"
+)
 
 
 def test_lines_that_only_the_width_broke_are_one_paragraph() -> None:
@@ -336,7 +347,10 @@ def ruled(canvas: Canvas, x: float, y: float, rows: list[list[str]], width: floa
 
 
 def test_a_ruled_table_stands_in_its_place_and_goes_on_over_the_page() -> None:
-    head, rows = ["区分", "点数", "目安"], [["緊急", "80点以上", "3日以内"], ["優先", "50点以上", "3か月以内"]]
+    head, rows = (
+        ["区分", "点数", "目安"],
+        [["緊急", "80点以上", "3日以内"], ["優先", "50点以上", "3か月以内"]],
+    )
 
     def first(canvas: Canvas) -> None:
         write(canvas, 60, 100, wrapped(LONG, 40))
@@ -386,7 +400,12 @@ def test_headings_by_size_and_weight_but_not_numbers_furniture_or_cells() -> Non
 
     source = text_of(page)
     found = [(source.text[mark.start : mark.end], mark.level) for mark in source.marks]
-    assert found == [("第1章 窓口のこれから", 1), ("来庁する人の待つ時間を短くして職員の手間も", 2), ("へらす", 2), ("出張所の窓口", 2)] or found == [
+    assert found == [
+        ("第1章 窓口のこれから", 1),
+        ("来庁する人の待つ時間を短くして職員の手間も", 2),
+        ("へらす", 2),
+        ("出張所の窓口", 2),
+    ] or found == [
         ("第1章 窓口のこれから", 1),
         ("来庁する人の待つ時間を短くして職員の手間もへらす", 2),
         ("出張所の窓口", 2),
@@ -408,7 +427,8 @@ def test_running_heads_and_page_numbers_leave_and_sentences_go_on() -> None:
     parts = [lines[:7], lines[7:13], lines[13:18], lines[18:]]
     heads = ["第1章 現状", "第1章 現状", "第2章 方針", "第2章 方針"]
     pages = [
-        running(at, head, part, f"- {at + 5} -") for at, (head, part) in enumerate(zip(heads, parts, strict=True))
+        running(at, head, part, f"- {at + 5} -")
+        for at, (head, part) in enumerate(zip(heads, parts, strict=True))
     ]
     text = text_of(*pages).text
     assert "みずほ県窓口改善計画" not in text
@@ -436,7 +456,9 @@ def test_the_title_line_of_a_case_stays_where_it_changes() -> None:
 
 def test_pages_have_their_number_and_the_label_that_is_printed() -> None:
     lines = wrapped(LONG, 40)
-    data = drawn([lambda canvas, at=at: write(canvas, 60, 100, [f"頁{at}の題", "", *lines]) for at in range(4)])
+    data = drawn(
+        [lambda canvas, at=at: write(canvas, 60, 100, [f"頁{at}の題", "", *lines]) for at in range(4)]
+    )
     writer = pypdf.PdfWriter(io.BytesIO(data))
     writer.set_page_label(0, 1, "/r")
     writer.set_page_label(2, 2, "/D", start=3)
@@ -445,7 +467,9 @@ def test_pages_have_their_number_and_the_label_that_is_printed() -> None:
     writer.write(out)
     source = read("計画.pdf", out.getvalue())
     assert [(page.number, page.label) for page in source.pages] == [(1, "i"), (2, "ii"), (3, ""), (4, "付-1")]
-    assert [source.text[page.start :].startswith(f"頁{at}の題") for at, page in enumerate(source.pages)] == [True] * 4
+    assert [source.text[page.start :].startswith(f"頁{at}の題") for at, page in enumerate(source.pages)] == [
+        True
+    ] * 4
 
 
 def test_a_sentence_over_a_page_break_lies_on_both_pages() -> None:
@@ -520,16 +544,20 @@ def raw_pdf(content: bytes, entries: str = "", count: int = 1) -> bytes:
         places.append(len(out))
         out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
     table = b"".join(b"%010d 00000 n \n" % place for place in places)
-    return out + b"xref\n0 6\n0000000000 65535 f \n%strailer << /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (
-        table,
-        len(out),
+    return (
+        out
+        + b"xref\n0 6\n0000000000 65535 f \n%strailer << /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF"
+        % (
+            table,
+            len(out),
+        )
     )
 
 
 def test_a_small_file_that_inflates_to_much_is_refused() -> None:
     packer = zlib.compressobj(5)
     chunk = b"0 0 1 1 re f " * 80_000
-    content = b"".join(packer.compress(chunk) for _ in range(400)) + packer.flush()  # 415 MB of rectangles
+    content = b"".join(packer.compress(chunk) for _ in range(250)) + packer.flush()  # 260 MB of rectangles
     assert len(content) < 1_000_000
     begun = time.monotonic()
     with pytest.raises(ReadError, match="展開"):

@@ -282,9 +282,7 @@ def _style(
     font = name.value.decode("utf-8", errors="replace").partition("+")
     bold = raw.FPDFText_GetFontWeight(text, index) >= 600 or bool(_BOLD.search(font[2] or font[0]))
     tag, element = tags.get(raw.FPDFPageObj_GetMarkedContentID(handle), (0, 0)) if handle else (0, 0)
-    return _Style(
-        max(0.1, abs(points) * up), max(0.1, abs(points) * across), direction, bold, tag, element
-    )
+    return _Style(max(0.1, abs(points) * up), max(0.1, abs(points) * across), direction, bold, tag, element)
 
 
 def _tags(page: pdfium.PdfPage) -> dict[int, tuple[int, int]]:

@@ -14,7 +14,9 @@ from statistics import median
 
 from corpus.readers.pdf_glyphs import DOWN, RIGHT, Glyph, PageGlyphs, frame
 
-NO_START = frozenset("、。，．,.!?！？)）]］}｝」』】〉》〕’”ー々・：；:;ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ％%℃…‥")
+NO_START = frozenset(
+    "、。，．,.!?！？)）]］}｝」』】〉》〕’”ー々・：；:;ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ％%℃…‥"
+)
 """What no line begins with: it goes along with the character before it."""
 NO_END = frozenset("(（[［{｛「『【〈《〔‘“")
 """What no line ends with."""
@@ -36,7 +38,7 @@ class Line:
     """One line, or one row of a table (then `cells` are its cells and `text` is empty).
 
     u and v are the frame of its direction (see Glyph); `box` is (x0, y0, x1, y1) on the page. `first` is the width of
-    what could not be broken at its beginning. `slot` names its column ("" for none), lines of one `region` stand one under
+    what could not be broken at its beginning. `full` says of each cell of a row whether its last line reaches its end. `slot` names its column ("" for none), lines of one `region` stand one under
     the other, rows of one table have its number. Near the edge of a page what stands far apart on one line is several
     lines, all but the first `beside` the one before: a book's name and a chapter's.
     """
@@ -55,6 +57,7 @@ class Line:
     slot: str = ""
     region: int = 0
     cells: tuple[str, ...] | None = None
+    full: tuple[bool, ...] = ()
     table: int = 0
     beside: bool = False
     box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
@@ -100,10 +103,10 @@ class Habits:
         for before, glyph in pairwise(page.glyphs):
             if before.direction == glyph.direction and is_wide(before.char) != is_wide(glyph.char):
                 gap = (glyph.u0 - before.u1) / glyph.size
-                if 0 <= gap + 0.02 < 0.5 and abs(glyph.v1 - before.v1) < 0.3 * glyph.size:
-                    if not (before.char.isspace() or glyph.char.isspace()):
-                        key = round(gap * 100)
-                        self.gaps[key] = self.gaps.get(key, 0) + 1
+                beside = -0.02 <= gap < 0.5 and abs(glyph.v1 - before.v1) < 0.3 * glyph.size
+                if beside and not (before.char.isspace() or glyph.char.isspace()):
+                    key = max(0, round(gap * 100))
+                    self.gaps[key] = self.gaps.get(key, 0) + 1
 
     @property
     def mixed(self) -> float:
@@ -138,7 +141,12 @@ def lines_of(page: PageGlyphs, habits: Habits) -> PageLines:
     flows: list[tuple[int, list[Line]]] = []
     for direction in sorted(directions):
         own = [glyph for glyph in glyphs if glyph.direction == direction]
-        lines = _flow(_spans(own) + (tables if direction == main else []), len(flows), habits, page.height if direction == RIGHT else 0.0)
+        lines = _flow(
+            _spans(own) + (tables if direction == main else []),
+            len(flows),
+            habits,
+            page.height if direction == RIGHT else 0.0,
+        )
         for line in lines:
             line.direction = direction
             line.box = _box(line, page)
@@ -147,14 +155,14 @@ def lines_of(page: PageGlyphs, habits: Habits) -> PageLines:
     # What is written in another direction than most of the page comes before it where it stands above.
     flows.sort(key=lambda flow: -flow[0])
     if flows:
-        main = flows[0][1]
-        top = min(line.box[1] for line in main)
-        middle = top + 0.2 * (max(line.box[3] for line in main) - top)
+        most = flows[0][1]
+        top = min(line.box[1] for line in most)
+        middle = top + 0.2 * (max(line.box[3] for line in most) - top)
         for _, lines in flows[1:]:
             above = [line for line in lines if line.box[3] <= middle]
             below = [line for line in lines if line.box[3] > middle]
-            main = [*above, *main, *below]
-        found.lines = main
+            most = [*above, *most, *below]
+        found.lines = most
     return found
 
 
@@ -190,7 +198,9 @@ def _stand_up(page: PageGlyphs) -> None:
         else:
             chains.append([glyph])
     standing = [
-        chain for chain in chains if len(chain) >= _CHAIN and sum(is_wide(g.char) for g in chain) * 2 > len(chain)
+        chain
+        for chain in chains
+        if len(chain) >= _CHAIN and sum(is_wide(g.char) for g in chain) * 2 > len(chain)
     ]
     if not standing:
         return
@@ -204,7 +214,11 @@ def _stand_up(page: PageGlyphs) -> None:
     runs: list[list[Glyph]] = []
     for glyph in rest:
         last = runs[-1][-1] if runs else None
-        if last is not None and abs(glyph.v0 - last.v0) < 0.2 * last.size and 0 <= glyph.u0 - last.u0 < 2 * last.size:
+        if (
+            last is not None
+            and abs(glyph.v0 - last.v0) < 0.2 * last.size
+            and 0 <= glyph.u0 - last.u0 < 2 * last.size
+        ):
             runs[-1].append(glyph)
         else:
             runs.append([glyph])
@@ -541,15 +555,15 @@ def _columns(
     free = [(low, high)]
     stop = start
     while stop < len(bands):
-        left = _without(free, bands[stop], _GUTTER * em)
+        blank = _without(free, bands[stop], _GUTTER * em)
         # a blank at the edge of all that stands here divides nothing
         members = [span for band in bands[start : stop + 1] for span in band]
         first, last = min(span.u0 for span in members), max(span.u1 for span in members)
-        if not any(first < a and b < last for a, b in left) and stop > start + 1:
+        if not any(first < a and b < last for a, b in blank) and stop > start + 1:
             break
-        if not left:
+        if not blank:
             break
-        free = left
+        free = blank
         stop += 1
     members = [span for band in bands[start:stop] for span in band]
     if not members:
@@ -576,8 +590,10 @@ def _columns(
             rest = [span for band in bands[begin:last] for span in band]
             left = [span for span in rest if span.u1 <= middle]
             right = [span for span in rest if span.u1 > middle]
-            if left and right and (
-                _follow(left, right, em, known) if in_turn else _fill_both(left, right, em)
+            if (
+                left
+                and right
+                and (_follow(left, right, em, known) if in_turn else _fill_both(left, right, em))
             ):
                 return begin, last, middle
     return None
@@ -589,9 +605,7 @@ def _one_sided(band: list[_Span], middle: float) -> int | None:
     return sides.pop() if len(sides) == 1 else None
 
 
-def _without(
-    free: list[tuple[float, float]], band: list[_Span], least: float
-) -> list[tuple[float, float]]:
+def _without(free: list[tuple[float, float]], band: list[_Span], least: float) -> list[tuple[float, float]]:
     """What a band leaves free of some intervals, at least so wide."""
     taken = sorted((span.u0, span.u1) for span in band)
     left = []
@@ -708,21 +722,20 @@ class _Grid:
     def lines(self, glyphs: dict[int, list[Glyph]], number: int, mixed: float) -> list[Line]:
         """The rows that say something; a cell over several fields speaks in the first of them."""
         width = len(self.xs) - 1
-        words: dict[int, str] = {}
-        for cell, own in glyphs.items():
+        words: dict[int, tuple[str, bool]] = {}
+        for cell, members in glyphs.items():
             column = cell % width
             last = column
             while last + 1 < width and self.owner[cell + last + 1 - column] == cell:
                 last += 1
-            words[cell] = _cell_text(own, self.xs[column], self.xs[last + 1], mixed)
-        used = sorted({cell % width for cell, text in words.items() if text})
-        sizes = [glyph.size for own in glyphs.values() for glyph in own]
+            words[cell] = _cell_text(members, self.xs[column], self.xs[last + 1], mixed)
+        used = sorted({cell % width for cell, (text, _) in words.items() if text})
+        sizes = [glyph.size for members in glyphs.values() for glyph in members]
         size = median(sizes) if sizes else 1.0
         lines = []
         for row in range(len(self.ys) - 1):
-            cells = tuple(
-                words.get(at, "") if self.owner[at] == at else "" for at in (row * width + c for c in used)
-            )
+            own = [words.get(row * width + column, ("", False)) for column in used]
+            cells = tuple(text for text, _ in own)
             if any(cells):
                 lines.append(
                     Line(
@@ -733,15 +746,17 @@ class _Grid:
                         self.ys[row + 1],
                         size,
                         cells=cells,
+                        full=tuple(full for _, full in own),
                         table=number,
                     )
                 )
         return lines
 
 
-def _cell_text(glyphs: list[Glyph], left: float, right: float, mixed: float) -> str:
-    """The words of a cell, its wrapped lines joined."""
+def _cell_text(glyphs: list[Glyph], left: float, right: float, mixed: float) -> tuple[str, bool]:
+    """The words of a cell, its wrapped lines joined, and whether the last line reaches its end."""
     words: list[str] = []
+    full = False
     for direction in (RIGHT, DOWN):
         rows = _rows_of(_spans(glyph for glyph in glyphs if glyph.direction == direction))
         lines = [_line(row, mixed)[0] for row in rows]
@@ -756,8 +771,9 @@ def _cell_text(glyphs: list[Glyph], left: float, right: float, mixed: float) -> 
         for before, line in pairwise(lines):
             full = end - before.u1 < line.first + 0.7 * line.size
             own += (glue(own, line.text) if full else " ") + line.text
+        full = end - lines[-1].u1 < 1.7 * lines[-1].size
         words.append(own)
-    return " ".join(words).replace("|", "｜")
+    return " ".join(words).replace("|", "｜"), full
 
 
 def glue(before: str, after: str) -> str:

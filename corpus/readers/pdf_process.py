@@ -93,9 +93,7 @@ def _is_picture(page: PageGlyphs) -> bool:
 def _named(numbers: list[int]) -> str:
     """「3・4・8ページ」, cut off where there are many."""
     words = "・".join(map(str, numbers[:_NAMED_PAGES]))
-    return words + (
-        f"ページほか全{len(numbers)}ページ" if len(numbers) > _NAMED_PAGES else "ページ"
-    )
+    return words + (f"ページほか全{len(numbers)}ページ" if len(numbers) > _NAMED_PAGES else "ページ")
 
 
 def _limit(size: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
@@ -40,7 +40,8 @@ _OPENS = re.compile(r"^(?:[■◆□◇▼▽●○◎▶►➤➢★☆※→�
 class _Part:
     """A paragraph, an item, a heading or a row of a table: one line of the text.
 
-    `level_key` is None for what is no heading. `breaks` are the places in `text` at which a new page begins, with the page.
+    `breaks` are the places in `text` at which a new page begins, with the page. `head` is the first row of the table
+    that a row goes on with. `key` is None for what is no heading; the smaller one is the outer heading.
     """
 
     text: str
@@ -48,6 +49,7 @@ class _Part:
     page: int
     item: bool
     breaks: list[tuple[int, int]]
+    head: _Part | None = None
     key: tuple[float, ...] | None = None
 
     @property
@@ -115,7 +117,12 @@ def _rejoined(lines: list[Line]) -> list[Line]:
     out: list[Line] = []
     for line in lines:
         last = out[-1] if out else None
-        if line.beside and last is not None and last.cells is None and abs(last.v1 - line.v1) < 0.5 * line.size:
+        if (
+            line.beside
+            and last is not None
+            and last.cells is None
+            and abs(last.v1 - line.v1) < 0.5 * line.size
+        ):
             last.text += " " + line.text
             last.u1 = max(last.u1, line.u1)
         else:
@@ -272,14 +279,18 @@ def _parts(
     parts: list[_Part] = []
     ends = _local_ends(lines, margins, pitch)
     for at, line in enumerate(lines):
+        last = parts[-1] if parts else before[-1] if before else None
         if line.cells is not None:
             row = "| " + " | ".join(line.cells) + " |"
-            header = _header(before, parts, line)
-            if header is not None and header.text == row and page != header.page:
-                continue  # the head of a table that goes on over a page
-            parts.append(_Part(row, [line], page, False, []))
+            table = last if last is not None and _same_table(last, line, page) else None
+            if table is not None and not parts:
+                if row == (table.head or table).text:
+                    continue  # the head of a table that goes on over a page
+                if _row_goes_on(table.last, line):
+                    _join_rows(table, line, page)
+                    continue
+            parts.append(_Part(row, [line], page, False, [], table and (table.head or table)))
             continue
-        last = parts[-1] if parts else before[-1] if before else None
         text = line.text
         if last is not None and _goes_on(last, line, lines, at, ends, margins, pitch, page, bool(parts)):
             joint = glue(last.text, text)
@@ -351,7 +362,12 @@ def _goes_on(
         return False
     if not same or not line.element:
         text = line.text
-        if _BULLET_MARK.match(text) or LABELLED.match(text) or _OPENS.match(text) or QUESTION_MARK.match(text):
+        if (
+            _BULLET_MARK.match(text)
+            or LABELLED.match(text)
+            or _OPENS.match(text)
+            or QUESTION_MARK.match(text)
+        ):
             return False
         if BULLET.match(text) and not _inside_sentence(last.text, text):
             return False
@@ -363,7 +379,7 @@ def _goes_on(
             return not re.search(r"[。！？!?]$", before.text)
     if not adjacent:
         # over a column or a page only a sentence that is not at its end
-        return (
+        return (same and line.element > 0) or (
             not _END.search(last.text)
             and len(last.text) >= 12
             and not NUMBERED.match(line.text)
@@ -377,17 +393,30 @@ def _inside_sentence(before: str, text: str) -> bool:
     return bool(re.match(r"^[0-9０-９]{1,2}[.．][0-9０-９]", text)) and not re.search(r"[。：:]$", before)
 
 
-def _header(before: list[_Part], parts: list[_Part], line: Line) -> _Part | None:
-    """The first row of the table of the page before that a row may go on with: nothing but tables between them."""
-    header = None
-    for part in reversed([*before[-200:], *parts] if len(parts) < 2 else []):
-        if part.first.cells is None or len(part.first.cells) != len(line.cells or ()):
-            break
-        if header is not None and (part.page, part.first.table) != (header.page, header.first.table):
-            if part.page == header.page:
-                break
-        header = part
-    return header
+def _same_table(part: _Part, line: Line, page: int) -> bool:
+    """Whether a row goes on with a table: the same one, or one of as many columns at the beginning of the next page."""
+    cells = part.last.cells
+    if cells is None or len(cells) != len(line.cells or ()):
+        return False
+    return part.page != page or part.last.table == line.table
+
+
+def _row_goes_on(last: Line, line: Line) -> bool:
+    """Whether the first row of a page is the rest of a row that the page's end cut: 「防災無線を聞ける電」「話」."""
+    cells, before = line.cells or (), last.cells or ()
+    return (
+        len(cells) == len(before)
+        and not cells[0]
+        and all(full for cell, full in zip(cells, last.full, strict=True) if cell)
+    )
+
+
+def _join_rows(part: _Part, line: Line, page: int) -> None:
+    cells = zip(part.last.cells or (), line.cells or (), strict=True)
+    joined = tuple(one + (glue(one, rest) if rest else "") + rest for one, rest in cells)
+    part.lines[-1] = replace(part.last, cells=joined, full=line.full)
+    part.text = "| " + " | ".join(joined) + " |"
+    part.breaks.append((len(part.text), page))
 
 
 # ---------------------------------------------------------------- headings
@@ -456,7 +485,9 @@ def _alone(part: _Part, following: _Part | None) -> bool:
     """Whether a bold line of the text's size heads something, and is not one of several bold items or bold text."""
     if len(part.lines) > 1 or len(part.text) > 60 or following is None:
         return False
-    return not (following.first.bold and (part.item or following.page == part.page) and part.item == following.item)
+    return not (
+        following.first.bold and (part.item or following.page == part.page) and part.item == following.item
+    )
 
 
 # ---------------------------------------------------------------- the text
@@ -506,12 +537,7 @@ def _together(one: _Part, other: _Part, pitch: float) -> bool:
     if one.key is not None or other.key is not None:
         return False
     if one.first.cells is not None or other.first.cells is not None:
-        return (
-            one.first.cells is not None
-            and other.first.cells is not None
-            and len(one.first.cells) == len(other.first.cells)
-            and (one.page != other.page or one.first.table == other.first.table)
-        )
+        return other.first.cells is not None and _same_table(one, other.first, other.page)
     last, first = one.last, other.first
     if last.direction != first.direction:
         return False
@@ -521,8 +547,11 @@ def _together(one: _Part, other: _Part, pitch: float) -> bool:
         and (first.v1 - last.v1) / first.size <= 1.2 * pitch + 0.1
     )
     if one.item and other.item:
-        return near or one.page != other.page or last.region != first.region or (
-            (first.v1 - last.v1) / first.size <= 2.2 * pitch and one.text[:1] == other.text[:1]
+        return (
+            near
+            or one.page != other.page
+            or last.region != first.region
+            or ((first.v1 - last.v1) / first.size <= 2.2 * pitch and one.text[:1] == other.text[:1])
         )
     short = len(one.lines) == 1 and len(other.lines) == 1 and not re.search(r"[。！？!?]$", one.text)
     return near and short and abs(last.size - first.size) <= 0.08 * first.size and last.bold == first.bold
