@@ -65,10 +65,12 @@ class Line:
 
 @dataclass(slots=True)
 class PageLines:
-    """The lines of a page in reading order, and the page's size in points."""
+    """The lines of a page in reading order, the page's size in points, and its printed label where that says more than
+    its number."""
 
     width: float
     height: float
+    label: str = ""
     lines: list[Line] = field(default_factory=list)
 
 
@@ -124,7 +126,7 @@ class Habits:
 
 def lines_of(page: PageGlyphs, habits: Habits) -> PageLines:
     """The lines of a page in reading order; `habits` goes from page to page of one file."""
-    found = PageLines(page.width, page.height)
+    found = PageLines(page.width, page.height, page.label)
     if page.plain:
         found.lines = [
             Line(text.strip(), 0.0, 0.0, 14.0 * at, 14.0 * at + 10.0, 10.0)

@@ -21,6 +21,7 @@ MAX_LEVEL = 9
 """Depth of headings that a Mark may have."""
 _EDGE_LINES = 4
 _LARGER = 1.15  # times the size of the text, from which a line is clearly larger
+_LINE_CHARS = 12  # of a line that may tell where lines end
 _HEADING_CHARS = 90
 _HEADING_SHARE = 0.3  # of all characters: what is set larger than this much is text
 _COVER_CHARS = 250
@@ -30,6 +31,9 @@ _BULLET_MARK = re.compile("^[•‣◦▪⁃∙\u00b7\uf06c\uf06e\uf071\uf076\uf
 _PAGE_NUMBER = re.compile(
     r"^(?:[-–—―－‐~〜]\s*)?(?:[pPｐＰ][.．]?\s*)?(?:第\s*)?(?P<number>[0-9０-９]{1,4}|[ivxlc]{1,7})(?:\s*[-–—―－‐~〜]|\s*[/／]\s*[0-9０-９]{1,4}|\s*(?:ページ|頁))?$"
 )
+# 「2.1 方針 . . . . . . 4」 a row of the contents
+_LEADER = re.compile(r"(?:[.．・…‥·]\s*){3,}[0-9０-９ivxlc]{1,4}$")
+_SPACED_DOTS = re.compile(r"(?:[.．・…‥·] ){3,}[.．・…‥·]")
 _NUMBERS = re.compile(r"[0-9０-９]+")
 _END = re.compile(r"[。．！？!?」』）)】〕》>＞:：]$")
 # 「ア 計画」「(ア) 計画」「注1 …」 begin a line of their own, though they are no bullets
@@ -81,7 +85,7 @@ def _without_furniture(pages: Sequence[PageLines]) -> list[list[Line]]:
     """The lines of each page without page numbers, without what stands in the same place on most pages, and without
     a head that the page before had (its first one stays: it may name a chapter)."""
     edges = [_edge_lines(page) for page in pages]
-    numbers = _page_numbers(edges)
+    numbers = _page_numbers(edges, [page.label for page in pages])
     places: dict[tuple[str, str], list[int]] = defaultdict(list)
     for page, lines in enumerate(edges):
         for line in lines:
@@ -151,8 +155,9 @@ def _words(line: Line) -> str:
     return "".join(line.text.split())
 
 
-def _page_numbers(edges: list[list[Line]]) -> set[int]:
-    """Lines that are the number of their page: they go up by one from page to page, or stand alone in dashes."""
+def _page_numbers(edges: list[list[Line]], labels: list[str]) -> set[int]:
+    """Lines that are the number of their page: they go up by one from page to page, say what the file calls the page, or
+    are a number in dashes."""
     candidates: list[tuple[int, Line, int]] = []
     for page, lines in enumerate(edges):
         for line in lines:
@@ -166,7 +171,9 @@ def _page_numbers(edges: list[list[Line]]) -> set[int]:
     return {
         id(line)
         for page, line, offset in candidates
-        if offset in usual or (offset == 1 and len(edges) <= 2) or len(line.text.strip()) > 4
+        if offset in usual
+        or line.text.strip() == (labels[page] or str(page + 1))
+        or not line.text.strip().isalnum()
     }
 
 
@@ -211,20 +218,18 @@ def _body_size(pages: Iterable[Sequence[Line]]) -> float:
 def _margins(pages: Sequence[Sequence[Line]], body: float) -> dict[tuple[int, str, int], float]:
     """For each kind of column the end of its full lines: the furthest that several lines of text reach."""
     ends: dict[tuple[int, str, int], list[float]] = defaultdict(list)
-    titles: dict[tuple[int, str, int], list[float]] = defaultdict(list)
+    others: dict[tuple[int, str, int], list[float]] = defaultdict(list)
     for lines in pages:
         for line in lines:
             if line.cells is None:
-                (ends if line.size <= _LARGER * body else titles)[_column(line)].append(line.u1)
-    margins = {key: max(reached) for key, reached in titles.items()}
+                text = line.size <= _LARGER * body and len(line.text) >= _LINE_CHARS
+                (ends if text else others)[_column(line)].append(line.u1)
+    margins = {key: max(reached) for key, reached in others.items()}
     for key, reached in ends.items():
         reached.sort(reverse=True)
+        few = min(len(reached), max(3, len(reached) // 50))
         margins[key] = next(
-            (
-                end
-                for at, end in enumerate(reached)
-                if sum(end - other <= body for other in reached[at : at + 3]) >= min(3, len(reached))
-            ),
+            (end for end, other in zip(reached, reached[few - 1 :], strict=False) if end - other <= body),
             reached[0],
         )
     return margins
@@ -282,6 +287,7 @@ def _parts(
         last = parts[-1] if parts else before[-1] if before else None
         if line.cells is not None:
             row = "| " + " | ".join(line.cells) + " |"
+            row = _SPACED_DOTS.sub(lambda dots: dots[0].replace(" ", ""), row)
             table = last if last is not None and _same_table(last, line, page) else None
             if table is not None and not parts:
                 if row == (table.head or table).text:
@@ -291,7 +297,7 @@ def _parts(
                     continue
             parts.append(_Part(row, [line], page, False, [], table and (table.head or table)))
             continue
-        text = line.text
+        text = _SPACED_DOTS.sub(lambda dots: dots[0].replace(" ", ""), line.text)
         if last is not None and _goes_on(last, line, lines, at, ends, margins, pitch, page, bool(parts)):
             joint = glue(last.text, text)
             if not parts and last.page != page and (not last.breaks or last.breaks[-1][1] != page):
@@ -343,7 +349,7 @@ def _goes_on(
 ) -> bool:
     """Whether a line goes on with the paragraph before it, which only the column's width broke."""
     before = last.last
-    if before.cells is not None or before.direction != line.direction:
+    if before.cells is not None or before.direction != line.direction or _LEADER.search(before.text):
         return False
     if abs(before.size - line.size) > 0.08 * before.size or bool(before.tag) != bool(line.tag):
         return False
@@ -462,6 +468,7 @@ def _could_head(part: _Part) -> bool:
         and len(part.lines) <= 4
         and not (words.endswith("。") and len(words) > 45)
         and not words.startswith(("・", "※"))
+        and not _LEADER.search(words)
         and not DATE_ONLY.match(words)
         and not LABELLED.match(words)
     )
