@@ -112,9 +112,12 @@ def pages_of(data: bytes) -> Iterator[PageGlyphs]:
             yield PageGlyphs(label=_label(document, index), damaged=True)
             continue
         try:
-            yield _page(page, _label(document, index))
+            found = _page(page, _label(document, index))
+        except pdfium.PdfiumError:
+            found = PageGlyphs(label=_label(document, index), damaged=True)
         finally:
             page.close()
+        yield found
 
 
 def shown(char: str) -> str:
