@@ -783,7 +783,7 @@ def glue(before: str, after: str) -> str:
     if not before or not after or is_wide(before[-1]) or is_wide(after[0]):
         return ""
     word = before.rsplit(None, 1)[-1]
-    if "://" in word or "@" in word or before[-1] in "-/_":
+    if "://" in word or "@" in word or before[-1] in "-/_" or (before[-1] in ")]" and after[0] in "(["):
         return ""
     return " "
 
