@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import PurePath
 
-from corpus.readers import markdown, plain_text
+from corpus.readers import markdown, pdf, plain_text
 from corpus.readers.source import ReadError, Source
 
 __all__ = ["LIBRARIES", "SUFFIXES", "ReadError", "Source", "read"]
@@ -19,8 +19,9 @@ _READERS: dict[str, Callable[[bytes], Source]] = {
     ".text": plain_text.read,
     ".md": markdown.read,
     ".markdown": markdown.read,
+    ".pdf": pdf.read,
 }
-LIBRARIES: tuple[str, ...] = ()
+LIBRARIES: tuple[str, ...] = ("pypdfium2",)
 """The packages whose version decides what is read from a file."""
 SUFFIXES: tuple[str, ...] = tuple(_READERS)
 
