@@ -28,13 +28,16 @@ _UNSEEN = re.compile(r"[\u200b\ufeff\u00ad\x00-\x08\x0e-\x1b\x1f]")
 _NUMBER = re.compile(r"[0-9０-９]+")
 _SPACE = re.compile(r"[^\S\x0c]+")
 _EMPTY_LINE = re.compile(r"\n[^\S\x0c]*\n")
+# the first sign of a number, by which the numbers of one list are alike
 _SYSTEMS = (
     ("0", "[0-9０-９]"),
     ("①", "[①-⑳㉑-㉟]"),
     ("⑴", "[⑴-⒛]"),
     ("ア", "[ァ-ンｱ-ﾝ]"),
     ("a", "[a-zA-Z]"),
-    ("一", "[一-十甲-癸]"),
+    ("一", "[一二三四五六七八九十百]"),
+    ("甲", "[甲乙丙丁戊己庚辛壬癸]"),
+    ("ⅰ", "[ⅰ-ⅿⅠ-Ⅻ]"),
 )
 _EDGE = " \t\u3000\xa0"
 
@@ -220,7 +223,7 @@ def _mark_kind(text: str) -> str:
     """
     head = text.replace(PAGE_BREAK, "").lstrip()[:8]
     found = re.match(
-        r"(?P<open>[（(〔\[第]?)\s*(?P<number>[0-9０-９]+(?:[.．-][0-9０-９]+)*|[①-⑳㉑-㉟⑴-⒛]|[ア-ンｱ-ﾝ一-十甲-癸a-zA-Zⅰ-ⅿⅠ-Ⅻ])"
+        r"(?P<open>[（(〔\[第]?)\s*(?P<number>[0-9０-９]+(?:[.．-][0-9０-９]+)*|[①-⑳㉑-㉟⑴-⒛]|[ivxlcdm]{1,7}|[IVXLCDM]{1,7}|[a-zA-Z]{1,2}|[一二三四五六七八九十百]{1,4}|[ア-ンｱ-ﾝ甲乙丙丁戊己庚辛壬癸ⅰ-ⅿⅠ-Ⅻ])"
         r"(?P<close>[章節項条款]|[）)〕\].．、]|(?=[\s\u3000])|(?<=[①-⑳㉑-㉟⑴-⒛]))",
         head,
     )

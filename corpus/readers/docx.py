@@ -589,12 +589,15 @@ def _rows(table: Element) -> Iterator[Element]:
 def _cells(row: Element) -> Iterator[Element]:
     for child in row:
         if child.tag == f"{W}tc":
-            # an older way to merge sideways leaves the merged cells in the row
-            merged = child.find(f"{W}tcPr/{W}hMerge")
-            if child.find(f"{W}tcPr/{W}cellDel") is None and (
-                merged is None or merged.get(f"{W}val") == "restart"
-            ):
-                yield child
+            properties = child.find(f"{W}tcPr")
+            if properties is not None:
+                # an older way to merge sideways leaves the merged cells in the row
+                merged = properties.find(f"{W}hMerge")
+                if merged is not None and merged.get(f"{W}val") != "restart":
+                    continue
+                if properties.find(f"{W}cellDel") is not None:
+                    continue
+            yield child
         elif child.tag in _WRAPPERS or child.tag == f"{W}sdt":
             yield from _cells(child)
 

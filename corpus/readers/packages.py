@@ -22,8 +22,6 @@ MAX_XML_BYTES = 256 * 1024 * 1024
 MAX_NODES = 16_000_000
 """Most elements and attributes (counted by their signs, so about half as many elements) where a part is held as a tree, at
 about 100 bytes each: 1 to 2 GB at worst."""
-MAX_RATIO = 1_000
-"""Most that deflate can make of a byte is 1,032; XML of Office stays below 100, media are not unpacked."""
 
 _NAMES: dict[Kind, tuple[str, str, str]] = {
     "docx": ("Word", "Word 文書（.docx）", "wordprocessingml"),
@@ -117,9 +115,6 @@ def _check_sizes(entries: list[zipfile.ZipInfo]) -> None:
         raise ReadError(
             f"展開すると大きすぎます（{total / 2**20:,.0f}MB、上限は{MAX_XML_BYTES // 2**20}MB）。資料を分けて保存し直してください。"
         )
-    packed = sum(entry.compress_size for entry in entries)
-    if total > 2**20 and total > MAX_RATIO * packed:
-        raise ReadError("圧縮の割合が異常です（圧縮爆弾のおそれ）。元のファイルを確かめてください。")
 
 
 def _check_kind(package: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], kind: Kind) -> None:
