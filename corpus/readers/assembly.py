@@ -70,7 +70,7 @@ class _Piece:
     kind: str  # heading, paragraph, item, row, line
     text: str
     level: int = 0
-    alone: bool = False
+    alone: bool = False  # the first row of a table, the first item of a list
 
 
 @dataclass(slots=True)
@@ -97,9 +97,9 @@ class Assembly:
         for part in _EMPTY_LINE.split(_BREAKS.sub("\n", words)):
             self._add(_Piece("paragraph", _lines(part)))
 
-    def item(self, words: str) -> None:
-        """An item of a list, its number or 「・」 included."""
-        self._add(_Piece("item", _lines(words)))
+    def item(self, words: str, *, first: bool = False) -> None:
+        """An item of a list, its number or 「・」 included; `first` where the format says that a list begins."""
+        self._add(_Piece("item", _lines(words), alone=first))
 
     def line(self, words: str) -> None:
         """A line that belongs to the piece before it and follows it without a blank line."""
@@ -195,7 +195,7 @@ class Assembly:
         for place, piece in enumerate([*self._pieces, _Piece("paragraph", "")]):
             if piece.kind == "line":
                 continue
-            if piece.kind == "item" and place not in pages:
+            if piece.kind == "item" and not piece.alone and place not in pages:
                 run.append(place)
                 continue
             for one, other in pairwise(self._list(run)):

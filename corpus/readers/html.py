@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 import lxml.html
 from lxml import etree
@@ -36,7 +36,7 @@ _ADVICE = "画像だけのページや、表示するときに内容を読み込
 
 # fmt: off
 _SKIPPED = frozenset({
-    "head", "script", "style", "noscript", "template", "nav", "aside", "svg", "math", "iframe", "object", "embed",
+    "title", "script", "style", "noscript", "template", "nav", "aside", "svg", "math", "iframe", "object", "embed",
     "audio", "video", "canvas", "map", "img", "picture", "dialog", "select", "option", "datalist", "input", "textarea",
     "output", "progress", "meter", "rt", "rp", "frameset", "noframes",
 })
@@ -78,6 +78,8 @@ _BREAK = "\x00"
 # 「ホーム ＞ 暮らし ＞ 手続」 the way to the page
 _CRUMBS = re.compile(r"^[^>＞›»/／]{1,40}(?:\s*[>＞›»/／]\s*[^>＞›»/／]{1,60})+$")
 _LIST_SYSTEMS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
+_MOST_IN_A_LINE = 60
+"""Elements in a block above which it is no single line of links."""
 _SHORT_LINK = 20
 """Mean length, in characters, up to which a list of nothing but links is a menu; titles of documents are longer."""
 
@@ -155,18 +157,22 @@ def _prune(root: Element) -> None:
     opened = {
         name for button in root.iter() if (named := button.get("aria-controls")) for name in named.split()
     }
-    waiting, out = [root], []
+    waiting: list[tuple[Element, frozenset[str]]] = [(root, frozenset())]
+    out: list[Element] = []
     while waiting:
-        for child in waiting.pop():
-            if _is_left_out(child, opened):
+        element, above = waiting.pop()
+        inside = above | _ROOMS.get("main" if element.get("role") == "main" else element.tag, frozenset())
+        for child in element:
+            if _is_left_out(child, inside, opened):
                 out.append(child)
             else:
-                waiting.append(child)
+                waiting.append((child, inside))
     for element in out:
         element.drop_tree()
 
 
-def _is_left_out(element: Element, opened: set[str]) -> bool:
+def _is_left_out(element: Element, inside: frozenset[str], opened: set[str]) -> bool:
+    """Whether an element is no content; `inside` says what it stands in, `opened` are the ids of folded parts."""
     tag = element.tag
     if not isinstance(tag, str) or tag in _SKIPPED or element.get("role") in _SKIPPED_ROLES:
         return True
@@ -176,54 +182,46 @@ def _is_left_out(element: Element, opened: set[str]) -> bool:
         or _HIDDEN.search(element.get("style", ""))
     ):
         return True
-    if "BreadcrumbList" in element.get("itemtype", ""):
-        return True
     if tag == "button":  # in a heading it folds what stands under it
-        return not any(above.tag in _HEADERS for above in element.iterancestors())
+        return "heading" not in inside
     if tag == "label":
-        return any(above.tag == "form" for above in element.iterancestors())
+        return "form" in inside
     # the header and footer of the page, not of an article in it
-    return tag in {"header", "footer"} and not any(
-        above.tag in {"main", "article"} or above.get("role") == "main" for above in element.iterancestors()
+    return (tag in {"header", "footer"} and "content" not in inside) or "BreadcrumbList" in element.get(
+        "itemtype", ""
     )
 
 
-_HEADERS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "dt", "summary"})
+_ROOMS = {
+    "main": frozenset({"content"}),
+    "article": frozenset({"content"}),
+    "form": frozenset({"form"}),
+    **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6", "dt", "summary"), frozenset({"heading"})),
+}
+"""What an element is to those inside it."""
 
 
 def _scopes(root: Element) -> list[Element]:
-    """The elements to read: <main>, else the articles where most words stand in them, else the whole body."""
-    body = root.find("body")
-    body = root if body is None else body
-    mains = _outermost(root, lambda element: element.tag == "main" or element.get("role") == "main")
+    """The elements to read: <main>, else the articles where most words stand in them, else the whole page."""
+    mains = root.xpath("//*[self::main or @role='main'][not(ancestor::*[self::main or @role='main'])]")
     if sum(letters(main.text_content()) for main in mains):
-        return mains
-    articles = _outermost(body, lambda element: element.tag == "article")
-    if articles and 2 * sum(letters(a.text_content()) for a in articles) >= letters(body.text_content()):
-        return articles
-    return [body]
-
-
-def _outermost(root: Element, wanted: Callable[[Element], bool]) -> list[Element]:
-    """The wanted elements, in order, without those inside another."""
-    found: list[Element] = []
-    waiting = [root]
-    while waiting:
-        element = waiting.pop()
-        if wanted(element):
-            found.append(element)
-        else:
-            waiting.extend(reversed(element))
-    return found
+        return list(mains)
+    articles = root.xpath("//article[not(ancestor::article)]")
+    if articles and 2 * sum(letters(a.text_content()) for a in articles) >= letters(root.text_content()):
+        return list(articles)
+    return [root]
 
 
 def _leads_elsewhere(element: Element) -> bool:
     """Whether a block is nothing but short links: a menu, the way to the page, 「本文へ」."""
+    lists = element.tag in {"ul", "ol", "menu", "dir"}
+    if not lists and sum(1 for _ in islice(element.iter(), _MOST_IN_A_LINE + 1)) > _MOST_IN_A_LINE:
+        return False
     links = [link for link in element.iter("a") if link.get("href") is not None]
     if not links:
         return False
     all_words, linked = one_line(element.text_content()), [one_line(link.text_content()) for link in links]
-    if element.tag in {"ul", "ol", "menu", "dir"}:
+    if lists:
         return (
             len(links) >= 3
             and sum(map(len, linked)) >= 0.9 * len(all_words)
@@ -256,10 +254,13 @@ def _title(title: str, headings: list[tuple[int, str]]) -> str | None:
 
 @dataclass(slots=True)
 class _Item:
-    """A list item that is open: its number or sign until it is written, and whether it was."""
+    """A list item that is open: its number or sign until it is written, whether it was, whether it begins a list, and whether
+    it is no item but a card with a heading."""
 
     sign: str
     written: bool = False
+    first: bool = False
+    card: bool = False
 
 
 class _Reader:
@@ -289,10 +290,10 @@ class _Reader:
         if not words.strip(" \u3000\n\xa0"):
             return
         item = self.items[-1] if self.items else None
-        if item is not None and not item.written:
+        if item is not None and not item.written and not item.card:
             item.written = True
-            self.out.item(item.sign + words.lstrip())
-        elif item is not None or self.term:
+            self.out.item(item.sign + words.lstrip(), first=item.first)
+        elif (item is not None and not item.card) or self.term:
             for line in words.split("\n"):
                 self.out.line(line)
         else:
@@ -314,15 +315,13 @@ class _Reader:
 
     def _block(self, element: Element, tag: str, depth: int) -> None:
         if re.fullmatch("h[1-6]", tag):
-            self.flow_inline(element, depth)
-            words = one_line(_folded("".join(self.buffer)))
-            self.buffer.clear()
+            words = one_line(_cell_words(element))
             if words:
                 self.headings.append((int(tag[1]), words))
                 self.out.heading(words, int(tag[1]))
                 if self.items:
-                    self.items[-1].written = True  # a card and no item: what follows stands under the heading
-                    self.items[-1] = _Item("", written=False)
+                    # a card and no item: what follows stands under the heading
+                    self.items[-1] = _Item("", card=True)
         elif tag in {"ul", "ol", "menu", "dir"}:
             self._list(element, depth)
         elif tag == "table":
@@ -340,10 +339,6 @@ class _Reader:
                 self.term = False
             self.flow(element, depth)
 
-    def flow_inline(self, element: Element, depth: int) -> None:
-        """The words of a heading, whatever stands in it."""
-        self.buffer.append(_cell_words(element))
-
     def _list(self, element: Element, depth: int) -> None:
         items = [child for child in element if child.tag == "li"]
         step = -1 if element.get("reversed") is not None else 1
@@ -355,7 +350,7 @@ class _Reader:
                 continue
             at = _whole(child.get("value"), at)
             sign = f"{numeral(at, system)}. " if element.tag == "ol" else "・"
-            self.items.append(_Item(sign))
+            self.items.append(_Item(sign, first=child is items[0] and not self.items))
             self.flow(child, depth + 1)
             self.flush()
             self.items.pop()
@@ -427,7 +422,10 @@ def _grid(rows: list[list[Element]]) -> list[list[str]]:
         held = below
         grid.append(texts)
     # a span beyond every cell (colspan="100") fills columns that are not there
-    width = max((len(texts) - _trailing(texts) for texts in grid), default=0)
+    width = max(
+        (max(len(row), len(texts) - _trailing(texts)) for row, texts in zip(rows, grid, strict=True)),
+        default=0,
+    )
     return [texts[:width] for texts in grid]
 
 
@@ -450,6 +448,8 @@ def _trailing(texts: list[str]) -> int:
 
 def _cell_words(element: Element) -> str:
     """The words of a cell or heading: lines and blocks in it apart by a space, list items with their sign."""
+    if not len(element):
+        return _folded(element.text or "")
     parts: list[str] = []
     waiting: list[Element | str] = [element]
     while waiting:
