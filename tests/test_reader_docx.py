@@ -328,6 +328,20 @@ def test_headings_take_their_numbers_from_the_style():
     ]
 
 
+def test_a_level_that_never_restarts_and_one_that_a_number_changes():
+    never = level(0, "decimal", "%1.") + level(1, "decimal", "(%2)", more='<w:lvlRestart w:val="0"/>')
+    changed = f'<w:lvlOverride w:ilvl="1">{level(1, "aiueoFullWidth", "%2")}</w:lvlOverride>'
+    source = body_of(
+        numbered("甲")
+        + numbered("乙", place=1)
+        + numbered("丙")
+        + numbered("丁", place=1)
+        + numbered("戊", num=2, place=1),
+        before=numbering({0: never}, {1: (0, ""), 2: (0, changed)}),
+    )
+    assert source.text.split() == ["1.", "甲", "(1)", "乙", "2.", "丙", "(2)", "丁", "ウ", "戊"]
+
+
 def test_typed_lists_stand_together_and_typed_headings_alone():
     source = reader.read(
         saved(
@@ -389,6 +403,14 @@ def test_a_frame_is_no_table_and_holds_blocks():
     source = reader.read(saved(document))
     assert source.text == "囲みの文です。\n\n囲みの見出し\n\n| 左 | 右 |\n"
     assert headings(source) == [("囲みの見出し", 2)]
+
+
+def test_a_deleted_row_is_left_out():
+    rows = "".join(
+        f"<w:tr><w:trPr>{gone}</w:trPr><w:tc>{p(words)}</w:tc><w:tc>{p('値')}</w:tc></w:tr>"
+        for words, gone in (("残る", ""), ("消した", '<w:del w:id="1"/>'))
+    )
+    assert body_of(f"<w:tbl><w:tblPr/><w:tblGrid/>{rows}</w:tbl>").text == "| 残る | 値 |\n"
 
 
 def test_a_hundred_thousand_rows_in_bounded_time():
@@ -623,6 +645,18 @@ def test_too_many_entries_or_nodes_are_refused(monkeypatch):
     monkeypatch.setattr(packages, "MAX_ENTRIES", 100)
     monkeypatch.setattr(packages, "MAX_NODES", 100)
     assert "多すぎて" in refusal(GOOD)
+
+
+def test_protected_entries_and_the_strict_form_are_named():
+    at = GOOD.index(b"PK\x01\x02") + 8  # the flags of the first entry in the directory
+    assert "パスワード" in refusal(GOOD[:at] + bytes([GOOD[at] | 1]) + GOOD[at + 1 :])
+    with zipfile.ZipFile(BytesIO(GOOD)) as package:
+        rels = package.read("_rels/.rels")
+    strict = rels.replace(
+        b"http://schemas.openxmlformats.org/officeDocument", b"http://purl.oclc.org/ooxml/officeDocument"
+    )
+    assert strict != rels
+    assert "Strict" in refusal(replaced(GOOD, "_rels/.rels", strict))
 
 
 def test_entities_that_multiply_are_refused():

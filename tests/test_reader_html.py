@@ -199,6 +199,8 @@ def test_lists_of_documents_and_links_in_sentences_stay():
         f"<h2>資料</h2><ul>{links}</ul><p>詳しくは<a href='x'>手引</a>を見てください。</p><p><a href='y.pdf'>申請書</a></p>"
     )
     assert found.count("情報化推進計画の進み具合") == 3
+    table = "<table><tr><td><a href=a>甲</a><td><a href=b>乙</a></table>"
+    assert "| 甲 | 乙 |" in text(f"<ul><li><a href=c>丙</a>{table}</ul>")
     assert "詳しくは手引を見てください。\n\n申請書" in found
 
 

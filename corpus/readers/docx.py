@@ -293,9 +293,7 @@ class _Reader:
                 self.out.paragraph(title)
                 self.out.table(rows)
             else:
-                held, self.fields = self.fields, []
                 self.blocks(drawn)
-                self.fields = held
 
     def _words_of(self, paragraph: Element, words: _Words) -> tuple[_Style, str]:
         """Reads a paragraph into `words`; gives its style and the label of its automatic number."""
@@ -397,7 +395,7 @@ class _Reader:
             sign = NOTE_SIGN + numeral(self.noted[kind], self.note_systems[kind])
             words.text.append(sign)
         inner = _Words()
-        held, self.fields = self.fields, []
+        held, self.fields = self.fields, []  # a field that the note leaves open ends with it
         text = one_line(self._cell(note, inner)).replace(PAGE_BREAK, "")
         self.fields = held
         if text:

@@ -76,7 +76,7 @@ _SPACE = re.compile(r"[ \t\r\n\f]+")
 _BREAK = "\x00"
 """Stands for a <br> until white space is folded; no page can hold it."""
 # 「ホーム ＞ 暮らし ＞ 手続」 the way to the page
-_CRUMBS = re.compile(r"^[^>＞›»/／]{1,40}(?:\s*[>＞›»/／]\s*[^>＞›»/／]{1,60})+$")
+_CRUMB = re.compile(r"[>＞›»/／]")
 _LIST_SYSTEMS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _MOST_IN_A_LINE = 60
 """Elements in a block above which it is no single line of links."""
@@ -232,9 +232,11 @@ def _leads_elsewhere(element: Element) -> bool:
         return False
     if len(links) == 1 and links[0].get("href", "").startswith("#") and linked[0] == all_words:
         return True
+    steps = _CRUMB.split(all_words)
     return (
         len(links) >= 2
-        and bool(_CRUMBS.match(all_words))
+        and len(steps) >= 2
+        and all(step.strip() for step in steps)
         and 2 * sum(map(letters, linked)) >= letters(all_words)
     )
 
