@@ -1,39 +1,53 @@
 """Readers: from the bytes of one file to its canonical text, one module a format.
 
-`read` chooses the module by the file's suffix. A reader returns a `Source` and raises `ReadError`, whose
-message is a Japanese sentence for people that says what is wrong with the file and what to do.
+`read` chooses the module by what the file holds, and among the kinds of text by the file's suffix. A reader returns a
+`Source` and raises `ReadError`, whose message is a Japanese sentence for people that says what is wrong with the file
+and what to do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
 from pathlib import PurePath
 
-from corpus.readers import markdown, pdf, plain_text
+from corpus.readers.kinds import KIND_OF_SUFFIX, NAMES, kind_of, unreadable_suffix
 from corpus.readers.source import ReadError, Source
 
 __all__ = ["LIBRARIES", "SUFFIXES", "ReadError", "Source", "read"]
 
-_READERS: dict[str, Callable[[bytes], Source]] = {
-    ".txt": plain_text.read,
-    ".text": plain_text.read,
-    ".md": markdown.read,
-    ".markdown": markdown.read,
-    ".pdf": pdf.read,
+# by name, so that a library is loaded only where a file needs it
+_READERS: dict[str, str] = {
+    ".txt": "plain_text",
+    ".text": "plain_text",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".pdf": "pdf",
+    ".docx": "docx",
+    ".pptx": "pptx",
+    ".html": "html",
+    ".htm": "html",
 }
-LIBRARIES: tuple[str, ...] = ("pypdfium2",)
+LIBRARIES: tuple[str, ...] = ("pypdfium2", "python-docx", "python-pptx", "lxml")
 """The packages whose version decides what is read from a file."""
 SUFFIXES: tuple[str, ...] = tuple(_READERS)
 
 
 def read(path: str, data: bytes) -> Source:
-    """The canonical text of a file's bytes; `path` gives the format by its suffix."""
-    suffix = PurePath(path).suffix.lower()
-    reader = _READERS.get(suffix)
-    if reader is None:
-        raise ReadError(
-            f"形式「{suffix or '拡張子なし'}」はまだ読めません。{'・'.join(SUFFIXES)} のいずれかで保存し直してください。"
-        )
+    """The canonical text of a file's bytes; its content gives the format, among texts its suffix does.
+
+    A file that is called another than it is gets a warning.
+    """
     if not data:
         raise ReadError("ファイルが空です（0バイト）。内容のあるファイルに置き換えてください。")
-    return reader(data)
+    suffix = PurePath(path).suffix.lower()
+    kind = kind_of(data)
+    warnings: tuple[str, ...] = ()
+    if f".{kind}" in _READERS and KIND_OF_SUFFIX.get(suffix, "") != kind:
+        note = f"拡張子は「{suffix or 'なし'}」ですが、中身の{NAMES[kind or '']}として読みました。拡張子を直してください。"
+        suffix, warnings = f".{kind}", (note,)
+    reader = _READERS.get(suffix)
+    if reader is None:
+        raise ReadError(unreadable_suffix(suffix, SUFFIXES))
+    source: Source = import_module(f"corpus.readers.{reader}").read(data)
+    return replace(source, warnings=(*warnings, *source.warnings))

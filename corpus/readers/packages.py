@@ -1,0 +1,166 @@
+"""Zip packages of Office (DOCX, PPTX, XLSX): whether one may be opened, before any library parses it.
+
+In: the bytes of a file and the kind it should be. Out: a copy of the package that holds its XML parts only, each read
+and checked, for a library to open; or a ReadError that says what the file is instead. Knows nothing about what the parts say.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from io import BytesIO
+from typing import Literal
+
+from corpus.readers.source import ReadError
+
+Kind = Literal["docx", "pptx", "xlsx"]
+
+MAX_ENTRIES = 20_000
+"""Most files in a package: a deck of 500 slides has about 5,000."""
+MAX_XML_BYTES = 256 * 1024 * 1024
+"""Most bytes of XML in a package, unpacked: a table of 100,000 rows in Word takes about 100 MB."""
+MAX_NODES = 16_000_000
+"""Most elements and attributes (counted by their signs, so about half as many elements) where a part is held as a tree, at
+about 100 bytes each: 1 to 2 GB at worst."""
+
+_NAMES: dict[Kind, tuple[str, str, str]] = {
+    "docx": ("Word", "Word 文書（.docx）", "wordprocessingml"),
+    "pptx": ("PowerPoint", "PowerPoint プレゼンテーション（.pptx）", "presentationml"),
+    "xlsx": ("Excel", "Excel ブック（.xlsx）", "spreadsheetml"),
+}
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+# streams of an OLE container, by which one kind is told from another
+_OLE_STREAMS = (
+    ("WordDocument", "Word 97-2003 文書（.doc）"),
+    ("PowerPoint Document", "PowerPoint 97-2003 プレゼンテーション（.ppt）"),
+    ("Workbook", "Excel 97-2003 ブック（.xls）"),
+)
+_SIGNATURES = (
+    (b"%PDF-", "PDF"),
+    (b"{\\rtf", "リッチテキスト（RTF）"),
+    (b"\x89PNG", "PNG画像"),
+    (b"\xff\xd8\xff", "JPEG画像"),
+    (b"\x1f\x8b", "gzip"),
+)
+
+
+def open_package(data: bytes, kind: Kind, *, trees: bool = True) -> BytesIO:
+    """A copy of a package with its XML parts stored as they are and everything else (pictures, fonts, macros) empty.
+
+    `trees`: whether the library will hold whole parts in memory as trees, which bounds their number of nodes. Raises
+    ReadError for what is not a package of this kind, is damaged, is protected by a password, or is too large.
+    """
+    application, name, _ = _NAMES[kind]
+    if not data.startswith(b"PK"):
+        raise ReadError(_not_a_package(data, kind))
+    if data.count(b"PK\x01\x02") > MAX_ENTRIES:
+        raise ReadError(
+            f"中のファイルが多すぎます（{MAX_ENTRIES:,}個まで）。資料を分けて保存し直してください。"
+        )
+    damaged = f"ファイルが壊れているか、途中で切れています。{application}で開けるか確かめ、{name}として保存し直してください。"
+    copy = BytesIO()
+    try:
+        with zipfile.ZipFile(BytesIO(data)) as package, zipfile.ZipFile(copy, "w") as slim:
+            entries = {entry.filename: entry for entry in package.infolist()}
+            if any(entry.flag_bits & 1 for entry in entries.values()):
+                raise ReadError(_protected(application))
+            texts = [entry for entry in entries.values() if _is_xml(entry.filename)]
+            _check_sizes(texts)
+            _check_kind(package, entries, kind)
+            nodes = 0
+            for entry in entries.values():
+                part = package.read(entry) if _is_xml(entry.filename) else b""
+                nodes += part.count(b"<") + part.count(b"=")
+                if trees and nodes > MAX_NODES:
+                    raise ReadError("内容が多すぎて読めません。資料を分けて保存し直してください。")
+                # Office writes no document type; entities that multiply need one.
+                if b"<!DOCTYPE" in part or "<!DOCTYPE".encode("utf-16-le") in part:
+                    raise ReadError(
+                        f"{application}が作らない記述（DOCTYPE）が含まれています。安全のため読みません。{application}で保存し直してください。"
+                    )
+                slim.writestr(zipfile.ZipInfo(entry.filename), part)
+    # the zip module raises these and others for broken directories, sizes, names and unknown methods
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
+        if isinstance(error, ReadError):
+            raise
+        raise ReadError(damaged) from error
+    copy.seek(0)
+    return copy
+
+
+def broken(kind: Kind) -> ReadError:
+    """The error for a package whose zip is whole and whose parts are not what they should be."""
+    application, name, _ = _NAMES[kind]
+    return ReadError(
+        f"ファイルの中身が壊れています。{application}で開けるか確かめ、{name}として保存し直してください。"
+    )
+
+
+def _is_xml(name: str) -> bool:
+    return name.lower().endswith((".xml", ".rels"))
+
+
+def _check_sizes(entries: list[zipfile.ZipInfo]) -> None:
+    """Refuses a zip bomb by what it declares; the zip module gives no more than is declared."""
+    total = sum(entry.file_size for entry in entries)
+    if total > MAX_XML_BYTES:
+        raise ReadError(
+            f"展開すると大きすぎます（{total / 2**20:,.0f}MB、上限は{MAX_XML_BYTES // 2**20}MB）。資料を分けて保存し直してください。"
+        )
+
+
+def _check_kind(package: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], kind: Kind) -> None:
+    application, name, own = _NAMES[kind]
+    if "[Content_Types].xml" not in entries:
+        what = "OpenDocument（LibreOffice など）" if "mimetype" in entries else "ZIP"
+        raise ReadError(
+            f"{name}ではなく、{what}のファイルです。正しい拡張子に直すか、{name}として保存し直してください。"
+        )
+    if "_rels/.rels" in entries and b"purl.oclc.org/ooxml" in package.read("_rels/.rels"):
+        raise ReadError(
+            f"「完全（Strict）Open XML」形式は読めません。{application}の「名前を付けて保存」で、ふつうの{name}として保存し直してください。"
+        )
+    types = package.read("[Content_Types].xml").decode("utf-8", errors="replace")
+    if f"{own}.document.main" in types or f"{own}.presentation.main" in types or f"{own}.sheet.main" in types:
+        return
+    for other, (_, what, family) in _NAMES.items():
+        if other != kind and f"{family}." in types and f"{own}." not in types:
+            raise ReadError(
+                f"{name}ではなく、{what}のファイルです。正しい拡張子（.{other}）に直してください。"
+            )
+    raise ReadError(
+        f"{name}の本文が見つかりません（テンプレート・マクロ有効・スライドショーの形式かもしれません）。{application}の「名前を付けて保存」で、{name}として保存し直してください。"
+    )
+
+
+def _protected(application: str) -> str:
+    return (
+        f"パスワードで保護されています。{application}で開き、「ファイル」→「情報」→「保護」→「パスワードを使用して暗号化」でパスワードを"
+        "空にして、保存し直してください。"
+    )
+
+
+def _not_a_package(data: bytes, kind: Kind) -> str:
+    application, name, _ = _NAMES[kind]
+    if data.startswith(_OLE):
+        # names of streams are UTF-16 in the container's directory
+        if "EncryptedPackage".encode("utf-16-le") in data:
+            return _protected(application)
+        for stream, what in _OLE_STREAMS:
+            if stream.encode("utf-16-le") in data:
+                return f"{name}ではなく、古い形式の{what}のファイルです。開いて「名前を付けて保存」で、新しい形式に保存し直してください。"
+    for signature, what in _SIGNATURES:
+        if data.startswith(signature):
+            return f"{name}ではなく、{what}のファイルです。正しい拡張子に直してください。"
+    head = data[:1024].lstrip().lower()
+    if head.startswith((b"<!doctype html", b"<html")):
+        return f"{name}ではなく、HTMLのファイルです。正しい拡張子（.html）に直してください。"
+    return f"{name}ではありません（拡張子が違うか、壊れています）。{application}で開けるか確かめ、{name}として保存し直してください。"
