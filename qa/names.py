@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 from corpus.municipalities import PREFECTURES, REGION_OF, municipalities, parse_organization, short_name
 from corpus.records import Document
@@ -48,8 +49,21 @@ class Named:
     rest: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read in a document: whose it is, where these organizations are known, and its text without spaces."""
+
+    title: str
+    known: tuple[str, ...]
+    organizations: tuple[str, ...]
+    squeezed: str
+
+
 class Directory:
     """The organizations of one index: whose cases and documents it holds."""
+
+    # of the documents of the index that was looked at last, by id
+    _read: ClassVar[dict[str, _Read]] = {}
 
     def __init__(
         self,
@@ -76,17 +90,24 @@ class Directory:
         """The directory of an index. A case book is of nobody, its cases are."""
         of_case = {case.id: case.organization for case in index.cases.values()}
         with_cases = {case.document_id for case in index.cases.values()}
-        of_document = {
-            document.id: () if document.id in with_cases else organizations_of(document, of_case.values())
-            for document in index.documents.values()
-        }
+        known = tuple(dict.fromkeys(of_case.values()))
+        read = {document.id: cls._read_once(document, known) for document in index.documents.values()}
+        cls._read = read
         return cls(
             of_case,
-            of_document,
-            [squeeze(document.text) for document in index.documents.values()],
+            {i: () if i in with_cases else one.organizations for i, one in read.items()},
+            [one.squeezed for one in read.values()],
             {case.organization: case.population for case in index.cases.values() if case.population},
             [case.category for case in index.cases.values() if case.category],
         )
+
+    @classmethod
+    def _read_once(cls, document: Document, known: tuple[str, ...]) -> _Read:
+        """What the names in a document are; a new version of the index reads only what is new in it."""
+        held = cls._read.get(document.id)
+        if held is not None and (held.title, held.known) == (document.title, known):
+            return held
+        return _Read(document.title, known, organizations_of(document, known), squeeze(document.text))
 
     @property
     def has_cases(self) -> bool:
