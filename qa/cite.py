@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from corpus.records import Case
+from corpus.records import Case, Chunk
 from index.store import Hit, Index
 
 
@@ -46,7 +46,11 @@ class Highlight:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A cited passage; `id` is the number shown as [1], `rank` counts from 1."""
+    """A cited passage; `id` is the number shown as [1], `rank` counts from 1.
+
+    `page` is the page, slide or sheet of the file, of a text the printed page; `page_label` how it is printed or named
+    where that is another than its number; `row` the row of a spreadsheet or CSV file; `place` all of it in words.
+    """
 
     id: int
     rank: int
@@ -56,9 +60,13 @@ class Citation:
     document_id: str
     document_title: str
     path: str
+    format: str
     case: CaseLabel | None
     heading_path: tuple[str, ...]
     page: int | None
+    page_label: str
+    row: int | None
+    place: str
     line_start: int
     line_end: int
     char_start: int
@@ -88,6 +96,27 @@ def passage_url(document_id: str, start: int, end: int) -> str:
     return f"/documents/{document_id}?start={start}&end={end}"
 
 
+def place_of(kind: str, chunk: Chunk) -> str:
+    """Where in its file a chunk stands, as a person looks for it; empty where only the lines are known.
+
+    PDF: 「12ページ（紙面の表示 iii）」; PPTX: 「スライド3」; XLSX: 「シート「一覧」の12行目」; CSV: 「表の12行目」; text: 「p.27」.
+    """
+    row = "" if chunk.row is None else f"{chunk.row}行目"
+    if kind == "xlsx":
+        sheet = f"シート「{chunk.page_label}」" if chunk.page_label else f"シート{chunk.page or 1}"
+        return f"{sheet}の{row}" if row else sheet
+    if row:
+        return f"表の{row}"
+    if chunk.page is None:
+        return ""
+    if kind == "pptx":
+        return f"スライド{chunk.page}"
+    if kind in {"txt", "md"}:
+        return f"p.{chunk.page}"
+    label = f"（紙面の表示 {chunk.page_label}）" if chunk.page_label else ""
+    return f"{chunk.page}ページ{label}"
+
+
 def cite(
     index: Index, hits: Sequence[Hit], spans: Iterable[tuple[str, int, int]] = ()
 ) -> tuple[Citation, ...]:
@@ -113,9 +142,13 @@ def cite(
                 document_id=document.id,
                 document_title=document.title,
                 path=document.path,
+                format=document.format,
                 case=None if case is None else case_label(case),
                 heading_path=chunk.heading_path,
                 page=chunk.page,
+                page_label=chunk.page_label,
+                row=chunk.row,
+                place=place_of(document.format, chunk),
                 line_start=chunk.line_start,
                 line_end=chunk.line_end,
                 char_start=chunk.start,

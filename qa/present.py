@@ -19,7 +19,7 @@ from corpus.records import Document
 from index.store import Index
 from qa.answer import Reply
 from qa.catalog import CaseEntry, case_entries, document_entries, similar_cases
-from qa.cite import Citation, passage_url
+from qa.cite import Citation, passage_url, place_of
 from qa.understand import Filters
 
 FACETS = {
@@ -163,21 +163,21 @@ def document_segments(document: Document, start: int | None, end: int | None) ->
 
 
 def passage_bar(index: Index, document: Document, start: int, end: int) -> dict[str, Any]:
-    """Where a passage stands: lines from 1, and the printed page where a chunk of it knows one."""
-    page = next(
+    """Where a passage stands: lines from 1, and the place in the file where a chunk of it knows one."""
+    place = next(
         (
-            c.page
+            place_of(document.format, c)
             for c in index.chunks
-            if c.document_id == document.id and c.start <= start < c.end and c.page
+            if c.document_id == document.id and c.start <= start < c.end
         ),
-        None,
+        "",
     )
     return {
         "start": start,
         "end": end,
         "line_start": document.text.count("\n", 0, start) + 1,
         "line_end": document.text.count("\n", 0, max(start, end - 1)) + 1,
-        "page": page,
+        "place": place,
     }
 
 
@@ -263,7 +263,7 @@ def case_page(index: Index, entry: CaseEntry) -> dict[str, Any]:
         {
             "heading_path": list(chunk.heading_path),
             "text": chunk.text,
-            "page": chunk.page,
+            "place": place_of(index.documents[chunk.document_id].format, chunk),
             "url": passage_url(chunk.document_id, chunk.start, chunk.end),
         }
         for chunk in index.chunks

@@ -8,9 +8,10 @@ import pytest
 from conftest import FakeEncoder
 from made import CASE_BOOK, MINUTES
 
+from corpus.records import Chunk
 from index.build import build
 from index.store import Hit, Index, load_current
-from qa.cite import Citation, Highlight, Scores, cite, passage_url
+from qa.cite import Citation, Highlight, Scores, cite, passage_url, place_of
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +102,24 @@ def test_no_hits_no_citations(index: Index) -> None:
 
 def test_the_address_of_a_passage() -> None:
     assert passage_url("ab12", 3, 9) == "/documents/ab12?start=3&end=9"
+
+
+@pytest.mark.parametrize(
+    ("kind", "page", "label", "row", "words"),
+    [
+        ("txt", 27, "", None, "p.27"),
+        ("txt", None, "", None, ""),
+        ("pdf", 12, "iii", None, "12ページ（紙面の表示 iii）"),
+        ("pdf", 12, "", None, "12ページ"),
+        ("docx", None, "", None, ""),
+        ("pptx", 3, "", None, "スライド3"),
+        ("xlsx", 2, "一覧", 12, "シート「一覧」の12行目"),
+        ("xlsx", 2, "", None, "シート2"),
+        ("csv", None, "", 12, "表の12行目"),
+    ],
+)
+def test_a_place_in_the_words_of_who_looks_for_it(
+    kind: str, page: int | None, label: str, row: int | None, words: str
+) -> None:
+    chunk = Chunk("k", "d", None, (), page, 1, 1, 0, 1, "あ", page_label=label, row=row)
+    assert place_of(kind, chunk) == words
