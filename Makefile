@@ -51,7 +51,7 @@ test: dev browser
 check: dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy corpus index qa server.py build_index.py benchmarks
+	@$(BIN)/mypy corpus index qa web server.py build_index.py benchmarks
 
 format: dev
 	@$(BIN)/ruff check --fix .

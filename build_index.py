@@ -28,6 +28,7 @@ from index.versions import (
     KEEP_VERSIONS,
     BuildingError,
     IndexUnusableError,
+    ModelRecord,
     NothingToRollBackError,
     alone,
     earlier_version,
@@ -207,11 +208,11 @@ def show_history(root: Path) -> None:
     print("＊はいま使っている版です。戻すには build_index.py --rollback 版の名前")
 
 
-def roll_back(root: Path, name: str | None) -> str:
-    """Makes an earlier version the one in use again, once it is found whole; gives its name."""
+def roll_back(root: Path, name: str | None, model: ModelRecord | None = None) -> str:
+    """Makes an earlier version the one in use again, once it is found whole and to fit `model`; gives its name."""
     with alone(root):
         target = earlier_version(root, name)
-        load_version(root, target)
+        load_version(root, target, model)
         switch(root, target)
     return target
 

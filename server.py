@@ -8,28 +8,27 @@ serves. Pages are server-rendered and work without JavaScript; nothing is fetche
 
 from __future__ import annotations
 
-import hmac
-import ipaddress
 import logging
 import socket
 import sys
 import unicodedata
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from build_index import (
+    HOME,
+    SAMPLES,
     Bar,
     Parser,
     UsageError,
@@ -43,6 +42,7 @@ from index.build import BuildRefusedError, NothingToIndexError, Progress, build
 from index.current import CurrentIndex
 from index.encoder import Encoder, ModelNotFoundError
 from index.jobs import Job, Jobs
+from index.library import Library, Looking
 from index.passages import model_record
 from index.report import BuildReport
 from index.reranker import Reranker, RerankerError
@@ -63,20 +63,12 @@ from qa.catalog import (
 from qa.quote import LIST_CASES
 from qa.synonyms import Synonyms, SynonymsError, SynonymsFile
 from qa.understand import Filters
+from web import admin
+from web.gate import Gate, Guard, secured
 
-HOME = Path(__file__).resolve().parent
 MAX_QUESTION_CHARS = 500
 MAX_HISTORY = 20
-MAX_BODY_BYTES = 256 * 1024
 NO_INDEX = "索引がまだありません。資料を置いて build_index.py を実行するか、しばらく待ってからもう一度お試しください。"
-# No script, style, font or image from anywhere but here; nothing may frame these pages.
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 _log = logging.getLogger("dxqa.server")
 
 
@@ -178,27 +170,6 @@ def loaded(request: Request) -> Index:
 Loaded = Annotated[Index, Depends(loaded)]
 
 
-def administrator(request: Request) -> None:
-    """Lets through who may change something: the holder of the token or, where none is set, this computer."""
-    token: str = request.app.state.admin_token
-    if token:
-        given = request.headers.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-            raise HTTPException(
-                401, "管理者の合言葉（トークン）が必要です。", headers={"WWW-Authenticate": "Bearer"}
-            )
-        return
-    if not _is_loopback(request.client.host if request.client else ""):
-        raise HTTPException(
-            403,
-            "この操作は、管理者の合言葉（DXQA_ADMIN_TOKEN）を設定していない間は、このコンピューターからだけ行えます。",
-        )
-    # a page of another site, open in this computer's browser, also comes from the loopback address
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host", ""):
-        raise HTTPException(403, "ほかのサイトからの操作は受け付けません。")
-
-
 # ---------------------------------------------------------------- the application
 
 
@@ -210,12 +181,16 @@ def create_app(
     admin_token: str = "",
     synonyms: SynonymsFile | None = None,
     reranker: Reranker | str | None = None,
+    library: Library | None = None,
+    samples: Path | None = None,
     web: Path = HOME / "web",
 ) -> FastAPI:
     """The application over an index, an encoder and a function that rebuilds.
 
     Calls that change something need `admin_token` as a bearer token; without one they are taken from the loopback
     address only. `reranker` may be the message of why the one that was asked for cannot be used: replies say it.
+    `library` is the folder that documents are added to, None where none can be; `samples` is what is indexed while it
+    is empty, if anything.
     """
     # The pages of FastAPI's documentation load scripts from another host; /openapi.json stays.
     app = FastAPI(
@@ -225,8 +200,12 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.state.current, app.state.admin_token = current, admin_token
+    app.state.current, app.state.gate = current, Gate(admin_token)
+    app.add_middleware(Guard)
     jobs = Jobs(rebuild)
+    looking = Looking(library, current.get) if library is not None else None
+    if looking is not None:
+        looking.wake()  # what waited when the server was stopped
 
     def parts() -> dict[str, Any]:
         """What a question is answered with beside the index and the encoder, and what of it does not work."""
@@ -247,24 +226,24 @@ def create_app(
         trim_blocks=False,
         auto_reload=False,
     )
-    templates.filters["dialled"] = present.dialled
+    templates.filters |= {"dialled": present.dialled, "size": present.size_text}
     app.mount("/static", StaticFiles(directory=web / "static"), name="static")
 
     def page(request: Request, name: str, status: int = 200, **context: Any) -> HTMLResponse:
         context.setdefault("index", present.index_page(current.get()))
         return HTMLResponse(templates.get_template(name).render(**context), status_code=status)
 
-    @app.middleware("http")
-    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        length = request.headers.get("content-length", "0")
-        if length.isdigit() and int(length) > MAX_BODY_BYTES:
-            return JSONResponse(
-                {"detail": f"送信された内容が大きすぎます（上限 {MAX_BODY_BYTES // 1024}KB）。"}, 413
-            )
-        response = await call_next(request)
-        for name, value in SECURITY_HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
+    parts_of_admin = admin.Parts(
+        current=current,
+        model=model_record(encoder),
+        jobs=jobs,
+        gate=app.state.gate,
+        library=library,
+        samples=samples,
+        page=page,
+    )
+    app.include_router(admin.api(parts_of_admin, looking))
+    app.include_router(admin.pages(parts_of_admin, looking))
 
     # ---- JSON
 
@@ -338,12 +317,6 @@ def create_app(
     def api_index(index: Loaded) -> dict[str, Any]:
         return present.index_page(index) or {}
 
-    @app.post(
-        "/api/index/rebuild", status_code=202, summary="索引を作り直す", dependencies=[Depends(administrator)]
-    )
-    def api_rebuild() -> dict[Literal["job_id"], str]:
-        return {"job_id": jobs.start().id}
-
     @app.get("/api/index/jobs/{job_id}", summary="作り直しの進み具合")
     def api_job(job_id: str) -> Job:
         job = jobs.get(job_id)
@@ -397,7 +370,8 @@ def create_app(
 
     @app.get("/documents", response_class=HTMLResponse, include_in_schema=False)
     def page_documents(request: Request) -> HTMLResponse:
-        return page(request, "documents.html", **present.documents_page(current.get()))
+        shown = present.documents_page(current.get())
+        return page(request, "documents.html", **shown, recent=parts_of_admin.recent())
 
     @app.get("/documents/{document_id}", response_class=HTMLResponse, include_in_schema=False)
     def page_document(
@@ -458,8 +432,19 @@ def create_app(
 
     @app.exception_handler(StarletteHTTPException)
     def on_http_error(request: Request, error: StarletteHTTPException) -> Response:
+        if error.status_code == 303:
+            return RedirectResponse((error.headers or {})["Location"], 303)
         message = _MESSAGES.get(str(error.detail), str(error.detail))
+        if error.status_code == 400:  # a body that cannot be read at all (nested too deeply) is bad input too
+            return failure(request, 422, [{"loc": ["body"], "msg": message, "type": "json_invalid"}], message)
         return failure(request, error.status_code, message, message, error.headers)
+
+    def on_library_error(request: Request, error: Exception) -> Response:
+        return failure(request, statuses[type(error)], str(error), str(error))
+
+    statuses = dict(admin.failures())
+    for kind in statuses:
+        app.add_exception_handler(kind, on_library_error)
 
     @app.exception_handler(RequestValidationError)
     def on_invalid(request: Request, error: RequestValidationError) -> Response:
@@ -470,7 +455,9 @@ def create_app(
     def on_failure(request: Request, error: Exception) -> Response:
         _log.error("request failed: %s %s", request.method, request.url.path, exc_info=error)
         message = "処理の途中で問題が起きました。"
-        return failure(request, 500, message, message)
+        shown = failure(request, 500, message, message)
+        secured(shown.headers, request.url.path)  # the guard does not see this reply
+        return shown
 
     return app
 
@@ -489,13 +476,6 @@ def _case(index: Index, case_id: str) -> CaseEntry:
     return case_entry(case)
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _question_problem(text: str) -> str | None:
     if len(text) > MAX_QUESTION_CHARS:
         return f"質問は{MAX_QUESTION_CHARS}文字以内で入力してください（いま{len(text)}文字）。"
@@ -507,6 +487,13 @@ def _question_problem(text: str) -> str | None:
 
 
 _ERROR_PAGES = {
+    401: ("管理者の合言葉が必要です", "管理のページから入り直してください。"),
+    403: ("この操作はできません", "管理者に相談するか、管理のページから操作し直してください。"),
+    405: ("この呼び出し方は使えません", "質問のページから操作し直してください。"),
+    409: ("いまはこの操作ができません", "管理のページを開き直して、いまの状態を確かめてください。"),
+    413: ("送信された内容が大きすぎます", "ファイルを減らすか分割して、送り直してください。"),
+    429: ("しばらくお待ちください", "1分ほど待ってから、もう一度お試しください。"),
+    507: ("保存できませんでした", "管理者に、空き容量と書き込みの許可を確かめてもらってください。"),
     404: ("ページが見つかりません", "資料一覧や事例一覧から探し直してください。"),
     422: ("指定が正しくありません", "アドレスや入力を確かめてください。"),
     503: ("ただいま準備中です", "しばらく待ってから、ページを読み込み直してください。"),
@@ -617,6 +604,8 @@ def main(argv: list[str] | None = None) -> int:
         admin_token=setting("ADMIN_TOKEN", ""),
         synonyms=synonyms,
         reranker=_reranker(args.reranker, args.allow_hub),
+        library=Library(Path(args.documents) if args.documents else HOME / "documents"),
+        samples=None if args.documents else SAMPLES,
     )
     try:
         with socket.create_server((args.host, args.port)):

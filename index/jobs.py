@@ -75,6 +75,11 @@ class Jobs:
         with self._lock:
             return self._jobs.get(job_id)
 
+    def latest(self) -> list[Job]:
+        """All jobs that are remembered, newest first."""
+        with self._lock:
+            return list(reversed(self._jobs.values()))
+
     def _set(self, job_id: str, job: Job) -> None:
         with self._lock:
             if job_id in self._jobs:

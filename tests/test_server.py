@@ -17,6 +17,7 @@ from made import CASE_BOOK, FAQ, MINUTES, FakeEncoder
 
 from index.build import build
 from index.current import CurrentIndex
+from index.library import Library
 from index.passages import model_record
 from qa.synonyms import SynonymsFile
 from server import create_app
@@ -44,11 +45,17 @@ class Service:
             encoder=self.encoder,
             rebuild=lambda progress: build(self.documents, self.root, self.encoder, progress=progress),
             admin_token=token,
+            library=Library(self.documents),
         )
         self.client = self.from_address("127.0.0.1")
 
     def from_address(self, host: str) -> TestClient:
-        return TestClient(self.app, raise_server_exceptions=False, client=(host, 50000))
+        return TestClient(
+            self.app,
+            base_url="http://127.0.0.1:8000",
+            raise_server_exceptions=False,
+            client=(host, 50000),
+        )
 
     def ask(self, question: str, **more: Any) -> dict[str, Any]:
         response = self.client.post("/api/ask", json={"question": question, **more})
