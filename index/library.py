@@ -193,6 +193,7 @@ class Library:
         self.folder = folder
         self._lock = threading.RLock()
         self._prints: dict[str, Fingerprints] = {}
+        self._tidied = time.monotonic()
         self.tidy()
 
     # ---- documents
@@ -312,7 +313,9 @@ class Library:
         Raises UploadRefusedError for a name or content that cannot be taken, or where too many wait.
         """
         name = checked_name(name)
-        self.tidy()
+        if time.monotonic() > self._tidied + STALE_S:
+            self._tidied = time.monotonic()
+            self.tidy()
         with self._received(name, source) as (file, sha256, size), self._lock, _storing():
             waiting = self.staged()
             same = [entry.id for entry in waiting if entry.name == name]

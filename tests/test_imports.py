@@ -16,7 +16,14 @@ ALLOWED = {
     "build_index": {"corpus", "index"},
     "web": {"corpus", "index", "qa", "web", "build_index"},
     "server": {"corpus", "index", "qa", "web", "build_index"},
-    "benchmarks": {"corpus", "index", "qa", "web", "build_index", "server"},  # they measure the product from outside
+    "benchmarks": {
+        "corpus",
+        "index",
+        "qa",
+        "web",
+        "build_index",
+        "server",
+    },  # they measure the product from outside
 }
 
 

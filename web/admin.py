@@ -6,7 +6,8 @@ file may be is known by `index.library`, what a build does by `index.build`; her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -187,8 +188,12 @@ def _says(status: int, description: str) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": description, "content": {"application/json": {"example": example}}}}
 
 
-async def uploaded(request: Request) -> list[UploadFile]:
-    """The files of a multipart body, field `files`; they are on disk where they are large."""
+@asynccontextmanager
+async def uploaded(request: Request) -> AsyncIterator[list[UploadFile]]:
+    """The files of a multipart body, field `files`, on disk where they are large; closed afterwards.
+
+    Raises a RequestValidationError where there are none or too many, an HTTPException where they are too large together.
+    """
     problem = "ファイルを選んでから送ってください（multipart/form-data の files）。"
     try:
         form = await request.form(max_files=MAX_FILES, max_fields=MAX_FILES)
@@ -199,15 +204,16 @@ async def uploaded(request: Request) -> list[UploadFile]:
         raise _invalid([many if "Too many" in str(error.detail) else problem]) from error
     except ValueError as error:  # a charset that cannot name a file
         raise _invalid([problem]) from error
-    files = [item for item in form.getlist("files") if isinstance(item, UploadFile) and item.filename]
-    if not files:
-        raise _invalid([problem])
-    if sum(file.size or 0 for file in files) > MAX_REQUEST_BYTES:
-        raise HTTPException(
-            413,
-            f"一度に送れるのは合計{MAX_REQUEST_BYTES // 2**20}MBまでです。分けて送ってください。",
-        )
-    return files
+    try:
+        files = [item for item in form.getlist("files") if isinstance(item, UploadFile) and item.filename]
+        if not files:
+            raise _invalid([problem])
+        if sum(file.size or 0 for file in files) > MAX_REQUEST_BYTES:
+            limit = MAX_REQUEST_BYTES // 2**20
+            raise HTTPException(413, f"一度に送れるのは合計{limit}MBまでです。分けて送ってください。")
+        yield files
+    finally:
+        await form.close()
 
 
 def _invalid(messages: list[str]) -> RequestValidationError:
@@ -259,8 +265,6 @@ class Parts:
                 taken.append(take(file.filename or "", file.file))
             except UploadRefusedError as error:
                 errors.append(FileError(path=shown_name(file.filename or ""), message=str(error)))
-            finally:
-                file.file.close()
         return taken, errors
 
     def approve(self, identity: str) -> Stored:
@@ -411,7 +415,8 @@ def api(parts: Parts, looking: Looking | None) -> APIRouter:
         "/documents", status_code=202, summary="資料を加え、索引を作り直す", openapi_extra=files_body
     )
     async def add_documents(request: Request) -> StoredReply:
-        stored, errors = await run_in_threadpool(parts.store, await uploaded(request))
+        async with uploaded(request) as files:
+            stored, errors = await run_in_threadpool(parts.store, files)
         if not stored:
             raise _invalid([f"{error.path}：{error.message}" for error in errors])
         return StoredReply(job_id=parts.jobs.start().id, documents=stored, errors=errors)
@@ -428,7 +433,8 @@ def api(parts: Parts, looking: Looking | None) -> APIRouter:
 
     @router.post("/uploads", status_code=201, summary="ファイルを確認待ちに置く", openapi_extra=files_body)
     async def add_uploads(request: Request) -> StagedReply:
-        staged, errors = await run_in_threadpool(parts.stage, await uploaded(request))
+        async with uploaded(request) as files:
+            staged, errors = await run_in_threadpool(parts.stage, files)
         if not staged:
             raise _invalid([f"{error.path}：{error.message}" for error in errors])
         if looking is not None:
@@ -519,7 +525,7 @@ def visitor(request: Request) -> None:
     gate: Gate = request.app.state.gate
     try:
         gate.check(request)
-    except HTTPException as error:
+    except StarletteHTTPException as error:
         if error.status_code != 401:
             raise
         raise HTTPException(303, headers={"Location": "/admin/login"}) from error
@@ -568,7 +574,8 @@ def pages(parts: Parts, looking: Looking | None) -> APIRouter:
     @router.post("/uploads", dependencies=inside)
     async def add(request: Request) -> Response:
         try:
-            staged, errors = await run_in_threadpool(parts.stage, await uploaded(request))
+            async with uploaded(request) as files:
+                staged, errors = await run_in_threadpool(parts.stage, files)
         except RequestValidationError as error:
             wrong = [FileError(path="", message=e["msg"]) for e in error.errors()]
             return await run_in_threadpool(show, request, 422, upload_errors=wrong)

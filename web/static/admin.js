@@ -6,6 +6,7 @@ const form = document.getElementById("upload");
 const sending = document.getElementById("sending");
 const PAUSE_MS = 1000;
 let asked = null;
+let turn = 0;
 
 function say(words) {
   if (live && live.textContent !== words) live.textContent = words;
@@ -14,6 +15,7 @@ function say(words) {
 // ---- parts of the page, taken from the page as the server gives it now
 
 async function refresh() {
+  const mine = ++turn;
   let fresh;
   try {
     const reply = await fetch("/admin", { headers: { Accept: "text/html" } });
@@ -24,6 +26,7 @@ async function refresh() {
     say("サーバーにつながりません。つながりしだい、表示を新しくします。");
     return again();
   }
+  if (mine !== turn) return; // a later one will say it better
   for (const part of document.querySelectorAll("[data-part]")) {
     const now = fresh.getElementById(part.id);
     if (!now || now.outerHTML === part.outerHTML) continue;
@@ -78,11 +81,11 @@ function row(file) {
   };
 }
 
-function words(request) {
+function words(request, name) {
   try {
     const detail = JSON.parse(request.responseText).detail;
     const message = typeof detail === "string" ? detail : detail.map((item) => item.msg).join(" ");
-    return message || "送れませんでした。";
+    return message.replace(`${name}：`, "") || "送れませんでした。";
   } catch {
     return "送れませんでした。時間をおいて、もう一度お試しください。";
   }
@@ -96,7 +99,7 @@ function send(file, shown) {
     request.upload.addEventListener("progress", (event) => shown.progress(event.loaded / (event.total || 1)));
     request.addEventListener("load", () => {
       if (request.status === 201) shown.done();
-      else shown.failed(words(request));
+      else shown.failed(words(request, file.name));
       finished();
     });
     request.addEventListener("error", () => {
@@ -116,6 +119,10 @@ function add(files) {
     const shown = row(file);
     if (file.size > most) {
       shown.failed(`ファイルが大きすぎます（上限は${most / 2 ** 20}MB）。分割してから送ってください。`);
+      continue;
+    }
+    if (file.size === 0) {
+      shown.failed("ファイルが空か、フォルダーです。フォルダーは、中のファイルを選んで送ってください。");
       continue;
     }
     queue = queue.then(() => send(file, shown)).then(refresh);
