@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import PurePath
 
-from corpus.readers import markdown, plain_text
+from corpus.readers import csv, markdown, plain_text
 from corpus.readers.source import ReadError, Source
 
 __all__ = ["SUFFIXES", "ReadError", "Source", "read"]
@@ -19,6 +19,8 @@ _READERS: dict[str, Callable[[bytes], Source]] = {
     ".text": plain_text.read,
     ".md": markdown.read,
     ".markdown": markdown.read,
+    ".csv": csv.read,
+    ".tsv": csv.read,
 }
 SUFFIXES: tuple[str, ...] = tuple(_READERS)
 
