@@ -18,7 +18,7 @@ from corpus.structure import Block, plain, rank, split_blocks
 
 # 「令和6年4月24日」「2025年7月23日(水)」
 _DATE = re.compile(
-    r"(?:令和|平成|昭和|[RHS])\s*(?:[0-9０-９]{1,2}|元)\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?|[0-9０-９]{4}\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?"
+    r"(?:令和|平成|昭和|[RHS])\s*(?:[0-9０-９]{1,2}|元)\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?|[0-9０-９]{4}\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?|(?<![\d.])(?:19|20)\d\d([./])\d{1,2}\1\d{1,2}(?![\d.])"
 )
 SEPARATE_PAGES = frozenset({"pptx", "xlsx"})
 """Formats whose slides or sheets each stand for themselves; the sentences of a PDF go on over its pages."""
@@ -100,7 +100,12 @@ def _title(blocks: list[Block], path: str) -> str:
 
 
 def _publisher(blocks: list[Block]) -> str | None:
-    """A line of the cover that is the name of a public body and nothing else: 「総務省」."""
+    """A line of the cover that is the name of a public body and nothing else (「総務省」), or of the head of a list (「団体名：…」)."""
+    if len(blocks) > 1 and blocks[0].kind == "paragraph" and blocks[1].kind == "record":
+        for line in blocks[0].lines:
+            value = line.text.partition("：")[2].strip()
+            if looks_like_organization(value):
+                return value
     for block in blocks[1:COVER_BLOCKS]:
         words = plain(block.text)
         if (
@@ -116,6 +121,8 @@ def _publisher(blocks: list[Block]) -> str | None:
 def _date(blocks: list[Block]) -> str | None:
     """The first full date of the cover, as it is written there."""
     for block in blocks[:COVER_BLOCKS]:
+        if block.kind == "record":
+            break  # what a row says is not of the whole
         found = _DATE.search(block.text)
         if found:
             return found[0]

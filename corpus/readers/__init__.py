@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import PurePath
 
-from corpus.readers import csv, markdown, plain_text
+from corpus.readers import csv, markdown, plain_text, xlsx
 from corpus.readers.source import ReadError, Source
 
 __all__ = ["SUFFIXES", "ReadError", "Source", "read"]
@@ -21,6 +21,8 @@ _READERS: dict[str, Callable[[bytes], Source]] = {
     ".markdown": markdown.read,
     ".csv": csv.read,
     ".tsv": csv.read,
+    ".xlsx": xlsx.read,
+    ".xlsm": xlsx.read,
 }
 SUFFIXES: tuple[str, ...] = tuple(_READERS)
 

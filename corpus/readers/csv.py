@@ -19,10 +19,14 @@ from corpus.readers.source import ReadError, Source
 DELIMITERS = (",", "\t", ";")
 """In the order in which they are taken where two fit alike."""
 _SAMPLE_ROWS = 50
-_SAMPLE_CHARS = 1 << 17  # the csv module's own limit of a cell, which no cell of Excel (32,767 characters) reaches
+_SAMPLE_CHARS = (
+    1 << 17
+)  # the csv module's own limit of a cell, which no cell of Excel (32,767 characters) reaches
 # 「sep=;」 a first line for Excel, which does not show it
 _SEP_LINE = re.compile(r"sep=(.)\n", re.IGNORECASE)
-_OPEN_QUOTE = "引用符（\"）が閉じられていない箇所があります。その先が一つのセルとして読まれているかもしれません。"
+_OPEN_QUOTE = (
+    '引用符（"）が閉じられていない箇所があります。その先が一つのセルとして読まれているかもしれません。'
+)
 
 
 def read(data: bytes) -> Source:
@@ -48,7 +52,7 @@ def read(data: bytes) -> Source:
                 )
     except csv.Error as error:
         raise ReadError(
-            "CSVとして読めません（引用符（\"）が閉じられていないか、一つのセルが長すぎます）。表計算ソフトで開いて保存し直してください。"
+            'CSVとして読めません（引用符（"）が閉じられていないか、一つのセルが長すぎます）。表計算ソフトで開いて保存し直してください。'
         ) from error
     laid = lay_out([Grid(cells, numbers)], paged=False)
     warnings = (_OPEN_QUOTE,) if _ends_in_quotes(text, delimiter) else ()

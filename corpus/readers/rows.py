@@ -8,26 +8,32 @@ stands in no table becomes lines. All of it is decided by the form of cells; not
 
 from __future__ import annotations
 
+import itertools
 import re
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from corpus.municipalities import looks_like_organization
 from corpus.readers.source import ReadError
 from corpus.records import Mark, Page
 from corpus.text import letters, normalize
 
 MAX_ROWS = 200_000
 """Rows of a file: the largest lists that offices publish (all postal codes) have 125,000."""
-MAX_CELLS = 3_000_000
-"""Cells of a file, empty ones between others too: about a minute and a gigabyte with openpyxl."""
+MAX_CELLS = 1_500_000
+"""Cells of a file, empty ones between others too: 40 seconds with openpyxl (24 µs each), 100,000 rows of 15 columns."""
 HEADER_CHARS, HEADER_LEVELS = 40, 3
 """Longest name of a column, and how many rows may name the columns together."""
 TITLE_CHARS = 100
 """A record's title goes into the heading path of its chunk: a question of a FAQ has up to 80 characters."""
 HEADING_CHARS = 60
+TITLE_LINES = 3
+"""Lines over a table that may be its title and what is said of all of it (「令和6年4月1日現在」)."""
 LEAST_ROWS = 3
-"""A column is the same in all rows, or names them, where there are at least so many."""
+"""A column names the rows, or all of the list, where there are at least so many."""
+HEAD_ROWS = 10
+"""From so many rows what a column says of the whole list (whose, from which issue, of which day) stands once before them."""
 
 # ---------------------------------------------------------------- the form of a cell
 
@@ -215,8 +221,14 @@ class _Sheet:
         """Writes all regions; returns what names each table as a whole: its title line, or a column that says so."""
         titles: list[str] = []
         before: _Columns | None = None
+        waiting: list[int] = []  # lines on their own, which are a table's titles where one follows
         for rows in self._regions():
-            before = self._region(rows, writer, before, titles)
+            if len(waiting) + len(rows) <= TITLE_LINES and all(len(self._own(row)) <= 1 for row in rows):
+                waiting += rows
+                continue
+            before = self._region(rows, writer, before, titles, waiting)
+            waiting = []
+        self._free(waiting, writer)
         return titles
 
     def _regions(self) -> list[list[int]]:
@@ -234,9 +246,17 @@ class _Sheet:
         return regions
 
     def _region(
-        self, rows: list[int], writer: _Writer, before: _Columns | None, titles: list[str]
+        self,
+        rows: list[int],
+        writer: _Writer,
+        before: _Columns | None,
+        titles: list[str],
+        waiting: list[int],
     ) -> _Columns | None:
-        """Writes the titles, the table and the notes of neighbouring rows; its columns, for a table that goes on."""
+        """Writes the titles, the table and the notes of neighbouring rows; its columns, for a table that goes on.
+
+        `waiting` are the lines before them that may be its titles.
+        """
         spans = self._spans(rows)
         wide = max((len(span) for span in spans), default=0)
         width = max((max(span) for span in spans if span), default=0) + 1
@@ -248,11 +268,11 @@ class _Sheet:
         while last > first + 1 and self._is_note(rows[last - 1], usual):
             last -= 1
         table = rows[first:last]
-        columns, body = self._columns(table, before if first == 0 else None)
+        columns, body = self._columns(table, before if first == 0 and not waiting else None)
         if columns is None:
-            self._free(rows, writer)
-            return before if wide <= 1 else None
-        heads = [self._line(row) for row in rows[:first]]
+            self._free([*waiting, *rows], writer)
+            return None
+        heads = [self._line(row) for row in (*waiting, *rows[:first])]
         shape = "records" if not _is_matrix(self, columns, body) else "matrix"
         named = self._named(columns, body) if shape == "records" else None
         if named:
@@ -346,7 +366,9 @@ class _Sheet:
                     for name, kind in zip(lower, below, strict=True)
                 )
             ):
-                levels = 2  # without merged cells, as a CSV file has them: 「区分,人口,,世帯」 over 「,男,女,」
+                levels = (
+                    2  # without merged cells, as a CSV file has them: 「区分,人口,,世帯」 over 「,男,女,」
+                )
         return levels
 
     def _name(self, rows: list[int], column: int) -> str:
@@ -402,7 +424,12 @@ class _Sheet:
                 or statistics.median(lengths) > max(20, 3 * len(name))
             ):
                 signs += 1
-        return signs > 0 or not surely
+        if len(said) <= 2:
+            # 「氏名 | 青葉花子」 over 「住所 | …」 is a form: what stands on the left are names of values
+            on_the_left = [self._at(row, left) for row in body[:20]]
+            if any(_COLUMN_WORD.fullmatch(normalize(value)) for value in on_the_left if value):
+                return False
+        return signs > 0 or not (surely or len(said) <= 2 or len(body) == 1)
 
     def _named(self, columns: _Columns, body: list[int]) -> str | None:
         """What names a list as a whole: a column for it that says the same in all rows."""
@@ -414,6 +441,22 @@ class _Sheet:
                 if len(values) == 1 and 2 <= len(value := _one_line(values.pop())) <= TITLE_CHARS:
                     return value
         return None
+
+    def _head(self, columns: _Columns, body: list[int]) -> list[int]:
+        """Columns that say the same in all rows, and say it of the whole list: its title, a public body, a day."""
+        found = []
+        for c, name in zip(columns.places, columns.names, strict=True):
+            value = self._at(body[0], c)
+            if not name or not value or "\n" in value or len(value) > TITLE_CHARS or len(body) < HEAD_ROWS:
+                continue
+            of_all = (
+                _WHOLE.fullmatch(normalize(name))
+                or looks_like_organization(value)
+                or _DATE.fullmatch(normalize(value))
+            )
+            if of_all and all(self._at(row, c) == value for row in body):
+                found.append(c)
+        return found if len(found) < len([n for n in columns.names if n]) else []
 
     # ------------------------------------------------------------ writing
 
@@ -431,17 +474,24 @@ class _Sheet:
 
     def _records(self, columns: _Columns, body: list[int], writer: _Writer) -> None:
         about = _title_column(self, columns, body)
+        head = self._head(columns, body)
+        if head:
+            writer.block("\n".join(f"{columns.names[c - columns.left]}：{self._at(body[0], c)}" for c in head))
         usual = statistics.median(len([1 for c in columns.places if self._at(row, c)]) for row in body)
         for row in body:
             own = self._own(row)
-            if len(own) == 1 and own[0] == columns.left and usual >= 3 and len(self._line(row)) <= HEADING_CHARS:
-                if sum(1 for c in columns.places if self._at(row, c)) == 1:
-                    writer.heading(self._line(row), 3)  # 「福祉課」 over the rows that are its own
-                    continue
+            if (
+                len(own) == 1
+                and own[0] == columns.left
+                and usual >= 3
+                and len(self._line(row)) <= HEADING_CHARS
+            ) and sum(1 for c in columns.places if self._at(row, c)) == 1:
+                writer.heading(self._line(row), 3)  # 「福祉課」 over the rows that are its own
+                continue
             lines = []
             for c, name in zip(columns.places, columns.names, strict=True):
                 value = self._at(row, c)
-                if value:
+                if value and c not in head:
                     lines.append(f"{name}：{value}" if name else value)
             if lines:
                 title = _one_line(self._at(row, about))[:TITLE_CHARS] if about is not None else ""
@@ -528,7 +578,11 @@ def _may_head(name: str) -> bool:
     words = normalize(name)
     if len(words) > HEADER_CHARS or words.endswith("。") or _REACH.fullmatch(words):
         return False
-    return not _DATE.fullmatch(words) or bool(_PERIOD.fullmatch(words)) or bool(re.fullmatch(r"\d{4}年\d{1,2}月", words))
+    return (
+        not _DATE.fullmatch(words)
+        or bool(_PERIOD.fullmatch(words))
+        or bool(re.fullmatch(r"\d{4}年\d{1,2}月", words))
+    )
 
 
 def _counts_up(figures: Sequence[str]) -> bool:
@@ -536,7 +590,7 @@ def _counts_up(figures: Sequence[str]) -> bool:
     values = [normalize(figure) for figure in figures]
     if len(values) < 2 or not all(value.isdecimal() for value in values):
         return False
-    steps = {int(b) - int(a) for a, b in zip(values, values[1:], strict=False)}
+    steps = {int(b) - int(a) for a, b in itertools.pairwise(values)}
     return steps == {1}
 
 
@@ -545,7 +599,7 @@ def _is_matrix(sheet: _Sheet, columns: _Columns, body: list[int]) -> bool:
 
     Two columns of numbers are enough where a column is headed by a period or a row is a total.
     """
-    kinds = [kind for kind in columns.kinds]
+    kinds = list(columns.kinds)
     first = [sheet._at(row, columns.left) for row in body]
     if kinds and kinds[0] == "number" and (_counts_up(first) or len(body) == 1):
         kinds[0] = "text"  # rows that are numbered
@@ -555,6 +609,8 @@ def _is_matrix(sheet: _Sheet, columns: _Columns, body: list[int]) -> bool:
         return False
     if any(len(sheet._at(row, columns.left + place)) > HEADER_CHARS for row in body for place in heads):
         return False
+    if len(heads) == 2 and len(set(first)) == len(first):
+        return False  # 「名称」「所在地」 before figures: each row is about one thing
     periods = any(_PERIOD.fullmatch(normalize(name)) for name in columns.names)
     totals = any(_TOTAL.fullmatch(sheet._at(row, columns.left + place)) for row in body for place in heads)
     return len(figures) >= 3 or periods or totals
@@ -570,7 +626,9 @@ def _title_column(sheet: _Sheet, columns: _Columns, body: list[int]) -> int | No
                 continue
             said = [value for value in values[c] if value]
             different = len(set(said))
-            if said and (different * 2 > len(said) or (words is not _TITLE_WORDS[-1] and different >= LEAST_ROWS)):
+            if said and (
+                different * 2 > len(said) or (words is not _TITLE_WORDS[-1] and different >= LEAST_ROWS)
+            ):
                 return c
     for c, kind in zip(columns.places, columns.kinds or ["text"] * len(columns.names), strict=True):
         said = [value for value in values[c] if value]
@@ -591,7 +649,9 @@ def _trim(value: str) -> str:
 
 def _column_name(value: str) -> str:
     """A column's name on one line: 「公開\\n年月」 is 「公開年月」."""
-    return _SPACE.sub(" ", re.sub(r"(?<=[^\x00-\x7f])\s*\n\s*(?=[^\x00-\x7f])", "", value).replace("\n", " ")).strip()
+    return _SPACE.sub(
+        " ", re.sub(r"(?<=[^\x00-\x7f])\s*\n\s*(?=[^\x00-\x7f])", "", value).replace("\n", " ")
+    ).strip()
 
 
 def _one_line(value: str) -> str:
