@@ -45,7 +45,20 @@ _ERAS = (
 )
 _DAYS = "月火水木金土日"
 _ENGLISH_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 # a word in quotation marks, a character after \, a space as wide as one after _, a filler after *, a condition in brackets
 _LITERAL = r'"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|(?P<wide>_.)|(?P<fill>\*.)|(?P<bracket>\[[^\]]*\])'
 _DATE_TOKEN = re.compile(

@@ -195,13 +195,14 @@ class _Sheet:
         self.copies: set[tuple[int, int]] = set()
         index = {number - 1: place for place, number in enumerate(grid.numbers)}
         self.merged = _areas(grid.merged, index, self.cells)
-        budget = MAX_CELLS
+        self.starting: dict[int, list[Area]] = {}  # merged cells with a value, by their first row
+        if sum((a.bottom - a.top + 1) * (a.right - a.left + 1) for a in self.merged) > MAX_CELLS:
+            raise ReadError("結合されたセルが多すぎます。結合を減らして保存し直してください。")
         for area in self.merged:
             value = self._at(area.top, area.left)
+            if value:
+                self.starting.setdefault(area.top, []).append(area)
             for row in range(area.top + 1, area.bottom + 1 if value else 0):
-                budget -= 1
-                if budget < 0:
-                    raise ReadError("結合されたセルが多すぎます。結合を減らして保存し直してください。")
                 if not self._at(row, area.left):
                     self.cells[row].extend([""] * (area.left + 1 - len(self.cells[row])))
                     self.cells[row][area.left] = value
@@ -291,11 +292,10 @@ class _Sheet:
         """The columns that the values of each row cover, those of merged cells all of theirs."""
         place = {row: number for number, row in enumerate(rows)}
         spans = [{c for c, value in enumerate(self.cells[row]) if value} for row in rows]
-        for area in self.merged:
-            if area.right > area.left and self._at(area.top, area.left):
-                for row in range(area.top, area.bottom + 1):
-                    if row in place:
-                        spans[place[row]].update(range(area.left, area.right + 1))
+        for area in (area for row in rows for area in self.starting.get(row, ()) if area.right > area.left):
+            for row in range(area.top, area.bottom + 1):
+                if row in place:
+                    spans[place[row]].update(range(area.left, area.right + 1))
         return spans
 
     def _is_title(self, row: int, span: set[int], wide: int, width: int) -> bool:
@@ -325,7 +325,14 @@ class _Sheet:
                 return _Columns(before.names, before.left, before.right, before.kinds), body
         levels = self._levels(rows, left, right)
         if len(rows) > levels and self._heads(rows, levels, left, right, surely=False):
-            names = [self._name(rows[:levels], c) for c in range(left, right + 1)]
+            wide = {
+                (row, c): self._at(area.top, area.left)
+                for top in rows[:levels]
+                for area in self.starting.get(top, ())
+                for row in range(area.top, area.bottom + 1)
+                for c in range(area.left, area.right + 1)
+            }
+            names = [self._name(rows[:levels], c, wide) for c in range(left, right + 1)]
             columns, body = _Columns(names, left, right), rows[levels:]
         elif len(rows) >= LEAST_ROWS and len(used) >= 3:
             columns, body = _Columns([""] * (right - left + 1), left, right), rows
@@ -339,16 +346,15 @@ class _Sheet:
 
     def _levels(self, rows: list[int], left: int, right: int) -> int:
         """How many rows name the columns: as far as merged cells of the first ones reach, and one more under a wide one."""
-        levels = 1
+        levels, most = 1, min(HEADER_LEVELS, len(rows) - 1)
         grown = True
-        while grown and levels < min(HEADER_LEVELS, len(rows) - 1):
+        while grown and levels < most:
             grown = False
-            for area in self.merged:
-                if area.top not in rows[:levels] or not self._at(area.top, area.left):
+            for area in [area for row in rows[:levels] for area in self.starting.get(row, ())]:
+                if area.bottom > rows[most]:
                     continue
-                deepest = rows.index(area.bottom) if area.bottom in rows else len(rows)
-                need = deepest + (2 if area.right > area.left else 1)
-                if levels < need <= min(HEADER_LEVELS, len(rows) - 1):
+                need = rows.index(area.bottom) + (2 if area.right > area.left else 1)
+                if levels < need <= most:
                     levels, grown = need, True
         if levels == 1 and len(rows) > 2:
             upper, lower = ([self._at(row, c) for c in range(left, right + 1)] for row in rows[:2])
@@ -371,24 +377,13 @@ class _Sheet:
                 )
         return levels
 
-    def _name(self, rows: list[int], column: int) -> str:
-        """The name of a column: those of its levels from above, 「上位／下位」."""
+    def _name(self, rows: list[int], column: int, wide: dict[tuple[int, int], str]) -> str:
+        """The name of a column: those of its levels from above, 「上位／下位」; `wide` are the values of merged cells."""
         parts: list[str] = []
         for place, row in enumerate(rows):
-            value = self._at(row, column)
-            if not value:
-                area = next(
-                    (
-                        a
-                        for a in self.merged
-                        if a.top <= row <= a.bottom and a.left <= column <= a.right and a.right > a.left
-                    ),
-                    None,
-                )
-                if area is not None:
-                    value = self._at(area.top, area.left)
-                elif place < len(rows) - 1 and not self.merged and self._at(rows[-1], column):
-                    value = next((v for c in range(column, -1, -1) if (v := self._at(row, c))), "")
+            value = self._at(row, column) or wide.get((row, column), "")
+            if not value and place < len(rows) - 1 and not self.merged and self._at(rows[-1], column):
+                value = next((v for c in range(column, -1, -1) if (v := self._at(row, c))), "")
             value = _column_name(value)
             if value and (not parts or parts[-1] != value):
                 parts.append(value)
@@ -476,7 +471,9 @@ class _Sheet:
         about = _title_column(self, columns, body)
         head = self._head(columns, body)
         if head:
-            writer.block("\n".join(f"{columns.names[c - columns.left]}：{self._at(body[0], c)}" for c in head))
+            writer.block(
+                "\n".join(f"{columns.names[c - columns.left]}：{self._at(body[0], c)}" for c in head)
+            )
         usual = statistics.median(len([1 for c in columns.places if self._at(row, c)]) for row in body)
         for row in body:
             own = self._own(row)

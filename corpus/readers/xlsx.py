@@ -38,7 +38,7 @@ _MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]*?ref=[\"']([A-Z]{1,3}\d{1,7}(?
 # a formula whose cell ends without a result
 _UNCALCULATED = re.compile(rb"(?:</f>|<f\b[^>]*/>)\s*(?:<v\s*/>|<v></v>)?\s*</c>")
 _OPEN_AND_SAVE = "Excelで開いて保存し直してください。"
-_DAMAGED = f"Excelファイルが壊れています（途中で切れているか、中身が欠けています）。元のファイルを確かめるか、{_OPEN_AND_SAVE}"
+_DAMAGED = f"Excelブック（.xlsx）が壊れています（途中で切れているか、中身が欠けています）。元のファイルを確かめるか、{_OPEN_AND_SAVE}"
 _OTHERS = (("word/", "Word", ".docx"), ("ppt/", "PowerPoint", ".pptx"))
 
 
@@ -101,8 +101,7 @@ def _check(data: bytes) -> None:
     large = [
         part
         for part in parts
-        if (part.file_size > MAX_SHARED
-        and part.filename.endswith("sharedStrings.xml"))
+        if (part.file_size > MAX_SHARED and part.filename.endswith("sharedStrings.xml"))
         or (part.file_size > FOLD_FROM and part.file_size > MAX_FOLD * max(1, part.compress_size))
     ]
     if large or len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:
