@@ -64,7 +64,7 @@ def searchable(text: str) -> str:
 
 # 「。」 ends a sentence unless a bracket closes after it; a line break ends an item or a row. 「10時?15時」 has a 「～」 that
 # was lost in a conversion.
-_SENTENCE = re.compile(r"(?:[^。！？!?\n]|\?(?=[0-9０-９]))*(?:[。！？!?]+[」』）)*]*|\n|$)")
+_SENTENCE = re.compile(r"(?:[^。！？!?\n]++|\?(?=[0-9０-９]))*+(?:[。！？!?]+[」』）)*]*|\n|$)")
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:

@@ -56,8 +56,6 @@ class Weights:
     """It is about a county where 「どこの県」 is asked, about a village where 「どこの村」 is."""
     other_kind: float = -0.15
     """It is about a city where 「どこの県」 is asked."""
-    source: float = 0.3
-    """It stands in a document of the kind that the question looks in: 「事例集のどこに」, 「議事録では」."""
     contact: float = 0.2
     """It states the telephone number or mail address of a case's organization that is named, and that is asked for."""
     case: float = 0.1
@@ -250,10 +248,6 @@ def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
         kinds = {parse_organization(name).kind for name in names.of(chunk.document_id, chunk.case_id)}
         if kinds and None not in kinds and not kinds & set(query.kinds):
             added += w.other_kind
-    looked_in = _LOOKS_IN.findall(query.question)
-    if looked_in:
-        document = index.documents[chunk.document_id]
-        added += w.source * any(kind in f"{document.title} {document.path}" for kind in looked_in)
     if (
         case is not None
         and _is_imprint(case, chunk)
@@ -266,11 +260,6 @@ def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
     return added
 
 
-# 「事例集のどこに」「議事録では」「広報に載っている」: a question that says in what kind of document it looks
-_LOOKS_IN = re.compile(
-    r"(議事録|事例集|講演資料|研修資料|説明資料|よくある質問|FAQ|報告書|手引|要綱|マニュアル|広報)"
-    r"(?:の(?:どこ|中|うち)|に(?!つい|関|は何)|で(?:は|も)|から)"
-)
 # fields that are read from the title of a case
 _TITLE = frozenset({"title", "number", "organization", "prefecture", "organization_kind", "category"})
 

@@ -121,3 +121,59 @@ def test_every_value_stands_in_the_text_to_the_letter(rows):
 def test_a_comma_inside_the_cells_of_a_tab_file_does_not_separate():
     assert delimiter_of("名称\t説明\n甲\t一つ、二つ,三つ\n乙\t四つ,五つ\n") == "\t"
     assert delimiter_of("一列だけ\n値\n") == ","
+
+
+ARTICLES = [
+    ["団体名", "公開日", "発行号タイトル", "記事タイトル", "記事本文"],
+    *[
+        [
+            "みずほ県青葉野市",
+            "2024.06.01",
+            "広報あおばの 2024年6月号",
+            f"記事の{n}",
+            f"記事{n}の本文は、地域の集まりを知らせます。",
+        ]
+        for n in range(10)
+    ],
+]
+
+
+def test_what_is_said_of_the_whole_list_stands_once_before_it():
+    document = parse("a.csv", made(ARTICLES)).document
+    assert (document.title, document.publisher, document.date) == (
+        "広報あおばの 2024年6月号",
+        "みずほ県青葉野市",
+        "2024.06.01",
+    )
+    assert document.text.startswith(
+        "団体名：みずほ県青葉野市\n公開日：2024.06.01\n発行号タイトル：広報あおばの 2024年6月号\n\n記事タイトル：記事の0\n"
+    )
+    assert document.text.count("みずほ県青葉野市") == 1
+    # a short list keeps it in each row
+    assert parse("a.csv", made(ARTICLES[:6])).document.text.count("みずほ県青葉野市") == 5
+
+
+def test_what_differs_in_one_row_stands_in_all_of_them():
+    rows = [list(row) for row in ARTICLES]
+    rows[4][0] = "みずほ県霧ヶ沢村"
+    parsed = parse("a.csv", made(rows))
+    assert parsed.document.publisher is None
+    assert parsed.document.text.count("団体名：") == 10
+
+
+def test_a_long_row_becomes_chunks_of_its_paragraphs():
+    paragraphs = [
+        f"■催し{n}\n" + f"催し{n}は、午前十時に公民館で始まります。" * 9 + f"\n申込先{n}：0123-45-678{n}"
+        for n in range(6)
+    ]
+    rows = [
+        ["件名", "本文"],
+        ["短い知らせ", "一行だけの知らせをお届けします。"],
+        ["催しの案内", "\n\n".join(paragraphs)],
+    ]
+    chunks = parse("a.csv", made(rows)).chunks
+    assert [c.row for c in chunks] == [2, *[3] * (len(chunks) - 1)]
+    assert len(chunks) > 3
+    # a paragraph stands whole in one chunk, with whom to call
+    assert all(any(paragraph in c.text for c in chunks) for paragraph in paragraphs)
+    assert {c.heading_path for c in chunks[1:]} == {("催しの案内",)}
