@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 from corpus.cases import CaseBook, find_cases
 from corpus.chunks import MAX_CHARS, make_chunks
-from corpus.municipalities import looks_like_organization
+from corpus.municipalities import is_public_body, looks_like_organization
 from corpus.readers import Source, read
 from corpus.records import Case, Chunk, Document, Heading
 from corpus.repeats import repeated_blocks
@@ -102,10 +102,10 @@ def _title(blocks: list[Block], path: str) -> str:
 def _publisher(blocks: list[Block]) -> str | None:
     """A line of the cover that is the name of a public body and nothing else (「総務省」), or of the head of a list (「団体名：…」)."""
     if len(blocks) > 1 and blocks[0].kind == "paragraph" and blocks[1].kind == "record":
-        for line in blocks[0].lines:
-            value = line.text.partition("：")[2].strip()
-            if looks_like_organization(value):
-                return value
+        values = [line.text.partition("：")[2].strip() for line in blocks[0].lines]
+        bodies = [value for value in values if is_public_body(value)]
+        # 「都道府県名」「市区町村名」: the nearer one
+        return next((b for b in bodies if b[-1] not in "都道府県"), bodies[0] if bodies else None)
     for block in blocks[1:COVER_BLOCKS]:
         words = plain(block.text)
         if (

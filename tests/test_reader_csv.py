@@ -153,6 +153,14 @@ def test_what_is_said_of_the_whole_list_stands_once_before_it():
     assert parse("a.csv", made(ARTICLES[:6])).document.text.count("みずほ県青葉野市") == 5
 
 
+def test_the_nearer_of_two_bodies_is_whose_list_it_is():
+    rows = [["都道府県名", "市区町村名", "区分", "名称"]]
+    rows += [["みずほ県", "青葉野市", "地区センター", f"第{n}集会所"] for n in range(12)]
+    parsed = parse("a.csv", made(rows))
+    assert parsed.document.publisher == "青葉野市"
+    assert parsed.chunks[-1].text == "区分：地区センター\n名称：第11集会所"
+
+
 def test_what_differs_in_one_row_stands_in_all_of_them():
     rows = [list(row) for row in ARTICLES]
     rows[4][0] = "みずほ県霧ヶ沢村"

@@ -14,7 +14,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from corpus.municipalities import looks_like_organization
+from corpus.municipalities import is_public_body
 from corpus.readers.source import ReadError
 from corpus.records import Mark, Page
 from corpus.text import letters, normalize
@@ -446,7 +446,7 @@ class _Sheet:
                 continue
             of_all = (
                 _WHOLE.fullmatch(normalize(name))
-                or looks_like_organization(value)
+                or is_public_body(value)
                 or _DATE.fullmatch(normalize(value))
             )
             if of_all and all(self._at(row, c) == value for row in body):
