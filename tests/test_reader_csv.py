@@ -120,6 +120,7 @@ def test_every_value_stands_in_the_text_to_the_letter(rows):
 
 def test_a_comma_inside_the_cells_of_a_tab_file_does_not_separate():
     assert delimiter_of("名称\t説明\n甲\t一つ、二つ,三つ\n乙\t四つ,五つ\n") == "\t"
+    assert delimiter_of("名称,説明;備考\n甲,一つ;なし\n") == ","
     assert delimiter_of("一列だけ\n値\n") == ","
 
 

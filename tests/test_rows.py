@@ -283,3 +283,25 @@ def test_nothing_to_read_and_too_many_merged_cells():
 def test_time_grows_with_the_rows_only():
     rows = [["番号", "名称", "説明"], *[[str(n), f"名称{n}", "説明文です。" * 3] for n in range(20_000)]]
     assert len(records(laid(rows))) == 20_000
+
+
+def test_a_wide_name_alone_means_that_the_next_row_names_columns_too():
+    rows = [
+        ["事業名", "経費", ""],
+        ["", "当初の額", "内訳の説明"],
+        ["見守り", "百円", "用紙"],
+        ["配食", "二百円", "弁当"],
+    ]
+    assert records(laid(rows, [Area(0, 0, 1, 2)]))[0] == (
+        3,
+        "見守り",
+        ["事業名：見守り", "経費／当初の額：百円", "経費／内訳の説明：用紙"],
+    )
+
+
+def test_a_title_merged_over_two_rows_stands_once():
+    rows = [["地域の行事", "", ""], ["", "", ""], *[row[1:] for row in FAQ]]
+    sheet = Grid(rows, list(range(1, 7)), [Area(0, 1, 0, 2)])
+    result = lay_out([sheet], paged=False)
+    assert result.text.count("地域の行事") == 1
+    assert headings(result) == [("地域の行事", 2)]

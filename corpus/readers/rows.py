@@ -394,7 +394,11 @@ class _Sheet:
         body = rows[levels:]
         if not body:
             return False
-        names = [self._at(rows[levels - 1], c) for c in range(left, right + 1)]
+        # of a column's names the nearest to its values
+        names = [
+            next((name for row in reversed(rows[:levels]) if (name := self._at(row, c))), "")
+            for c in range(left, right + 1)
+        ]
         said = [name for name in names if name]
         if len(said) * 2 < len([c for c in range(left, right + 1) if any(self._at(row, c) for row in body)]):
             return False
