@@ -6,7 +6,7 @@ PIP_ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev browser index serve test check format bench clean
+.PHONY: help setup dev tools index serve test check format bench clean
 
 help:
 	@echo "make serve   準備をして、索引を作り、http://127.0.0.1:8000/ で動かす"
@@ -33,11 +33,12 @@ setup: $(VENV)/.runtime
 
 dev: $(VENV)/.dev
 
-# The tests use a real browser; where it cannot be installed they say so and leave those tests out.
-browser:
-	@command -v chromium >/dev/null || { echo "テスト用のブラウザー（chromium）と日本語フォントを入れています…"; \
-	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-noto-cjk >/dev/null; } \
-	  || echo "chromium を入れられないので、ブラウザーのテストを省きます。"
+# The tests use a real browser and a real office; where these cannot be installed they say so and leave those tests out.
+tools:
+	@{ command -v chromium && command -v soffice; } >/dev/null || { echo "テスト用のブラウザー（chromium）・LibreOffice・日本語フォントを入れています…"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	  chromium fonts-noto-cjk libreoffice-writer-nogui libreoffice-impress-nogui libreoffice-calc-nogui >/dev/null; } \
+	  || echo "chromium か LibreOffice を入れられないので、それを使うテストを省きます。"
 
 index: setup
 	@$(BIN)/python build_index.py
@@ -45,7 +46,7 @@ index: setup
 serve: setup
 	@$(BIN)/python server.py $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
 
-test: dev browser
+test: dev tools
 	@$(BIN)/python -m pytest
 
 check: dev

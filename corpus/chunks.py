@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from corpus.cases import CaseBook
 from corpus.records import Chunk, Page, Passage
 from corpus.sections import Section
-from corpus.structure import BULLET, SENTENCE_END, Block, plain
+from corpus.structure import BULLET, SENTENCE_END, Block, Line, plain
 from corpus.text import letters, searchable, sentence_spans
 
 MAX_CHARS = 400
@@ -26,8 +26,8 @@ TAIL = 1.3
 """A last piece may make a chunk this much longer, rather than stand alone."""
 LEAST_LETTERS = 12
 """Below this a chunk is a fragment of a picture (「→ 効果」) and not a passage."""
-RECORD_CHARS = 1200
-"""A record longer than this, in searchable characters, becomes several chunks."""
+RECORD_CHARS = 700
+"""A record longer than this, in searchable characters, becomes several chunks: with its headings it fills the encoder's 512 tokens."""
 LONGEST_UNIT = 1200
 """Above this many characters a sentence or a row is cut: the encoder reads 512 tokens."""
 MAX_CONTEXT = 160
@@ -73,7 +73,7 @@ def make_chunks(
             if carried is not None:
                 chunks.extend(_emit(carried.pieces, text, carried.section, places, document_id))
                 carried = None
-            pieces = _record_pieces(text, section)
+            pieces = _record_pieces(text, section, max_chars)
             chunks.extend(_emit(pieces, text, section, places, document_id))
             continue
         for stretch in _stretches(section, repeated or set()):
@@ -162,7 +162,7 @@ class _Places:
         return page.number, page.label
 
 
-def _record_pieces(text: str, section: Section) -> list[tuple[int, int, str]]:
+def _record_pieces(text: str, section: Section, max_chars: int) -> list[tuple[int, int, str]]:
     """A record as one piece; in several only where it is too long to be read as one, each with the record's title."""
     (block,) = section.blocks
     start = (
@@ -170,10 +170,26 @@ def _record_pieces(text: str, section: Section) -> list[tuple[int, int, str]]:
     )
     if _size(text[start : block.end]) <= RECORD_CHARS:
         return [(start, block.end, "")]
-    units = [
-        part for line in block.lines for part in _cut(text, _Unit(line.start, line.end, block, block.title))
-    ]
-    return _pack(text, start, units, RECORD_CHARS // 2, start)
+    return _pack(text, start, _parts(text, block), max_chars, start)
+
+
+def _parts(text: str, block: Block) -> list[_Unit]:
+    """A long record's paragraphs (what stands between two blank lines in a cell), one that is too long in lines."""
+    runs: list[list[Line]] = []
+    for line in block.lines:
+        if runs and runs[-1][-1].number + 1 == line.number:
+            runs[-1].append(line)
+        else:
+            runs.append([line])
+    units: list[_Unit] = []
+    for run in runs:
+        whole = _Unit(run[0].start, run[-1].end, block, block.title)
+        if _size(text[whole.start : whole.end]) <= MAX_CHARS:
+            units.append(whole)
+        else:
+            lines = [_Unit(line.start, line.end, block, block.title) for line in run]
+            units += [part for line in lines for part in _cut(text, line)]
+    return units
 
 
 def _stretches(section: Section, repeated: set[int]) -> list[list[Block]]:
@@ -365,7 +381,7 @@ def _emit(
         while end > start and text[end - 1].isspace():
             end -= 1
         words = text[start:end]
-        if letters(searchable(words)) < LEAST_LETTERS and section.form != "cover":
+        if letters(searchable(words)) < LEAST_LETTERS and section.form not in {"cover", "record"}:
             continue
         page, label = places.page(start)
         chunks.append(

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from corpus.cases import CaseBook, case_id, find_cases
 from corpus.chunks import MAX_CHARS, make_chunks, with_ids
 from corpus.garbled import garbled
-from corpus.municipalities import looks_like_organization
+from corpus.municipalities import is_public_body, looks_like_organization
 from corpus.readers import LIBRARIES, Source, read
 from corpus.records import Case, Chunk, Document, Heading
 from corpus.repeats import repeated_blocks
@@ -20,7 +20,7 @@ from corpus.structure import Block, plain, rank, split_blocks
 
 # 「令和6年4月24日」「2025年7月23日(水)」
 _DATE = re.compile(
-    r"(?:令和|平成|昭和|[RHS])\s*(?:[0-9０-９]{1,2}|元)\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?|[0-9０-９]{4}\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?"
+    r"(?:令和|平成|昭和|[RHS])\s*(?:[0-9０-９]{1,2}|元)\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?|[0-9０-９]{4}\s*年\s*[0-9０-９]{1,2}\s*月(?:\s*[0-9０-９]{1,2}\s*日)?|(?<![\d.])(?:19|20)\d\d([./])\d{1,2}\1\d{1,2}(?![\d.])"
 )
 SEPARATE_PAGES = frozenset({"pptx", "xlsx"})
 """Formats whose slides or sheets each stand for themselves; the sentences of a PDF go on over its pages."""
@@ -139,7 +139,12 @@ def _title(blocks: list[Block], path: str) -> str:
 
 
 def _publisher(blocks: list[Block]) -> str | None:
-    """A line of the cover that is the name of a public body and nothing else: 「総務省」."""
+    """A line of the cover that is the name of a public body and nothing else (「総務省」), or of the head of a list (「団体名：…」)."""
+    if len(blocks) > 1 and blocks[0].kind == "paragraph" and blocks[1].kind == "record":
+        values = [line.text.partition("：")[2].strip() for line in blocks[0].lines]
+        bodies = [value for value in values if is_public_body(value)]
+        # 「都道府県名」「市区町村名」: the nearer one
+        return next((b for b in bodies if b[-1] not in "都道府県"), bodies[0] if bodies else None)
     for block in blocks[1:COVER_BLOCKS]:
         words = plain(block.text)
         if (
@@ -155,6 +160,8 @@ def _publisher(blocks: list[Block]) -> str | None:
 def _date(blocks: list[Block]) -> str | None:
     """The first full date of the cover, as it is written there."""
     for block in blocks[:COVER_BLOCKS]:
+        if block.kind == "record":
+            break  # what a row says is not of the whole
         found = _DATE.search(block.text)
         if found:
             return found[0]

@@ -221,6 +221,17 @@ def short_name(name: str) -> str:
     return own.municipality or own.prefecture or own.name
 
 
+def is_public_body(name: str) -> bool:
+    """Whether a name has the form of one municipality, prefecture or ministry, and is no name of a place or a group.
+
+    >>> is_public_body("山形県酒田市"), is_public_body("福祉センター"), is_public_body("中央地区")
+    (True, False, False)
+    """
+    return bool(re.fullmatch(r"\S{1,15}(?<!地)[都道府県市区町村省庁]", name)) and looks_like_organization(
+        name
+    )
+
+
 def looks_like_organization(name: str) -> bool:
     """Whether a name has the form of a public body: a prefecture, a municipality, a union, an agency.
 

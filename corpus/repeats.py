@@ -34,7 +34,8 @@ COMMON = 20
 def repeated_blocks(text: str, sections: list[Section]) -> set[int]:
     """Start offsets of the blocks that repeat another and are the worse copy."""
     grams = Counter(_grams(squeeze(text)))
-    slides = _slides([s for s in sections if s.case is None and s.blocks])
+    # the rows of a list are alike because they are of one kind, and each stands for itself
+    slides = _slides([s for s in sections if s.case is None and s.blocks and s.form != "record"])
     dropped: set[int] = set()
     by_heading: dict[str, list[_Slide]] = defaultdict(list)
     for slide in slides:

@@ -190,6 +190,7 @@ def _group(lines: list[Line], marks: Sequence[Mark]) -> list[Block]:
     records = [mark for mark in marks if mark.kind == "record"]
     blocks: list[Block] = []
     run: list[Line] = []
+    members: dict[int, list[Line]] = {}  # the lines of records, by the place of their block
     gap, record = 0, 0
     for line in [*lines, Line(len(lines), 0, 0, "")]:
         while record < len(records) and line.start >= records[record].end:
@@ -208,12 +209,14 @@ def _group(lines: list[Line], marks: Sequence[Mark]) -> list[Block]:
                 if blocks:
                     blocks[-1] = replace(blocks[-1], gap_after=gap)
                 blocks.append(_record(records[record], gap))
-            blocks[-1] = replace(blocks[-1], lines=(*blocks[-1].lines, line))
+            members.setdefault(len(blocks) - 1, []).append(line)
             gap = 0
         else:
             gap += 1
     if blocks:
         blocks[-1] = replace(blocks[-1], gap_after=gap)
+    for place, held in members.items():
+        blocks[place] = replace(blocks[place], lines=(*blocks[place].lines, *held))
     return blocks
 
 

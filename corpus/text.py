@@ -62,8 +62,9 @@ def searchable(text: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-# 「。」 ends a sentence unless a bracket closes after it; a line break ends an item or a row
-_SENTENCE = re.compile(r"[^。！？!?\n]*(?:[。！？!?]+[」』）)*]*|\n|$)")
+# 「。」 ends a sentence unless a bracket closes after it; a line break ends an item or a row. 「10時?15時」 has a 「～」 that
+# was lost in a conversion.
+_SENTENCE = re.compile(r"(?:[^。！？!?\n]++|\?(?=[0-9０-９]))*+(?:[。！？!?]+[」』）)*]*|\n|$)")
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
@@ -71,6 +72,8 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 
     >>> sentence_spans("一つ目。二つ目。")
     [(0, 4), (4, 8)]
+    >>> sentence_spans("10時?15時")
+    [(0, 7)]
     """
     spans: list[tuple[int, int]] = []
     for found in _SENTENCE.finditer(text):

@@ -144,9 +144,12 @@ def _said(query: Query) -> str:
 def _passage(index: Index, hit: Hit) -> _Passage:
     chunk = hit.chunk
     case = index.cases.get(chunk.case_id or "")
+    document = index.documents[chunk.document_id]
     above = " ".join(
         [
-            index.documents[chunk.document_id].title,
+            document.title,
+            document.publisher or "",
+            document.date or "",
             *chunk.heading_path,
             chunk.context,
             case.organization if case else "",

@@ -368,10 +368,19 @@ def _body(chunk: Chunk) -> list[tuple[int, tuple[int, int]]]:
         (n, s) for n, s in enumerate(sentence_spans(chunk.text)) if letters(chunk.text[s[0] : s[1]]) >= 2
     ]
     headings = {squeeze(name) for name in chunk.heading_path}
-    body = [(n, s) for n, s in spans if squeeze(chunk.text[s[0] : s[1]]) not in headings]
+    body = [(n, s) for n, s in spans if not _repeats_heading(chunk, s, headings)]
     # in minutes a passage may begin with the question that it answers
     told = [(n, s) for n, s in body if not QUESTION_END.search(chunk.text[s[0] : s[1]])]
     return told or body or spans
+
+
+def _repeats_heading(chunk: Chunk, span: tuple[int, int], headings: Collection[str]) -> bool:
+    """Whether a sentence says a heading again, in a record also as a part of a line 「件名：学習会！春の部」."""
+    if squeeze(chunk.text[span[0] : span[1]]) in headings:
+        return True
+    start, end = chunk.text.rfind("\n", 0, span[0]) + 1, chunk.text.find("\n", span[0])
+    line = squeeze(chunk.text[start : end if end >= 0 else len(chunk.text)])
+    return chunk.row is not None and line.partition(":")[2] in headings
 
 
 def _spread(values: Sequence[float]) -> list[float]:

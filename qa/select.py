@@ -54,6 +54,8 @@ class Weights:
     """It states a value of the kind asked for (an amount, a telephone number)."""
     kind: float = 0.05
     """It is about a county where 「どこの県」 is asked, about a village where 「どこの村」 is."""
+    other_kind: float = -0.15
+    """It is about a city where 「どこの県」 is asked."""
     contact: float = 0.2
     """It states the telephone number or mail address of a case's organization that is named, and that is asked for."""
     case: float = 0.1
@@ -240,8 +242,12 @@ def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
         added += w.contact
     if case is not None and query.lists and query.asks_bodies:
         added += w.case
-    if case is not None and query.kinds and case.organization_kind in query.kinds:
-        added += w.kind
+    if query.kinds:
+        if case is not None and case.organization_kind in query.kinds:
+            added += w.kind
+        kinds = {parse_organization(name).kind for name in names.of(chunk.document_id, chunk.case_id)}
+        if kinds and None not in kinds and not kinds & set(query.kinds):
+            added += w.other_kind
     if (
         case is not None
         and _is_imprint(case, chunk)

@@ -17,7 +17,7 @@ from test_server import Service
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and not os.environ.get("CI"), reason="chromium is not installed (make browser)"
+    CHROMIUM is None and not os.environ.get("CI"), reason="chromium is not installed (make tools)"
 )
 
 

@@ -311,3 +311,21 @@ def test_municipalities_of_a_prefecture_that_has_a_case_itself(index: Index) -> 
 def test_a_summary_keeps_to_its_case(index: Index) -> None:
     reply = ask(index, FakeEncoder(), "小石原村の事例を要約して", top_k=20)
     assert {s.label for s in reply.answer.sentences} == {"つくし県小石原村"}
+
+
+def test_of_a_record_its_line_is_quoted_and_not_its_title(tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    rows = ["件名,担当,本文"]
+    rows += [f"第{n}回 木工の会,公民館,集まりの{n}回目です。" for n in range(1, 4)]
+    rows.append(
+        '落ち葉の回収!秋の部,環境課,"集めた落ち葉は堆肥になります。\n回収の日は11月9日です。\n袋は市役所で配ります。\n雨の日は翌週に延びます。"'
+    )
+    (tmp_path / "documents" / "知らせ.csv").write_text("\n".join(rows), encoding="utf-8")
+    build(tmp_path / "documents", tmp_path / "index", FakeEncoder())
+    index = load_current(tmp_path / "index")
+    reply = ask(index, FakeEncoder(), "落ち葉の回収の日はいつですか")
+    assert reply.answerable
+    quoted = [s.text for s in reply.answer.sentences]
+    assert "回収の日は11月9日です。" in quoted
+    assert not any("件名" in line or line == "秋の部" for line in quoted)
+    assert reply.citations[0].heading_path == ("落ち葉の回収!秋の部",)

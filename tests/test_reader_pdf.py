@@ -277,9 +277,36 @@ SECOND = (
 def test_lines_that_only_the_width_broke_are_one_paragraph() -> None:
     def page(canvas: Canvas) -> None:
         write(canvas, 60, 100, wrapped(LONG, 40))
-        write(canvas, 60, 200, wrapped(SECOND, 40))
+        write(canvas, 60, 175, wrapped(SECOND, 40))
+        write(canvas, 60, 300, wrapped(LONG, 40))
 
-    assert text_of(page).text == f"{LONG}\n\n{SECOND}\n"
+    # where a picture has room, three blank lines stand for it
+    assert text_of(page).text == f"{LONG}\n\n{SECOND}\n\n\n\n{LONG}\n"
+
+
+def test_a_full_stop_that_hangs_out_of_the_column_moves_no_margin() -> None:
+    # 38 of the 40 places of a line, and 「【青」 is not cut
+    words = f"1 {LONG.replace('、', '')[:37]}"
+    lines = [*wrapped(LONG, 40), *wrapped(SECOND, 40)]
+
+    def page(canvas: Canvas) -> None:
+        write(canvas, 60, 100, [words, "【青葉野市】"])
+        write(canvas, 60, 160, [line + "。" if len(line) == 40 else line for line in lines] * 4)
+
+    assert text_of(page).text.startswith(f"{words}【青葉野市】\n\n")
+
+
+def test_rows_written_with_bars_end_with_a_bar() -> None:
+    rows = [
+        "| 4 市役所の窓口で書く用紙をなくす取組を始める | 【青葉野市】 | 12 |",
+        "| 5 車で集落を回る | 【霧ヶ沢村】 | 14 |",
+    ]
+
+    def page(canvas: Canvas) -> None:
+        write(canvas, 60, 100, wrapped(LONG, 40))
+        write(canvas, 60, 175, [rows[0][:30], rows[0][30:], rows[1]])
+
+    assert text_of(page).text == f"{LONG}\n\n{rows[0]}\n{rows[1]}\n"
 
 
 def test_short_lines_stay_lines_and_items_stand_under_one_another() -> None:

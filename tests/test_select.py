@@ -273,6 +273,8 @@ OPENINGS = ("1 用紙", "2 車で", "3 研修")
         ("contact", "電話番号は？", ()),
         ("case", "手続を進める団体は？", IN_CITY + IN_VILLAGE + IN_PREFECTURE),
         ("case", "手続の進め方は？", ()),
+        ("other_kind", "窓口を減らしたのはどこの県？", IN_CITY + IN_VILLAGE),
+        ("other_kind", "窓口を減らしたのは？", ()),
         ("imprint", "予約の手順は？", ("【参考情報】 若草市", "担当部署")),
         ("imprint", "予約を受けている団体の一覧は？", ()),
         ("imprint", "予約の担当の電話番号は？", ()),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.text import letters, normalize, searchable, squeeze
+from corpus.text import letters, normalize, searchable, sentence_spans, squeeze
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,8 @@ def test_normalize_twice_is_normalize_once(text):
 
 def test_letters_counts_what_is_not_a_mark_or_a_space():
     assert letters("→ 効果、A1！ ①") == 5
+
+
+def test_a_question_mark_for_a_lost_wave_ends_no_sentence() -> None:
+    text = "時間は9時?17時?18時。受付は?はい"
+    assert [text[s:e] for s, e in sentence_spans(text)] == ["時間は9時?17時?18時。", "受付は?", "はい"]

@@ -27,8 +27,12 @@ _READERS: dict[str, str] = {
     ".pptx": "pptx",
     ".html": "html",
     ".htm": "html",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
 }
-LIBRARIES: tuple[str, ...] = ("pypdfium2", "python-docx", "python-pptx", "lxml")
+LIBRARIES: tuple[str, ...] = ("pypdfium2", "python-docx", "python-pptx", "lxml", "openpyxl")
 """The packages whose version decides what is read from a file."""
 SUFFIXES: tuple[str, ...] = tuple(_READERS)
 

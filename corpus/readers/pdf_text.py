@@ -15,7 +15,7 @@ from itertools import pairwise
 from statistics import median
 
 from corpus.readers.pdf_layout import EDGE, Line, PageLines, glue
-from corpus.structure import BULLET, DATE_ONLY, LABELLED, NUMBERED, QUESTION_MARK
+from corpus.structure import BULLET, DATE_ONLY, LABELLED, NUMBERED, PICTURE_GAP, QUESTION_MARK
 
 MAX_LEVEL = 9
 """Depth of headings that a Mark may have."""
@@ -34,6 +34,9 @@ _PAGE_NUMBER = re.compile(
 # 「2.1 方針 . . . . . . 4」 a row of the contents
 _LEADER = re.compile(r"(?:[.．・…‥·]\s*){3,}[0-9０-９ivxlc]{1,4}$")
 _SPACED_DOTS = re.compile(r"(?:[.．・…‥·] ){3,}[.．・…‥·]")
+_HANGING = ("。", "、", "．", "，")
+# 「| 4 市役所の窓口 | 【青葉野市】 | 12 |」 a row that is written with bars
+_BAR = "|"
 _NUMBERS = re.compile(r"[0-9０-９]+")
 _END = re.compile(r"[。．！？!?」』）)】〕》>＞:：]$")
 # 「ア 計画」「(ア) 計画」「注1 …」 begin a line of their own, though they are no bullets
@@ -223,13 +226,19 @@ def _margins(pages: Sequence[Sequence[Line]], body: float) -> dict[tuple[int, st
         for line in lines:
             if line.cells is None:
                 text = line.size <= _LARGER * body and len(line.text) >= _LINE_CHARS
-                (ends if text else others)[_column(line)].append(line.u1)
+                # a full stop may hang out of the column
+                hangs = line.size if line.text.endswith(_HANGING) else 0.0
+                (ends if text else others)[_column(line)].append(line.u1 - hangs)
     margins = {key: max(reached) for key, reached in others.items()}
     for key, reached in ends.items():
         reached.sort(reverse=True)
         few = min(len(reached), max(3, len(reached) // 50))
         margins[key] = next(
-            (end for end, other in zip(reached, reached[few - 1 :], strict=False) if end - other <= body),
+            (
+                end
+                for end, other in zip(reached, reached[few - 1 :], strict=False)
+                if end - other <= 0.4 * body
+            ),
             reached[0],
         )
     return margins
@@ -349,7 +358,9 @@ def _goes_on(
 ) -> bool:
     """Whether a line goes on with the paragraph before it, which only the column's width broke."""
     before = last.last
-    if before.cells is not None or before.direction != line.direction or _LEADER.search(before.text):
+    if before.cells is not None or before.direction != line.direction:
+        return False
+    if _LEADER.search(before.text) and not last.text.startswith(_BAR):
         return False
     if abs(before.size - line.size) > 0.08 * before.size or bool(before.tag) != bool(line.tag):
         return False
@@ -359,6 +370,9 @@ def _goes_on(
     adjacent = same_page and before.region == line.region
     if adjacent and not 0.7 < (line.v1 - before.v1) / line.size <= 1.2 * pitch + 0.1:
         return False
+    if last.text.startswith(_BAR) and (line.text.startswith(_BAR) or line.text.endswith(_BAR)):
+        # a row ends with a bar: what follows one is the next row, unless it goes on without a bar before it
+        return not (line.text.startswith(_BAR) and last.text.endswith(_BAR))
     if line.tag and same and line.element:
         return True
     end = min(ends.get(id(before), float("inf")), margins[_column(before)])
@@ -508,7 +522,9 @@ def _write(parts: list[_Part], count: int, pitch: float) -> tuple[str, list[int]
     size = 0
     for at, part in enumerate(parts):
         if at:
-            between = "\n" if _together(parts[at - 1], part, pitch) else "\n\n"
+            between = "\n" * (
+                1 if _together(parts[at - 1], part, pitch) else 1 + _blank(parts[at - 1], part, pitch)
+            )
             out.append(between)
             size += len(between)
         if starts[part.page] is None:
@@ -539,6 +555,17 @@ def _levels(parts: list[_Part]) -> dict[tuple[float, ...], int]:
     return {key: min(MAX_LEVEL, number) for number, key in enumerate(keys, start=1)}
 
 
+def _blank(one: _Part, other: _Part, pitch: float) -> int:
+    """Blank lines between two parts: one, or three where there is room for a picture between them (`PICTURE_GAP`)."""
+    last, first = one.last, other.first
+    if one.page != other.page or last.region != first.region or last.direction != first.direction:
+        return 1
+    if last.cells is not None or first.cells is not None:
+        return 1
+    lines = (first.v1 - last.v1) / (first.size * pitch)
+    return PICTURE_GAP if lines >= PICTURE_GAP + 0.2 else 1
+
+
 def _together(one: _Part, other: _Part, pitch: float) -> bool:
     """Whether two parts stand in one block: rows of a table, items of a list, short lines under one another."""
     if one.key is not None or other.key is not None:
@@ -560,5 +587,7 @@ def _together(one: _Part, other: _Part, pitch: float) -> bool:
             or last.region != first.region
             or ((first.v1 - last.v1) / first.size <= 2.2 * pitch and one.text[:1] == other.text[:1])
         )
+    if near and one.text.startswith(_BAR) and other.text.startswith(_BAR):
+        return True
     short = len(one.lines) == 1 and len(other.lines) == 1 and not re.search(r"[。！？!?]$", one.text)
     return near and short and abs(last.size - first.size) <= 0.08 * first.size and last.bold == first.bold
