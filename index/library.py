@@ -512,7 +512,7 @@ class Library:
 
 
 class Looking:
-    """Reads what waits, one file after the other, in the background; ends when nothing waits any more."""
+    """Reads what waits, one file after the other, small ones first, in the background; ends when nothing waits any more."""
 
     def __init__(self, library: Library, index: Callable[[], Index | None]) -> None:
         self._library, self._index = library, index
@@ -527,7 +527,9 @@ class Looking:
                 self._thread.start()
 
     def _next(self) -> str | None:
-        return next((entry.id for entry in self._library.staged() if entry.state == "waiting"), None)
+        """The smallest that waits: one that takes minutes must not hold up those that take a moment."""
+        waiting = [entry for entry in self._library.staged() if entry.state == "waiting"]
+        return min(waiting, key=lambda entry: entry.bytes).id if waiting else None
 
     def _run(self) -> None:
         with ReaderProcess() as reader:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 import re
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import HTTPException
 from fastapi.testclient import TestClient
 from made import CASE_BOOK, FAQ, FakeEncoder
 from test_server import Service
 
 import web.gate
+from corpus.documents import Parsed
+from corpus.records import Chunk, Document, Heading
 from index.build import build
 from index.current import CurrentIndex
 from index.library import MAX_REQUEST_BYTES, Library
@@ -24,8 +29,9 @@ from index.passages import model_record
 from index.plan import find_files
 from index.store import current_version
 from index.versions import alone, history
+from qa import present
 from server import create_app
-from web.gate import MAX_BODY_BYTES, MAX_UPLOAD_BYTES, SESSION_COOKIE, Gate
+from web.gate import MAX_BODY_BYTES, MAX_UPLOAD_BYTES, SESSION_COOKIE, Gate, Guard
 
 WATER = "# 水道の手引き\n\n## 検針\n\n水道の検針は二か月に一度、係員がご自宅に伺って行います。\n"
 HERE = {"Origin": "http://127.0.0.1:8000"}
@@ -238,6 +244,24 @@ def test_a_body_that_is_too_large(shared: Service, announced: bool, monkeypatch:
     assert not list(shared.documents.glob(".upload*"))
 
 
+def test_a_body_that_is_announced_as_too_large_is_not_read_at_all() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        with pytest.raises(HTTPException) as refused:
+            await receive()
+        assert (refused.value.status_code, "200MB" in refused.value.detail) == (413, True)
+
+    async def receive() -> Any:
+        pytest.fail("the body was read")
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/uploads",
+        "headers": [(b"content-length", str(MAX_UPLOAD_BYTES + 1).encode())],
+    }
+    asyncio.run(Guard(app)(scope, receive, receive))
+
+
 def test_files_that_are_too_large_together(shared: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < MAX_UPLOAD_BYTES - MAX_REQUEST_BYTES <= 2**20
     monkeypatch.setattr("web.admin.MAX_REQUEST_BYTES", 2**20)
@@ -432,7 +456,9 @@ def test_versions_reports_and_the_way_back(own: Service) -> None:
     ]
     report = own.client.get(f"/api/index/versions/{second}/report").json()
     assert [(c["path"], c["change"]) for c in report["changes"]] == [("水道.md", "added")]
-    assert own.client.get("/api/index/versions/nothing/report").status_code == 404
+    shutil.copytree(own.root / "versions" / second, own.root / "versions" / ".building-x")
+    for name in ("nothing", ".building-x", "%2e%2e"):
+        assert own.client.get(f"/api/index/versions/{name}/report").status_code == 404
 
     assert own.ask("水道の検針")["citations"][0]["path"] == "水道.md"
     back = own.client.post("/api/index/rollback", json={"version": None})
@@ -811,6 +837,28 @@ def test_the_preview_of_a_long_document_has_pages(own: Service) -> None:
     linked = re.findall(rf'href="\?page=({pages})#(h\d+)"', first)
     assert linked
     assert f'id="{linked[-1][1]}"' in last.text
+
+
+def test_a_preview_shows_the_text_once_in_its_order() -> None:
+    text = "題名\n\nああああ\n\nいいいい\n\n3\n\nうううう\n"
+    document = Document("d", "a.txt", "題名", "txt", "0" * 64, text, (Heading("題名", 1, 0, 2),))
+
+    def chunk(start: int, end: int) -> Chunk:
+        return Chunk(f"c{start}-{end}", "d", None, ("題名",), None, 1, 2, start, end, text[start:end])
+
+    # the second stands inside the first
+    parsed = Parsed(document, (), (chunk(4, 14), chunk(10, 14), chunk(19, 23)))
+    page = present.preview_page(parsed, 1)
+    shown = [(row["number"], "".join(piece["text"] for piece in row["pieces"])) for row in page["rows"]]
+    assert shown == [
+        (None, "題名"),
+        (1, "ああああ\n\nいいいい"),
+        (2, "いいいい"),
+        (None, "3"),
+        (3, "うううう"),
+    ]
+    assert page["rows"][0]["pieces"] == [{"text": "題名", "heading": True, "id": "h0"}]
+    assert page["outline"] == [{"text": "題名", "level": 1, "id": "h0", "page": 1}]
 
 
 def test_the_page_with_two_hundred_waiting(own: Service) -> None:

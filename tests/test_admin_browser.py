@@ -252,6 +252,10 @@ def test_by_keyboard_alone(browser: Browser, address: str) -> None:
             if order[-1] == "approve":
                 break
         assert order[-2:] == ["name", "approve"]  # the name first, then what to do with it
+        # a part of the page that is replaced leaves the focus where it was
+        page.evaluate(DROP, [page.locator("#upload").element_handle(), [["道路.md", ROADS]]])
+        expect(page.locator("#waiting[data-reading='0'] tbody tr")).to_have_count(2)
+        assert page.evaluate("document.activeElement.id").startswith("approve-")
         page.keyboard.press("Enter")
         expect(page.locator("#registered tbody tr")).to_have_count(5)
 

@@ -210,6 +210,10 @@ def test_links_are_not_followed_out_of_the_folder(library: Library, tmp_path: Pa
     assert library.store("案内.txt", stream(NEW)).replaced
     assert outside.read_bytes() == OLD
     assert not (library.folder / "案内.txt").is_symlink()
+    (library.folder / "同じ.txt").symlink_to(outside)
+    library.store("同じ.txt", stream(OLD))  # the same words, but not a file of this folder
+    assert not (library.folder / "同じ.txt").is_symlink()
+    library.remove(["同じ.txt"])
     (library.folder / "他.txt").symlink_to(outside)
     assert library.remove(["他.txt", "../secret.txt", str(outside)]) == []
     assert outside.exists()
@@ -531,8 +535,11 @@ def test_what_is_gone_while_it_is_read_stays_gone(library: Library) -> None:
     "identity", ["", "..", "../..", "x" * 16, "0" * 15, "0" * 17, "0" * 16, "０" * 16, "0" * 15 + "\n"]
 )
 def test_an_id_from_outside_is_checked_by_form(library: Library, identity: str) -> None:
-    library.stage("案内.md", stream(OLD))
+    entry = library.stage("案内.md", stream(OLD))
+    # a folder elsewhere that looks like an entry
     (library.folder / "data").write_bytes(OLD)
+    found = (library.folder / ".inbox" / entry.id / "entry.json").read_text().replace(entry.id, "..")
+    (library.folder / "entry.json").write_text(found)
     for call in (library.one, library.preview, library.approve, library.discard):
         with pytest.raises(NotStagedError):
             call(identity)

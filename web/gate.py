@@ -17,8 +17,8 @@ import time
 from collections import OrderedDict
 from urllib.parse import urlsplit
 
+from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -98,7 +98,7 @@ class Guard:
 
 def too_large(most: int) -> HTTPException:
     """What is said of a body beyond `most` bytes."""
-    limit = f"{most // 2**20}MB" if most > 2**20 else f"{most // 1024}KB"
+    limit = f"{MAX_REQUEST_BYTES // 2**20}MB" if most > MAX_BODY_BYTES else f"{most // 1024}KB"
     return HTTPException(413, f"送信された内容が大きすぎます（上限 {limit}）。分けて送ってください。")
 
 
