@@ -22,6 +22,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and not os.environ.get("CI"), reason="chromium is not installed (make browser)"
 )
+expect.set_options(timeout=15_000)
 WATER = "# 水道の手引き\n\n## 検針\n\n水道の検針は二か月に一度、係員がご自宅に伺って行います。\n"
 ROADS = "# 道路の手引き\n\n## 穴\n\n道路の穴を見つけたら、土木係に電話で知らせてください。\n"
 LONG = "とても長い名前の資料" * 5 + ".md"
