@@ -34,7 +34,7 @@ from index.encoder import Encoder
 from index.engines import heading_key, own_headings
 from index.late import PackedTokens
 from index.lexical import postings_of
-from index.likeness import Alike, fingerprints, relation, shares
+from index.likeness import Alike, fingerprints, relation, share
 from index.passages import encode, model_record, tokens_of, vector_key
 from index.plan import FileProblem, Item, Plan, lasting, make_plan, suffix
 from index.previous import Previous
@@ -140,7 +140,7 @@ class _Build:
         refused = {} if self.full else self.old.refused
         plan = make_plan(self.documents, self.old.manifest, {} if self.full else self.old.files, refused)
         kept = [item for item in plan.items if self._stays(item)]
-        parsed, problems = self._parse([item for item in plan.items if not self._stays(item)])
+        parsed, problems = self._parse([item for item in plan.items if not self._stays(item)], plan.places)
         problems = sorted([*plan.problems, *problems], key=lambda problem: problem.path)
         items = [item for item in plan.items if item.id in parsed or self._stays(item)]
         self._refuse_nothing(items, parsed, problems)
@@ -168,7 +168,9 @@ class _Build:
             and item.paths[0] == item.before[0]
         )
 
-    def _parse(self, items: Sequence[Item]) -> tuple[dict[str, Parsed], list[FileProblem]]:
+    def _parse(
+        self, items: Sequence[Item], places: Mapping[str, Path]
+    ) -> tuple[dict[str, Parsed], list[FileProblem]]:
         """The documents of items, from the version in use where they were recognised under the same rules."""
         found: dict[str, Parsed] = {}
         to_read: list[Item] = []
@@ -186,7 +188,7 @@ class _Build:
             found[item.id] = renamed(self._stored(item.id), item.paths[0])
         problems: list[FileProblem] = []
         wanted = {item.paths[0]: item for item in to_read}
-        for path, outcome in read_documents(self.documents, wanted, self.max_chars, self.progress):
+        for path, outcome in read_documents(places, wanted, self.max_chars, self.progress):
             item = wanted[path]
             if isinstance(outcome, FileProblem):
                 problems.extend(replace(outcome, path=other, sha256=item.sha256) for other in item.paths)
@@ -478,23 +480,26 @@ class _Build:
         for one in (one for one in fresh if one.document.id in new):
             prints = own[one.document.id].fingerprints
             alike: list[tuple[float, Document]] = []
-            others = [content for identity, content in own.items() if identity != one.document.id]
-            starts = np.cumsum([0, *(len(other.fingerprints) for other in others)])
-            hashes = np.concatenate([np.zeros(0, np.uint64), *(other.fingerprints for other in others)])
-            for other, share in zip(others, shares(prints, hashes, starts), strict=True):
+            for identity, other in own.items():
                 # of two that are both new, one line is enough
-                seen = other.parsed.document.id in new and other.parsed.document.path < one.document.path
-                if share >= LEAST_SHARE and not seen:
-                    alike.append((float(share), other.parsed.document))
+                if identity == one.document.id or (
+                    identity in new and other.parsed.document.path < one.document.path
+                ):
+                    continue
+                common = np.isin(prints, other.fingerprints, assume_unique=True).sum()
+                alike.append(
+                    (share(int(common), len(prints), len(other.fingerprints)), other.parsed.document)
+                )
             for segment in self.old.segments.values():
-                hashes, starts = segment.fingerprints()
-                for identity, share in zip(segment.rows, shares(prints, hashes, starts), strict=True):
-                    if share >= LEAST_SHARE and identity in live and identity not in own:
-                        alike.append((float(share), segment.document(identity).document))
-            for share, document in sorted(alike, key=lambda pair: (-pair[0], pair[1].path)):
-                kind = relation(one.document, document, share)
+                for identity, count in segment.common(prints).items():
+                    size = int(segment.meta["documents"][identity]["fingerprints"])
+                    close = share(count, len(prints), size)
+                    if close >= LEAST_SHARE and identity in live and identity not in own:
+                        alike.append((close, segment.document(identity).document))
+            for close, document in sorted(alike, key=lambda pair: (-pair[0], pair[1].path)):
+                kind = relation(one.document, document, close)
                 if kind is not None:
-                    found.append(Alike(one.document.path, document.path, kind, round(share, 3)))
+                    found.append(Alike(one.document.path, document.path, kind, round(close, 3)))
         return found
 
     def _report(

@@ -79,30 +79,22 @@ def fingerprints(text: str) -> Fingerprints:
     return np.unique(hashes[hashes % np.uint64(SAMPLE) == 0])
 
 
-def shares(own: Fingerprints, others: Fingerprints, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Of each other document, how much of the shorter of the two texts the longer holds  # (d,) 0..1.
-
-    `others` are the fingerprints of d documents one after the other, `starts`  # (d + 1,) where each begins.
-    """
-    sizes = np.diff(starts)
-    if not len(own) or not len(others):
-        return np.zeros(len(sizes))
-    held = np.concatenate([[0], np.cumsum(np.isin(others, own))])
-    shorter = np.minimum(sizes, len(own))
-    common = (held[starts[1:]] - held[starts[:-1]]) / np.maximum(shorter, 1)
-    return np.where(shorter >= LEAST, np.minimum(common, 1.0), 0.0)
+def share(common: int, own: int, other: int) -> float:
+    """How much of the shorter of two texts the longer holds, 0..1, by the number of their common and own fingerprints."""
+    shorter = min(own, other)
+    return common / shorter if shorter >= LEAST else 0.0
 
 
-def relation(document: Document, other: Document, share: float) -> str | None:
-    """How `document` stands to `other` by the share of common words; None where they are only alike in part."""
+def relation(document: Document, other: Document, common: float) -> str | None:
+    """How `document` stands to `other` by the share of `common` words; None where they are only alike in part."""
     shorter, longer = sorted((len(document.text), len(other.text)))
-    if share >= SAME and shorter >= 0.8 * longer:
+    if common >= SAME and shorter >= 0.8 * longer:
         order = _order(document, other)
         return (
             "same" if order == 0 or _issued(document) == _issued(other) else "older" if order < 0 else "newer"
         )
     same_title = _base(document) == _base(other)
-    if share >= (EDITION_OF_TITLE if same_title else EDITION):
+    if common >= (EDITION_OF_TITLE if same_title else EDITION):
         order = _order(document, other)
         return "edition" if order == 0 else "older" if order < 0 else "newer"
     return None

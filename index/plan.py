@@ -63,13 +63,14 @@ class Plan:
     """What is to be done, documents in the order of their paths.
 
     `removed` are documents of the version in use that are nowhere now ("replaced" where a changed one has their path).
-    `files` are the states to keep for the next plan.
+    `files` are the states to keep for the next plan, `places` where the files are, by path.
     """
 
     items: tuple[Item, ...]
     removed: tuple[Item, ...]
     problems: tuple[FileProblem, ...]
     files: tuple[FileState, ...]
+    places: Mapping[str, Path]
 
     @property
     def changes(self) -> bool:
@@ -83,13 +84,16 @@ def find_files(folder: Path) -> list[Path]:
     """The files to read, sorted by path; hidden and temporary ones and links that leave the folder are left out."""
     root = folder.resolve()
     found = []
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if any(part.startswith((".", "~$")) for part in parts) or not path.is_file():
-            continue
-        if root in path.resolve().parents:
-            found.append(path)
-    return found
+    for directory, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith((".", "~$"))]
+        for name in names:
+            path = Path(directory, name)
+            if name.startswith((".", "~$")) or not path.is_file():
+                continue
+            # folders that are links are not walked into, so only the file itself may lead elsewhere
+            if not path.is_symlink() or root in path.resolve().parents:
+                found.append(path)
+    return sorted(found)
 
 
 def relative(file: Path, folder: Path) -> str:
@@ -107,7 +111,8 @@ def make_plan(
 
     `refused` are messages of contents, by hash and suffix, that were found unreadable under the same rules.
     """
-    files, problems = _scan(folder, known_files)
+    places = {relative(file, folder): file for file in find_files(folder)}
+    files, problems = _scan(places, known_files)
     documents = {entry["id"]: entry for entry in manifest["documents"]} if manifest is not None else {}
     old_paths = {path: entry["id"] for entry in documents.values() for path in entry["paths"]}
     by_hash: dict[str, list[str]] = {}
@@ -150,13 +155,14 @@ def make_plan(
         for identity, entry in documents.items()
         if identity not in present
     ]
-    return Plan(tuple(items), tuple(removed), tuple(problems), tuple(files))
+    return Plan(tuple(items), tuple(removed), tuple(problems), tuple(files), places)
 
 
-def _scan(folder: Path, known: Mapping[str, FileState]) -> tuple[list[FileState], list[FileProblem]]:
+def _scan(
+    places: Mapping[str, Path], known: Mapping[str, FileState]
+) -> tuple[list[FileState], list[FileProblem]]:
     files, problems = [], []
-    for file in find_files(folder):
-        path = relative(file, folder)
+    for path, file in places.items():
         try:
             found = file.stat()
             if found.st_size > MAX_FILE_BYTES:

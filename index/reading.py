@@ -1,6 +1,6 @@
 """Reading documents for a build, in a process apart, and what went wrong with each.
 
-In: paths below a documents folder. Out: for each what was recognised in it, or a problem in words. Texts are read here;
+In: files with the paths that name them. Out: for each what was recognised in it, or a problem in words. Texts are read here;
 files that a library takes apart (PDF, Office, HTML) are read by `corpus.worker` in a process of its own. One that runs too
 long, takes too much memory or brings the library down costs its own document and nothing else.
 """
@@ -13,13 +13,13 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
 from corpus.documents import Parsed
 from corpus.worker import answer, parsed_of
-from index.plan import FileProblem, find_files, relative, suffix
+from index.plan import FileProblem, suffix
 
 SIMPLE = frozenset({".txt", ".text", ".md", ".markdown", ".csv", ".tsv"})
 """Suffixes whose readers are this project's own, in Python and linear."""
@@ -108,14 +108,13 @@ class ReaderProcess:
 
 
 def read_documents(
-    folder: Path,
+    files: Mapping[str, Path],
     paths: Collection[str],
     max_chars: int,
     progress: Callable[[str, int, int], None],
     timeout_s: float = TIMEOUT_S,
 ) -> Iterator[tuple[str, Parsed | FileProblem]]:
-    """(path, what was recognised or why it cannot be read) of each path, in the order given."""
-    files = {relative(file, folder): file for file in find_files(folder)} if paths else {}
+    """(path, what was recognised or why it cannot be read) of each path, in the order given; `files` are where they are."""
     with ReaderProcess(timeout_s) as process:
         for number, path in enumerate(paths):
             progress("reading", number, len(paths))

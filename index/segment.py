@@ -7,7 +7,8 @@ documents in them that count; adding a document writes a segment and touches no 
     segment.json                documents with their rows, dimension, size and SHA-256 of every other file
     documents/<id>.json .txt    a document with its cases and chunks; its canonical text, UTF-8
     keys.npy                    the key of each row's vector  # (n,) S32
-    likeness/*.npy              fingerprints of each document's text (index.likeness)
+    sorted/*.npy                keys, heading keys and fingerprints of texts (index.likeness) in order, each with what it
+                                belongs to: what a new document has in common is looked up, not searched for
     vectors.faiss headings.faiss heading_rows.npy heading_keys.npy lexical/ late/      the engines (index.engines)
 """
 
@@ -101,11 +102,23 @@ class SegmentWriter:
             }
             path.with_suffix(".json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
             path.with_suffix(".txt").write_bytes(parsed.document.text.encode("utf-8", "surrogatepass"))
-            rows[identity] = {"rows": [first, first + len(parsed.chunks)], "cases": len(parsed.cases)}
+            rows[identity] = {
+                "rows": [first, first + len(parsed.chunks)],
+                "cases": len(parsed.cases),
+                "fingerprints": len(content.fingerprints),
+            }
             first += len(parsed.chunks)
-        np.save(folder / "keys.npy", np.array(keys, dtype=f"S{KEY_BYTES}"), allow_pickle=False)
-        _write_likeness(folder, [content.fingerprints for content in contents])
-        _part(contents, self._dimension).save(folder)
+        part = _part(contents, self._dimension)
+        part.save(folder)
+        key_array = np.array(keys, dtype=f"S{KEY_BYTES}")
+        np.save(folder / "keys.npy", key_array, allow_pickle=False)
+        (folder / "sorted").mkdir()
+        _write_sorted(folder, "keys", key_array, np.arange(len(keys)))
+        own = part.heading_keys[part.heading_rows]
+        _write_sorted(folder, "headings", own, np.arange(len(own)))
+        prints = [content.fingerprints for content in contents]
+        numbers = np.repeat(np.arange(len(prints)), [len(one) for one in prints])
+        _write_sorted(folder, "fingerprints", np.concatenate([np.zeros(0, np.uint64), *prints]), numbers)
         meta = {
             "documents": rows,
             "chunks": first,
@@ -134,12 +147,11 @@ def _part(contents: Sequence[Content], dimension: int) -> Part:
     )
 
 
-def _write_likeness(folder: Path, prints: Sequence[npt.NDArray[np.uint64]]) -> None:
-    (folder / "likeness").mkdir()
-    starts = np.cumsum([0, *map(len, prints)]).astype(np.int64)
-    hashes = np.concatenate([np.zeros(0, np.uint64), *prints])
-    np.save(folder / "likeness" / "starts.npy", starts, allow_pickle=False)
-    np.save(folder / "likeness" / "hashes.npy", hashes, allow_pickle=False)
+def _write_sorted(folder: Path, name: str, values: npt.NDArray[Any], places: npt.NDArray[np.int64]) -> None:
+    """Writes values in order, and beside them what each belongs to: a row, a heading, a document of the segment."""
+    order = np.argsort(values, kind="stable")
+    np.save(folder / "sorted" / f"{name}.npy", values[order], allow_pickle=False)
+    np.save(folder / "sorted" / f"{name}_of.npy", places[order].astype(np.int32), allow_pickle=False)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int, str]]:
@@ -219,37 +231,55 @@ class StoredSegment:
         return TokenFile(folder) if folder.is_dir() else None
 
     def vectors_of(self, keys: npt.NDArray[np.bytes_]) -> dict[str, int]:
-        """The rows that hold the vectors of some of these keys, by key."""
-        rows = np.flatnonzero(np.isin(self.keys, keys))
-        return {
-            key.decode("ascii"): row for key, row in zip(self.keys[rows].tolist(), rows.tolist(), strict=True)
-        }
+        """A row that holds the vector of each of these keys that is here, by key."""
+        asked, rows = self._look_up("keys", keys)
+        return dict(zip((key.decode("ascii") for key in keys[asked].tolist()), rows.tolist(), strict=True))
 
     def headings_of(self, keys: npt.NDArray[np.uint64]) -> dict[int, Vectors]:
         """The vectors of some of these headings, by heading key."""
-        rows = np.load(self.folder / "heading_rows.npy", allow_pickle=False)
-        own = np.load(self.folder / "heading_keys.npy", mmap_mode="r", allow_pickle=False)[rows]
+        asked, places = self._look_up("headings", keys)
+        if not len(asked):
+            return {}
         vectors = DenseIndex.load(self.folder / "headings.faiss", mapped=True)
         return {
-            int(own[place]): vectors.vector(place) for place in np.flatnonzero(np.isin(own, keys)).tolist()
+            int(key): vectors.vector(place)
+            for key, place in zip(keys[asked].tolist(), places.tolist(), strict=True)
         }
 
-    def fingerprints(self) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-        """The hashes of the sentences of all documents, and where each document's start  # (s,), (d + 1,)."""
-        folder = self.folder / "likeness"
-        return (
-            np.load(folder / "hashes.npy", mmap_mode="r", allow_pickle=False),
-            np.load(folder / "starts.npy", allow_pickle=False),
-        )
+    def common(self, fingerprints: npt.NDArray[np.uint64]) -> dict[str, int]:
+        """How many of these fingerprints each document holds, by document id; those that hold none are left out."""
+        _, numbers = self._look_up("fingerprints", fingerprints, every=True)
+        counts = np.bincount(numbers, minlength=len(self.rows)).tolist()
+        return {identity: count for identity, count in zip(self.rows, counts, strict=True) if count}
+
+    def _look_up(
+        self, name: str, asked: npt.NDArray[Any], *, every: bool = False
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Which of the values asked for are here, and what each belongs to (the first, or every one)."""
+        values = np.load(self.folder / "sorted" / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        places = np.load(self.folder / "sorted" / f"{name}_of.npy", mmap_mode="r", allow_pickle=False)
+        first = np.searchsorted(values, asked, side="left")
+        count = np.searchsorted(values, asked, side="right") - first
+        held = np.flatnonzero(count)
+        if not every:
+            return held, np.asarray(places[first[held]], dtype=np.int64)
+        spans = [np.arange(start, start + size) for start, size in zip(first[held], count[held], strict=True)]
+        chosen = np.concatenate([np.zeros(0, np.int64), *spans])
+        return np.repeat(held, count[held]), np.asarray(places[chosen], dtype=np.int64)
+
+    def fingerprints(self, identity: str) -> npt.NDArray[np.uint64]:
+        """The fingerprints of a document's text, ascending."""
+        values = np.load(self.folder / "sorted" / "fingerprints.npy", mmap_mode="r", allow_pickle=False)
+        of = np.load(self.folder / "sorted" / "fingerprints_of.npy", allow_pickle=False)
+        return np.array(values[of == list(self.rows).index(identity)])
 
     def contents(self, identities: Collection[str]) -> list[Content]:
         """The given documents of this segment, in its order, as another segment takes them."""
         part = Part.load(self.folder)
         vectors = part.dense.vectors()
         headings = dict(zip(part.heading_rows.tolist(), part.headings.vectors(), strict=True))
-        hashes, starts = self.fingerprints()
         found = []
-        for number, (identity, (first, end)) in enumerate(self.rows.items()):
+        for identity, (first, end) in self.rows.items():
             if identity not in identities:
                 continue
             rows = np.arange(first, end)
@@ -261,7 +291,7 @@ class StoredSegment:
                     {row - first: headings[row] for row in range(first, end) if row in headings},
                     part.heading_keys[first:end],
                     {name: (part.postings[name], rows) for name in FIELDS},
-                    np.array(hashes[starts[number] : starts[number + 1]]),
+                    self.fingerprints(identity),
                 )
             )
         return found

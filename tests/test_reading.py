@@ -12,7 +12,7 @@ from made import CASE_BOOK, FAQ, MINUTES
 
 from corpus.documents import Parsed, parse
 from index import reading
-from index.plan import FileProblem
+from index.plan import FileProblem, find_files, relative
 from index.reading import ReaderProcess, read_documents
 
 
@@ -24,6 +24,10 @@ def folder(tmp_path: Path) -> Path:
         path.write_text(text, encoding="utf-8")
     (tmp_path / "空.txt").touch()
     return tmp_path
+
+
+def places(folder: Path) -> dict[str, Path]:
+    return {relative(file, folder): file for file in find_files(folder)}
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -38,7 +42,7 @@ def test_what_is_read_is_what_is_parsed(folder: Path, apart: bool, monkeypatch: 
         monkeypatch.setattr("index.reading.answer", lambda *arguments: pytest.fail("read here"))
     paths = ["下/議事録.txt", "空.txt", "事例.txt", "なくなった.txt", "よくある.md"]
     calls: list[tuple[str, int, int]] = []
-    found = dict(read_documents(folder, paths, 300, lambda *call: calls.append(call)))
+    found = dict(read_documents(places(folder), paths, 300, lambda *call: calls.append(call)))
     assert list(found) == paths
     for path in ("下/議事録.txt", "事例.txt", "よくある.md"):
         assert found[path] == parse(path, (folder / path).read_bytes(), max_chars=300)
@@ -58,7 +62,7 @@ def test_letters_that_no_encoding_can_write_come_through(
     monkeypatch.setattr(reading, "SIMPLE", frozenset())
     words = "窓口\u2028の\x85案内\x0b改行\x1e文字🀀葛󠄀城市です。\n" * 5
     (folder / "変.txt").write_text(words, encoding="utf-8")
-    ((_, found),) = read_documents(folder, ["変.txt"], 300, silent)
+    ((_, found),) = read_documents(places(folder), ["変.txt"], 300, silent)
     assert isinstance(found, Parsed)
     assert found.document.text == words
 
@@ -92,7 +96,7 @@ def test_an_error_of_a_library_is_an_answer(folder: Path, monkeypatch: pytest.Mo
         raise RecursionError("too deep")
 
     monkeypatch.setattr("corpus.worker.parse", broken)
-    ((_, found),) = read_documents(folder, ["よくある.md"], 300, silent)
+    ((_, found),) = read_documents(places(folder), ["よくある.md"], 300, silent)
     assert isinstance(found, FileProblem)
     assert "RecursionError" in found.message
     assert found.message.endswith("ください。")

@@ -243,7 +243,7 @@ FILES = [
     "headings.faiss",
     "heading_rows.npy",
     "keys.npy",
-    "likeness/hashes.npy",
+    "sorted/fingerprints.npy",
     "lexical/whole/tokens.json",
     "lexical/grams/rows.npy",
 ]
