@@ -42,7 +42,7 @@ from corpus.garbled import GARBLED
 from corpus.readers import SUFFIXES
 from corpus.readers.kinds import mismatch, unreadable_suffix
 from corpus.worker import parsed_of
-from index.likeness import Alike, Fingerprints, fingerprints, relation, shares
+from index.likeness import Alike, Fingerprints, fingerprints, relation, share
 from index.plan import MAX_FILE_BYTES, find_files, relative
 from index.reading import ReaderProcess
 from index.store import Index
@@ -498,17 +498,18 @@ class Library:
         self._prints = {
             other.id: kept[other.id] if other.id in kept else fingerprints(other.text) for other in others
         }
-        prints = [self._prints[other.id] for other in others]
-        starts = np.cumsum([0, *(len(own) for own in prints)])
-        joined = np.concatenate([np.zeros(0, np.uint64), *prints])
-        common = shares(fingerprints(parsed.document.text), joined, starts)
-        pairs = sorted(zip(common, others, strict=True), key=lambda pair: (-pair[0], pair[1].path))
+        own = fingerprints(parsed.document.text)
+        pairs = []
+        for other in others:
+            theirs = self._prints[other.id]
+            common = len(np.intersect1d(own, theirs, assume_unique=True))
+            pairs.append((share(common, len(own), len(theirs)), other))
         found = 0
-        for share, other in pairs:
-            kind = relation(parsed.document, other, float(share)) if share >= LEAST_SHARE else None
+        for part, other in sorted(pairs, key=lambda pair: (-pair[0], pair[1].path)):
+            kind = relation(parsed.document, other, part) if part >= LEAST_SHARE else None
             if kind is not None and found < MOST_ALIKE:
                 found += 1
-                yield Alike(parsed.document.path, other.path, kind, round(float(share), 3))
+                yield Alike(parsed.document.path, other.path, kind, round(part, 3))
 
 
 class Looking:
