@@ -40,7 +40,7 @@ from index.plan import FileProblem, Item, Plan, lasting, make_plan, suffix
 from index.previous import Previous
 from index.reading import read_documents
 from index.report import BuildReport, DocumentChange, report_bytes
-from index.segment import Content, SegmentDamagedError, SegmentWriter, StoredSegment
+from index.segment import LIST, TEXT, Content, SegmentDamagedError, SegmentWriter, StoredSegment, kind_of
 from index.store import twin_note
 from index.tokenizer import tokenizer_name
 from index.versions import (
@@ -147,12 +147,24 @@ class _Build:
         if self._nothing_to_do(plan, parsed, problems):
             clear(self.root, self.keep)  # of what a build left that was cut off after its switch
             return self._report(self.old.name or "", items, plan, {}, [], problems, started)
-        merged = [] if self.full else self._to_merge(kept, sum(len(one.chunks) for one in parsed.values()))
-        temporary = self.root / "segments" / f".building-{new_name()}"
+        name = new_name()
+        fresh = [parsed[item.id] for item in items if item.id in parsed]
+        works = [
+            _Work(
+                kind,
+                f"{name}-{kind}",
+                self.root / "segments" / f".building-{name}-{kind}",
+                own := [one for one in fresh if kind_of(one) == kind],
+                [] if self.full else self._to_merge(kept, kind, sum(len(one.chunks) for one in own)),
+            )
+            for kind in (TEXT, LIST)
+        ]
+        works = [work for work in works if work.fresh or work.merged]
         try:
-            return self._write(temporary, plan, items, parsed, merged, problems, started)
+            return self._write(name, works, plan, items, parsed, problems, started)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            for work in works:
+                shutil.rmtree(work.folder, ignore_errors=True)
 
     # ---- what is read
 
@@ -234,11 +246,14 @@ class _Build:
 
     # ---- what is written
 
-    def _to_merge(self, kept: Sequence[Item], fresh: int) -> list[Item]:
-        """Documents whose segments are written anew with the fresh ones: small segments, and those mostly left behind."""
+    def _to_merge(self, kept: Sequence[Item], kind: str, fresh: int) -> list[Item]:
+        """Documents of a kind whose segments are written anew with the fresh ones: of small segments, and of those mostly
+        left behind."""
         live: Counter[str] = Counter()
         for item in kept:
-            live[self.entries[item.id]["segment"]] += self._size(item.id)
+            segment = self.entries[item.id]["segment"]
+            if self.old.segments[segment].kind == kind:
+                live[segment] += self._size(item.id)
         chosen = {
             name for name, rows in live.items() if rows < (1 - MOST_DEAD) * len(self.old.segments[name])
         }
@@ -256,27 +271,31 @@ class _Build:
 
     def _write(
         self,
-        temporary: Path,
+        name: str,
+        works: Sequence[_Work],
         plan: Plan,
         items: Sequence[Item],
         parsed: Mapping[str, Parsed],
-        merged: Sequence[Item],
         problems: Sequence[FileProblem],
         started: float,
     ) -> BuildReport:
-        name = new_name()
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        fresh = [parsed[item.id] for item in items if item.id in parsed]
-        moved = {item.id for item in items if item.id in parsed} | {item.id for item in merged}
-        digest = ""
+        contents: list[Content] = []
         encoded = _Encoded(0, 0)
-        alike: list[Alike] = []
-        if moved:
-            contents, encoded = self._write_segment(temporary, fresh, merged)
-            alike = self._alike(fresh, contents, plan, items)
-            self.progress("checking", 0, 1)
-            digest = _checked(temporary)
-        manifest = self._manifest(name, now, items, moved, parsed, problems, digest)
+        for work in works:
+            own, some = self._write_segment(work)
+            contents += own
+            encoded = _Encoded(encoded.passages + some.passages, encoded.rows + some.rows)
+        alike = self._alike(contents, plan, items)
+        digests: dict[str, str] = {}
+        for number, work in enumerate(works):
+            self.progress("checking", number, len(works))
+            digests[work.segment] = _checked(work.folder)
+        moved = {content.parsed.document.id: kind_of(content.parsed) for content in contents}
+        segments = {work.kind: work.segment for work in works}
+        manifest = self._manifest(
+            name, now, items, {i: segments[kind] for i, kind in moved.items()}, parsed, problems, digests
+        )
         report = self._report(name, items, plan, parsed, alike, problems, started, encoded)
         folder = self.root / "versions" / f".building-{name}"
         folder.mkdir(parents=True)
@@ -285,8 +304,8 @@ class _Build:
             (folder / "manifest.json").write_bytes(manifest_bytes(manifest))
             (folder / "files.json").write_bytes(json.dumps(files, ensure_ascii=False).encode())
             (folder / "report.json").write_bytes(report_bytes(report))
-            if moved:
-                publish(temporary, self.root / "segments" / name)
+            for work in works:
+                publish(work.folder, self.root / "segments" / work.segment)
             publish(folder, self.root / "versions" / name)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -295,10 +314,9 @@ class _Build:
         self.progress("checking", 1, 1)
         return report
 
-    def _write_segment(
-        self, folder: Path, fresh: Sequence[Parsed], merged: Sequence[Item]
-    ) -> tuple[list[Content], _Encoded]:
-        """Writes the segment; gives what it holds, and what of it was encoded."""
+    def _write_segment(self, work: _Work) -> tuple[list[Content], _Encoded]:
+        """Writes a segment; gives what it holds, and what of it was encoded."""
+        fresh, folder = work.fresh, work.folder
         passages = {
             one.document.id: [
                 passage_of(one.document.title, chunk, organization)
@@ -328,13 +346,13 @@ class _Build:
                     writer.keep(key, segment.tokens.row(row))
             self.progress("writing", 0, 1)
             contents = self._contents(fresh, passages, keys, vectors)
-            for taken, tokens in self._taken(merged):
+            for taken, tokens in self._taken(work.merged):
                 contents.append(taken)
                 with_tokens = with_tokens and tokens is not None
                 for place, key in enumerate(taken.keys):
                     if tokens is not None:
                         writer.keep(key, tokens(place))
-            writer.finish(contents, with_tokens=with_tokens)
+            writer.finish(contents, with_tokens=with_tokens, kind=work.kind)
         return contents, _Encoded(len(missing), sum(key in missing for own in keys.values() for key in own))
 
     def _known_vectors(self, keys: Sequence[str]) -> dict[str, tuple[StoredSegment, int]]:
@@ -418,10 +436,10 @@ class _Build:
         name: str,
         now: str,
         items: Sequence[Item],
-        moved: set[str],
+        moved: Mapping[str, str],
         parsed: Mapping[str, Parsed],
         problems: Sequence[FileProblem],
-        digest: str,
+        digests: Mapping[str, str],
     ) -> dict[str, Any]:
         documents: list[dict[str, Any]] = []
         cases = chunks = 0
@@ -433,7 +451,7 @@ class _Build:
                     "id": item.id,
                     "sha256": item.sha256,
                     "paths": list(item.paths),
-                    "segment": name if item.id in moved or old is None else old["segment"],
+                    "segment": moved[item.id] if item.id in moved or old is None else old["segment"],
                     "indexed_at": old["indexed_at"] if known and old is not None else now,
                 }
             )
@@ -442,10 +460,8 @@ class _Build:
         segments = {
             segment: self.old.segments[segment].digest
             for segment in dict.fromkeys(entry["segment"] for entry in documents)
-            if segment != name
-        }
-        if digest:
-            segments[name] = digest
+            if segment not in digests
+        } | dict(digests)
         return {
             "format_version": FORMAT_VERSION,
             "version": name,
@@ -469,15 +485,13 @@ class _Build:
 
     # ---- what is told
 
-    def _alike(
-        self, fresh: Sequence[Parsed], contents: Sequence[Content], plan: Plan, items: Sequence[Item]
-    ) -> list[Alike]:
+    def _alike(self, contents: Sequence[Content], plan: Plan, items: Sequence[Item]) -> list[Alike]:
         """How the documents that came or changed stand to all others."""
         new = {item.id for item in plan.items if item.change in {"added", "changed"}}
         own = {content.parsed.document.id: content for content in contents}
         live = {item.id for item in items}
         found = []
-        for one in (one for one in fresh if one.document.id in new):
+        for one in (content.parsed for content in contents if content.parsed.document.id in new):
             prints = own[one.document.id].fingerprints
             alike: list[tuple[float, Document]] = []
             for identity, other in own.items():
@@ -561,6 +575,17 @@ class _Build:
         for item in plan.removed:
             if item.change == "removed":
                 yield DocumentChange(item.before[0], "removed", item.id, "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A segment that is to be written: its kind, name and folder while it is made, and the documents that go into it."""
+
+    kind: str
+    segment: str
+    folder: Path
+    fresh: Sequence[Parsed]
+    merged: Sequence[Item]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ In: documents as they were recognised, with what the engines need (`Content`). O
 searched, or single documents to be carried into another segment. A version of the index is a list of segments and of the
 documents in them that count; adding a document writes a segment and touches no other.
 
-    segment.json                documents with their rows, dimension, size and SHA-256 of every other file
+    segment.json                kind, documents with their rows, dimension, size and SHA-256 of every other file
     documents/<id>.json .txt    a document with its cases and chunks; its canonical text, UTF-8
     keys.npy                    the key of each row's vector  # (n,) S32
     sorted/*.npy                keys, heading keys and fingerprints of texts (index.likeness) in order, each with what it
@@ -36,6 +36,17 @@ from index.lexical import FIELDS, Postings
 
 KEY_BYTES = 32
 Rows = npt.NDArray[np.int64]
+
+
+TEXT, LIST = "text", "list"
+"""Kinds of segments: documents that are read on, and lists of records (articles, questions with their answers). They are
+searched apart, each with its own statistics: a thousand short articles say nothing of how rare a word is in a plan."""
+
+
+def kind_of(parsed: Parsed) -> str:
+    """Whether a document is a text or a list: of which most of its chunks are."""
+    records = sum(chunk.row is not None for chunk in parsed.chunks)
+    return LIST if 2 * records > len(parsed.chunks) else TEXT
 
 
 class SegmentDamagedError(RuntimeError):
@@ -80,8 +91,11 @@ class SegmentWriter:
         """Keeps the token vectors of a passage; a key that is there already is left as it is."""
         self._late.add(key, tokens)
 
-    def finish(self, contents: Sequence[Content], *, with_tokens: bool) -> None:
-        """Writes the documents in the given order; `with_tokens` is False where the model gives no token vectors."""
+    def finish(self, contents: Sequence[Content], *, with_tokens: bool, kind: str = TEXT) -> None:
+        """Writes the documents, all of one kind, in the given order.
+
+        `with_tokens` is False where the model gives no token vectors.
+        """
         folder = self._folder
         keys = [key for content in contents for key in content.keys]
         if with_tokens:
@@ -120,6 +134,7 @@ class SegmentWriter:
         numbers = np.repeat(np.arange(len(prints)), [len(one) for one in prints])
         _write_sorted(folder, "fingerprints", np.concatenate([np.zeros(0, np.uint64), *prints]), numbers)
         meta = {
+            "kind": kind,
             "documents": rows,
             "chunks": first,
             "cases": sum(len(content.parsed.cases) for content in contents),
@@ -175,6 +190,7 @@ class StoredSegment:
                 for identity, entry in self.meta["documents"].items()
             }
             self._files: dict[str, list[Any]] = dict(self.meta["files"])
+            self.kind: str = self.meta["kind"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise SegmentDamagedError(f"segments/{folder.name}/segment.json を読めません") from error
         self.digest = hashlib.sha256(data).hexdigest()
@@ -302,6 +318,7 @@ class Segment:
     """A segment in memory; row i of `part` is `chunks[i]`."""
 
     name: str
+    kind: str
     digest: str
     documents: Mapping[str, Document]
     cases: tuple[Case, ...]
@@ -327,6 +344,7 @@ class Segment:
             )
         return cls(
             folder.name,
+            stored.kind,
             stored.digest,
             {one.document.id: one.document for one in parsed},
             tuple(case for one in parsed for case in one.cases),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.records import Case, Chunk, Document
-from index.engines import Engines, Probe
-from index.segment import Segment, SegmentDamagedError
+from index.engines import Engines, Part, Probe
+from index.segment import LIST, TEXT, Segment, SegmentDamagedError
 from index.tokenizer import tokenizer_name
 from index.versions import (
     REBUILD,
@@ -28,6 +28,10 @@ from index.versions import (
     current_version,
     read_manifest,
 )
+
+LIST_COST = 0.05
+"""What a row of a list lacks against a text of the same score, where both are there: of many short rows one is near by
+chance (docs/decisions.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +76,8 @@ class Index:
         self.indexed_at: dict[str, str] = {
             entry["id"]: entry["indexed_at"] for entry in manifest["documents"]
         }
-        self._rows: list[Chunk] = []
         self.cases: dict[str, Case] = {}
-        live: list[bool] = []
+        collections: dict[str, _Rows] = {}
         for segment in segments:
             own = {
                 identity
@@ -84,16 +87,28 @@ class Index:
             for identity in own:
                 self.documents[identity] = _named(segment.documents[identity], of_segment[identity]["paths"])
             self.cases.update({case.id: case for case in segment.cases if case.document_id in own})
-            self._rows.extend(segment.chunks)
-            live.extend(chunk.document_id in own for chunk in segment.chunks)
+            rows = collections.setdefault(segment.kind, _Rows())
+            rows.parts.append(segment.part)
+            rows.chunks.extend(segment.chunks)
+            rows.live.extend(chunk.document_id in own for chunk in segment.chunks)
         # in the order of their paths, whichever segment they stand in
         self.documents = dict(sorted(self.documents.items(), key=lambda item: item[1].path))
-        self._live = np.array(live, dtype=bool)
-        self.chunks = tuple(chunk for chunk, own in zip(self._rows, live, strict=True) if own)
-        self._engines = Engines([segment.part for segment in segments], self._live)
-        self._row_of = {
-            chunk.id: row for row, (chunk, own) in enumerate(zip(self._rows, live, strict=True)) if own
+        self._collections = [
+            _Collection(
+                rows.chunks,
+                Engines(rows.parts, np.array(rows.live, dtype=bool)),
+                LIST_COST if kind == LIST and TEXT in collections else 0.0,
+            )
+            for kind, rows in collections.items()
+        ]
+        # where a chunk stands: in which collection, in which row
+        self._place: dict[str, tuple[_Collection, int]] = {
+            chunk.id: (collection, row)
+            for collection, rows in zip(self._collections, collections.values(), strict=True)
+            for row, (chunk, own_row) in enumerate(zip(rows.chunks, rows.live, strict=True))
+            if own_row
         }
+        self.chunks = tuple(collection.chunks[row] for collection, row in self._place.values())
         counts = {"documents": len(self.documents), "cases": len(self.cases), "chunks": len(self.chunks)}
         for name, count in counts.items():
             if manifest["counts"][name] != count:
@@ -103,22 +118,58 @@ class Index:
 
     def chunk(self, chunk_id: str) -> Chunk | None:
         """The chunk of an id, None where there is none."""
-        row = self._row_of.get(chunk_id)
-        return None if row is None else self._rows[row]
+        place = self._place.get(chunk_id)
+        return None if place is None else place[0].chunks[place[1]]
 
     def search(self, probe: Probe, k: int, allowed: Collection[str] | None = None) -> list[Hit]:
-        """The k best chunks for a question, best first; only among the chunk ids `allowed` where given."""
-        rows: npt.NDArray[np.int64] | None = None
-        if allowed is not None:
-            rows = np.array(sorted(self._row_of[i] for i in allowed if i in self._row_of), dtype=np.int64)
-        return [
-            Hit(self._rows[found.row], found.score, found.dense, found.lexical, found.late)
-            for found in self._engines.search(probe, k, rows)
-        ]
+        """The k best chunks for a question, best first; only among the chunk ids `allowed` where given.
+
+        Texts and lists are searched apart, and their scores compared: each says how well the best of its own is met.
+        """
+        rows: dict[int, list[int]] = {}
+        for chunk_id in allowed or ():
+            place = self._place.get(chunk_id)
+            if place is not None:
+                rows.setdefault(id(place[0]), []).append(place[1])
+        hits = []
+        for collection in self._collections:
+            own: npt.NDArray[np.int64] | None = None
+            if allowed is not None:
+                own = np.array(sorted(rows.get(id(collection), [])), dtype=np.int64)
+            hits += [
+                Hit(
+                    collection.chunks[found.row],
+                    max(0.0, found.score - collection.cost),
+                    found.dense,
+                    found.lexical,
+                    found.late,
+                )
+                for found in collection.engines.search(probe, k, own)
+            ]
+        return sorted(hits, key=lambda hit: -hit.score)[:k]
 
     def sentences(self, probe: Probe, chunk_id: str) -> dict[int, tuple[float, float]]:
         """(MaxSim, cosine) of the sentences of a chunk by their number in `corpus.text.sentence_spans` of its text."""
-        return self._engines.sentences(probe, self._row_of[chunk_id])
+        collection, row = self._place[chunk_id]
+        return collection.engines.sentences(probe, row)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """What a collection is made of while segments are gathered."""
+
+    parts: list[Part] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    live: list[bool] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Collection:
+    """Documents of one kind, searched together with statistics of their own; row i is `chunks[i]`."""
+
+    chunks: Sequence[Chunk]
+    engines: Engines
+    cost: float
 
 
 def _named(document: Document, paths: Sequence[str]) -> Document:

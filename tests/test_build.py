@@ -374,9 +374,9 @@ def test_a_damaged_old_version_is_built_over(
     version = build(documents, root, fake).version
     manifest = root / "versions" / version / "manifest.json"
     if damage == "segment gone":
-        shutil.rmtree(root / "segments" / version)
+        shutil.rmtree(root / "segments" / f"{version}-text")
     elif damage == "segment cut off":
-        file = root / "segments" / version / "vectors.faiss"
+        file = root / "segments" / f"{version}-text" / "vectors.faiss"
         file.write_bytes(file.read_bytes()[:-5])
     elif damage == "no such version":
         (root / "CURRENT").write_text("gone\n")
@@ -409,7 +409,7 @@ def test_only_what_changed_is_read_and_written(
     for path in documents.iterdir():
         os.utime(path, (1, 1))
     build(documents, root, fake)
-    segment = root / "segments" / (current_version(root) or "")
+    segment = root / "segments" / f"{current_version(root)}-text"
     before = {path: path.stat().st_mtime_ns for path in segment.rglob("*")}
     put(documents, "新しい課.md", book("新しい課"))
     parsed: list[str] = []

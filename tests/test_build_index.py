@@ -283,7 +283,7 @@ def test_no_rollback_to_a_damaged_version(
     first = current_version(tmp_path / "index") or ""
     assert main(["--documents", str(documents), "--full"]) == 0
     second = current_version(tmp_path / "index")
-    (tmp_path / "index" / "segments" / first / "keys.npy").unlink()
+    (tmp_path / "index" / "segments" / f"{first}-text" / "keys.npy").unlink()
     capsys.readouterr()
     assert main(["--rollback"]) == 1
     assert "keys.npy がありません" in capsys.readouterr().err

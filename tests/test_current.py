@@ -51,7 +51,7 @@ def test_a_damaged_new_version_keeps_the_old_one(documents: Path, root: Path, fa
     build(documents, root, fake)
     first = held.get()
     second = build(documents, root, fake, full=True).version
-    (root / "segments" / second / "keys.npy").unlink()
+    (root / "segments" / f"{second}-text" / "keys.npy").unlink()
     assert held.get() is first
     assert held.problem is not None
     assert "keys.npy" in held.problem
@@ -66,7 +66,7 @@ def test_a_refused_version_is_not_tried_at_every_question(
     documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = build(documents, root, fake).version
-    (root / "segments" / version / "keys.npy").unlink()
+    (root / "segments" / f"{version}-text" / "keys.npy").unlink()
     tried: list[str] = []
 
     def watch(root: Path, name: str, model: ModelRecord | None, known: Index | None) -> Index:
@@ -96,7 +96,7 @@ def test_a_problem_is_over_when_the_old_version_is_put_back(
     first = build(documents, root, fake).version
     held.get()
     second = build(documents, root, fake, full=True).version
-    (root / "segments" / second / "keys.npy").unlink()
+    (root / "segments" / f"{second}-text" / "keys.npy").unlink()
     held.get()
     assert held.problem is not None
     (root / "CURRENT").write_text(first + "\n")
