@@ -189,7 +189,9 @@ class _Build:
         for path, outcome in read_documents(self.documents, wanted, self.max_chars, self.progress):
             item = wanted[path]
             if isinstance(outcome, FileProblem):
-                problems.extend(replace(outcome, path=other, sha256=item.sha256) for other in item.paths)
+                # what may be over at the next build is not remembered by its content
+                sha256 = "" if outcome.passing else item.sha256
+                problems.extend(replace(outcome, path=other, sha256=sha256) for other in item.paths)
             elif outcome.document.id != item.id:
                 message = "読み取りの途中で内容が変わりました。書き終わってから、もう一度実行してください。"
                 problems.append(FileProblem(path, message, passing=True))

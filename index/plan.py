@@ -82,19 +82,30 @@ class Plan:
 def find_files(folder: Path) -> list[Path]:
     """The files to read, sorted by path; hidden and temporary ones and links that leave the folder are left out."""
     root = folder.resolve()
-    found = []
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        if any(part.startswith((".", "~$")) for part in parts) or not path.is_file():
-            continue
-        if root in path.resolve().parents:
-            found.append(path)
-    return found
+    found, waiting = [], [folder]
+    while waiting:
+        try:
+            inside = list(waiting.pop().iterdir())
+        except OSError:
+            continue  # a folder that nobody may look into, or that was just removed
+        for path in inside:
+            if path.name.startswith((".", "~$")):
+                continue
+            try:
+                is_folder, is_file = path.is_dir() and not path.is_symlink(), path.is_file()
+            except OSError:
+                is_folder, is_file = False, True  # what may not even be looked at: the plan names it
+            if is_folder:
+                waiting.append(path)
+            elif is_file and root in path.resolve().parents:
+                found.append(path)
+    return sorted(found)
 
 
 def relative(file: Path, folder: Path) -> str:
-    """The path that names a file: relative to the folder, with `/`; bytes that are no UTF-8 are replaced."""
-    return file.relative_to(folder).as_posix().encode("utf-8", "replace").decode()
+    """The path that names a file: relative to the folder, with `/`; bytes that are no UTF-8 stand as 「\\xff」."""
+    name = file.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
+    return name.decode("utf-8", "backslashreplace")
 
 
 def make_plan(

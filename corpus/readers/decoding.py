@@ -7,7 +7,7 @@ encodings here refuses most texts of the others, so the first that decodes witho
 from __future__ import annotations
 
 import codecs
-import unicodedata
+import re
 
 from corpus.readers.source import ReadError
 
@@ -23,7 +23,8 @@ _TRIALS = ("utf-8", "euc_jp", "cp932")
 # Python's cp932 gives these for the bytes 80, A0 and FD to FF, which stand in no text.
 _NO_CP932 = frozenset("\x80\xa0\uf8f0\uf8f1\uf8f2\uf8f3")
 _ISO2022_ESCAPES = (b"\x1b$B", b"\x1b$@", b"\x1b(J", b"\x1b(B", b"\x1b(I")
-_ALLOWED_CONTROLS = frozenset("\t\n\r\f\x1c\x1d\x1e\x1f\x0b\x85")
+# control codes, without those that stand in texts: tabs, line breaks, page breaks and other separators
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
 
 
 def decode(data: bytes) -> tuple[str, str]:
@@ -34,8 +35,7 @@ def decode(data: bytes) -> tuple[str, str]:
     """
     text, encoding = _decode_strictly(data)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    controls = sum(1 for c in text if unicodedata.category(c) == "Cc" and c not in _ALLOWED_CONTROLS)
-    if controls > max(1, len(text) // 1000):
+    if len(_CONTROLS.findall(text)) > max(1, len(text) // 1000):
         raise ReadError(
             "テキストではない（バイナリ）ファイルのようです。テキスト形式で保存し直してください。"
         )
