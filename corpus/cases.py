@@ -180,7 +180,7 @@ def case_id(path: str, number: int, organization: str) -> str:
 def _titles(block: Block) -> Iterator[_Title]:
     for line in block.lines:
         # 「## 3 移動窓口を始める【青葉県】」: Markdown's marks are no part of a title
-        words = re.sub(r"^#{1,6}\s+|\s+#+$", "", plain(line.text)).translate(_NARROW)
+        words = re.sub(r"^#{1,6}\s+|(?<!\s)\s++#++$", "", plain(line.text)).translate(_NARROW)
         found = TITLE.match(words)
         if found and len(words) <= 150 and not LEADER.search(words):
             yield _Title(line, int(found["number"]), found["title"], found["organization"])

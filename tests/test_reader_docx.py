@@ -602,7 +602,7 @@ GOOD = saved(paragraphs("本文です。"))
         (replaced(GOOD, "word/document.xml", b"<w:document"), "壊れています"),
         (replaced(GOOD, "word/document.xml", b""), "壊れています"),
         (replaced(GOOD, "word/document.xml", None), "壊れています"),
-        (replaced(GOOD, "[Content_Types].xml", None), "ZIP"),
+        (replaced(GOOD, "[Content_Types].xml", None), "壊れています"),
         (b"%PDF-1.7\n", "PDF"),
         (b"\x00\x01\x02", "拡張子"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + "EncryptedPackage".encode("utf-16-le"), "パスワード"),

@@ -23,8 +23,9 @@ _TRIALS = ("utf-8", "euc_jp", "cp932")
 # Python's cp932 gives these for the bytes 80, A0 and FD to FF, which stand in no text.
 _NO_CP932 = frozenset("\x80\xa0\uf8f0\uf8f1\uf8f2\uf8f3")
 _ISO2022_ESCAPES = (b"\x1b$B", b"\x1b$@", b"\x1b(J", b"\x1b(B", b"\x1b(I")
-# control codes, without those that stand in texts: tabs, line breaks, page breaks and other separators
-_CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+# control codes, without those that stand in texts: tabs, line breaks, page breaks and other separators. Those from U+0080 on are no
+# sign of binary data but of a text that was read in the wrong encoding and saved (`corpus.garbled`).
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f]")
 
 
 def decode(data: bytes) -> tuple[str, str]:

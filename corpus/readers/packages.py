@@ -31,6 +31,7 @@ _NAMES: dict[Kind, tuple[str, str, str]] = {
     "pptx": ("PowerPoint", "PowerPoint プレゼンテーション（.pptx）", "presentationml"),
     "xlsx": ("Excel", "Excel ブック（.xlsx）", "spreadsheetml"),
 }
+_FOLDERS = ("word/", "ppt/", "xl/")
 # content types of the part that holds what the library reads; a workbook's macros and those of its template are left out
 _MAIN: dict[Kind, tuple[str, ...]] = {
     "docx": ("wordprocessingml.document.main",),
@@ -125,6 +126,8 @@ def _check_sizes(entries: list[zipfile.ZipInfo]) -> None:
 
 def _check_kind(package: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], kind: Kind) -> None:
     application, name, own = _NAMES[kind]
+    if "[Content_Types].xml" not in entries and any(name.startswith(_FOLDERS) for name in entries):
+        raise broken(kind)
     if "[Content_Types].xml" not in entries:
         what = "OpenDocument（LibreOffice など）" if "mimetype" in entries else "ZIP"
         raise ReadError(

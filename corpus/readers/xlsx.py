@@ -128,6 +128,8 @@ def _merged(part: IO[bytes]) -> tuple[list[Area], int]:
         whole, rest = block[:cut], block[cut:]
         missing += len(_UNCALCULATED.findall(whole))
         areas += _areas(whole)
+        if len(areas) > MAX_MERGED:
+            raise ReadError("結合されたセルが多すぎます。結合を減らして保存し直してください。")
     areas += _areas(rest)
     missing += len(_UNCALCULATED.findall(rest))
     return areas, missing
@@ -138,6 +140,4 @@ def _areas(xml: bytes) -> list[Area]:
     for found in _MERGED.finditer(xml):
         first, top, last, bottom = range_boundaries(found[1].decode())
         areas.append(Area(top - 1, bottom - 1, first - 1, last - 1))
-        if len(areas) > MAX_MERGED:
-            raise ReadError("結合されたセルが多すぎます。結合を減らして保存し直してください。")
     return areas
