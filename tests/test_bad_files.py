@@ -19,6 +19,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zipfile
 import zlib
@@ -33,11 +34,11 @@ import openpyxl
 import pptx
 import pypdf
 import pytest
-from office_made import SOFFICE, converter
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
 from index.plan import find_files, make_plan
+from index.reading import ReaderProcess
 
 HOME = Path(__file__).resolve().parent.parent
 SECONDS = 150.0
@@ -592,19 +593,21 @@ def built_in_child(documents: Path, root: Path, mode: str) -> tuple[dict[str, An
         env={**os.environ, "PYTHONPATH": f"{HOME}{os.pathsep}{HOME / 'tests'}", "DXQA_MARK": mark},
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout), done.stderr, processes(mark)
+    return json.loads(done.stdout), done.stderr, list(processes(mark).values())
 
 
-def processes(mark: str) -> list[str]:
-    """The command lines of running processes with a mark in their environment."""
-    found = []
+def processes(mark: str) -> dict[int, str]:
+    """The command lines of running processes with a mark in their environment, by their ids; this one is left out."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
+        if folder.name == str(os.getpid()):
+            continue
         try:
             if (
                 mark.encode() in (folder / "environ").read_bytes()
                 and b"State:\tZ" not in (folder / "status").read_bytes()
             ):
-                found.append((folder / "cmdline").read_bytes().decode(errors="replace"))
+                found[int(folder.name)] = (folder / "cmdline").read_bytes().decode(errors="replace")
         except OSError:
             continue
     return found
@@ -751,6 +754,36 @@ def test_a_second_build_reads_no_bad_file_again(built: Built) -> None:
     assert built.second["unchanged"] == built.first["documents"]
 
 
+def test_a_file_that_takes_too_long_leaves_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = f"DXQA_TEST_{os.getpid()}_slow"
+    monkeypatch.setenv("DXQA_MARK", mark)
+    # the process that reads a PDF sleeps before it begins
+    slow = "import sys, time\nif 'corpus.readers.pdf_process' in sys.orig_argv:\n    time.sleep(60)\n"
+    (tmp_path / "sitecustomize.py").write_text(slow)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "遅い.pdf").write_bytes(PDF)
+    answers: list[dict[str, object]] = []
+
+    def ask() -> None:
+        with ReaderProcess(timeout_s=5) as process:
+            answers.append(process.ask("遅い.pdf", tmp_path / "遅い.pdf", 300))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    begun = False
+    while asking.is_alive():
+        begun = begun or any("pdf_process" in command for command in processes(mark).values())
+        time.sleep(0.05)
+    assert begun
+    assert "時間がかかりすぎる" in str(answers[0]["message"])
+    deadline = time.monotonic() + 5
+    while processes(mark) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes(mark) == {}
+
+
 def test_a_file_without_permission_is_named_and_its_document_stays() -> None:
     # as root nothing is forbidden: another user looks
     with tempfile.TemporaryDirectory() as name:
@@ -776,23 +809,3 @@ def test_a_file_without_permission_is_named_and_its_document_stays() -> None:
     assert [problem.path for problem in plan.problems] == ["見えるだけ/中.txt", "閉じた.txt"]
     assert all(problem.passing and "開けません" in problem.message for problem in plan.problems)
     assert [item.paths for item in plan.items] == [("開いた.txt",)]
-
-
-@pytest.mark.skipif(
-    SOFFICE is None and not os.environ.get("CI"), reason="LibreOffice (soffice) is not installed"
-)
-def test_what_a_real_office_saves_is_refused_alike(tmp_path: Path) -> None:
-    from corpus.readers import ReadError, read
-
-    convert = converter(tmp_path)
-    for source, data, wanted, words in (
-        ("docx", WORD, "doc", OLD),
-        ("xlsx", BOOK, "xls", OLD),
-        ("pptx", DECK, "ppt", OLD),
-        ("docx", WORD, "rtf", "RTF"),
-        ("xlsx", BOOK, "ods", "OpenDocument"),
-    ):
-        made = convert(data, source, wanted)
-        for name in (f"a.{wanted}", f"a.{source}", "a.txt"):
-            with pytest.raises(ReadError, match=words):
-                read(name, made)

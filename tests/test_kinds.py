@@ -123,7 +123,11 @@ def test_what_a_real_office_saves_in_the_old_formats(tmp_path: Path) -> None:
                 read(name, data)
             assert "古い形式" in str(error.value)
             assert f"「.{new}」を選んで保存し直してください。" in str(error.value)
-    assert kinds.kind_of(convert(MADE["docx"], "docx", "odt")) == "odf"
+    for new, other, kind in (("docx", "odt", "odf"), ("xlsx", "ods", "odf"), ("docx", "rtf", "rtf")):
+        data = convert(MADE[new], new, other)
+        assert kinds.kind_of(data) == kind
+        with pytest.raises(ReadError, match=r"RTF|OpenDocument"):
+            read(f"a.{other}", data)
 
 
 @pytest.mark.parametrize("kind", MADE)
