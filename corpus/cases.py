@@ -45,13 +45,13 @@ MOST_PERSONS = 10**10
 """A greater number is no population."""
 # 「酒田市人口：9.6万人（令和6年2月29日現在）」
 POPULATION = re.compile(
-    r"(?P<who>[^\s：:、。（）()】]*)人口\s*[:：]?\s*約?(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千)?\s*人"
+    r"(?P<who>[^\s：:、。（）()】]{0,60})人口\s*[:：]?\s*約?(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千)?\s*人"
     r"(?:\s*[（(](?P<as_of>[^（）()]*?)(?:現在|時点)?[)）])?"
 )
 PHONE = re.compile(
     r"(?:電話(?:番号)?|TEL|Tel|℡|☎)\s*[:：]?\s*(?P<phone>\d{2,5}[-‐－(]\d{1,4}[-‐－)]\d{3,4}(?:[（(]内線[^（）()]*[)）])?)"
 )
-EMAIL = re.compile(r"(?P<email>[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+)")
+EMAIL = re.compile(r"(?P<email>[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+)")
 URL = re.compile(r"https?://[A-Za-z0-9\-._~:/?#\[\]@!$&'*+,;=%]+")
 _DEPARTMENT_WORD = r"(?:担当(?:部署|課|部局|部課|窓口)|所管(?:部署|課|部局)|(?:お?問い?合わ?せ|連絡)先)"
 # 「【担当部署】 企画課（電話：…」「担当部署 企画課 電話 …」「☆担当：企画課☆」 in this order of trust
@@ -181,8 +181,8 @@ def _titles(block: Block) -> Iterator[_Title]:
     for line in block.lines:
         # 「## 3 移動窓口を始める【青葉県】」: Markdown's marks are no part of a title
         words = re.sub(r"^#{1,6}\s+|(?<!\s)\s++#++$", "", plain(line.text)).translate(_NARROW)
-        found = TITLE.match(words)
-        if found and len(words) <= 150 and not LEADER.search(words):
+        found = TITLE.match(words) if len(words) <= 150 else None
+        if found and not LEADER.search(words):
             yield _Title(line, int(found["number"]), found["title"], found["organization"])
 
 

@@ -288,8 +288,11 @@ def test_the_rules_are_the_same_each_time_and_change_with_the_package(monkeypatc
         "# " + "#" * 60_000 + "終",
         "（" + "あ。" * 40_000,
         "- \n" * 20_000 + "終",
+        "1. " + "　" * 60_000 + "終",
+        CASE_BOOK + "\n\n" + "あ" * 60_000,
+        CASE_BOOK + "\n\n" + "a" * 60_000,
     ],
-    ids=range(9),
+    ids=range(12),
 )
 def test_an_endless_line_of_marks_takes_no_endless_time(text: str) -> None:
     started = time.process_time()
