@@ -207,8 +207,8 @@ def container(*names: str) -> bytes:
         entry(name, 2, -1, at + 2 if at + 1 < len(names) else -1) for at, name in enumerate(names)
     )
     header = struct.pack(
-        "<8s16sHHHHH6sIIIIIIiIiI", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", bytes(16), 62, 3, 0xFFFE, 9, 6,
-        bytes(6), 0, 1, 1, 0, 4096, 0, -2, 0, -2, 0,
+        "<8s16sHHHHH6sIIIIIiIiI", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", bytes(16), 62, 3, 0xFFFE, 9, 6,
+        bytes(6), 0, 1, 1, 0, 4096, -2, 0, -2, 0,
     )  # fmt: skip
     header += struct.pack("<i", 0) + struct.pack("<i", -1) * 108
     table = struct.pack("<iii", -3, -2, -2) + struct.pack("<i", -1) * 125
