@@ -45,11 +45,11 @@ MOST_PERSONS = 10**10
 """A greater number is no population."""
 # 「酒田市人口：9.6万人（令和6年2月29日現在）」
 POPULATION = re.compile(
-    r"(?P<who>[^\s：:、。（）()】]{0,60})人口\s*[:：]?\s*約?(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千)?\s*人"
+    r"(?P<who>[^\s：:、。（）()】]{0,60})人口\s*+(?:[:：]\s*+)?約?(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千)?\s*人"
     r"(?:\s*[（(](?P<as_of>[^（）()]*?)(?:現在|時点)?[)）])?"
 )
 PHONE = re.compile(
-    r"(?:電話(?:番号)?|TEL|Tel|℡|☎)\s*[:：]?\s*(?P<phone>\d{2,5}[-‐－(]\d{1,4}[-‐－)]\d{3,4}(?:[（(]内線[^（）()]*[)）])?)"
+    r"(?:電話(?:番号)?|TEL|Tel|℡|☎)\s*+(?:[:：]\s*+)?(?P<phone>\d{2,5}[-‐－(]\d{1,4}[-‐－)]\d{3,4}(?:[（(]内線[^（）()]*[)）])?)"
 )
 EMAIL = re.compile(r"(?P<email>[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+)")
 URL = re.compile(r"https?://[A-Za-z0-9\-._~:/?#\[\]@!$&'*+,;=%]+")
@@ -59,6 +59,9 @@ DEPARTMENT_LABEL = re.compile(rf"^【{_DEPARTMENT_WORD}】\s*(?P<department>[^\s
 DEPARTMENT_LINE = re.compile(rf"^{_DEPARTMENT_WORD}[\s:：]+(?P<department>\S.*)$")
 DEPARTMENT_HEADING = re.compile(rf"^[【<＜■◆]?{_DEPARTMENT_WORD}[】>＞]?$")
 DEPARTMENT_NOTE = re.compile(r"^[☆★※◎]?\s*担当(?:課|部署)?\s*[:：]\s*(?P<department>.+?)\s*[☆★◎]?$")
+LONGEST_LINE = 1000
+"""Characters of a line above which it is no row of a contents list, no legend and names no department: patterns that try each
+place of a line are kept off lines without end."""
 CONTACT_REACH = 300
 """Characters after a department's name within which its telephone and mail stand, on lines of their own too."""
 _CONTACT_FOLLOWS = re.compile(r"(?<!\s)\s*+(?:[（(]\s*+)?(?:電話|TEL|Tel|℡|☎|メール|E-?mail|FAX).*$")
@@ -285,6 +288,8 @@ def _contents(text: str, blocks: list[Block]) -> list[_Entry]:
     for block in blocks:
         for line in block.lines:
             words = line.text.translate(_NARROW)
+            if len(words) > LONGEST_LINE:
+                continue
             legend = LEGEND.match(words.strip())
             row = CONTENTS_ROW.match(words)
             if row:
@@ -480,7 +485,8 @@ def _department(text: str, blocks: list[Block], fields: dict[str, Field]) -> Non
     lines = [(block, line) for block in blocks for line in block.lines]
     for pattern in (DEPARTMENT_LABEL, DEPARTMENT_LINE, DEPARTMENT_HEADING, DEPARTMENT_NOTE):
         for place, (_, line) in enumerate(lines):
-            found = pattern.match(line.text.strip())
+            words = line.text.strip()
+            found = pattern.match(words) if len(words) <= LONGEST_LINE else None
             if not found:
                 continue
             if pattern is DEPARTMENT_HEADING:

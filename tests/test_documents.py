@@ -291,8 +291,9 @@ def test_the_rules_are_the_same_each_time_and_change_with_the_package(monkeypatc
         "1. " + "　" * 60_000 + "終",
         CASE_BOOK + "\n\n" + "あ" * 60_000,
         CASE_BOOK + "\n\n" + "a" * 60_000,
+        CASE_BOOK + "\n\n電話" + " " * 60_000 + "終",
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_an_endless_line_of_marks_takes_no_endless_time(text: str) -> None:
     started = time.process_time()
