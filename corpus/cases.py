@@ -48,6 +48,7 @@ POPULATION = re.compile(
     r"(?P<who>[^\s：:、。（）()】]{0,60})人口\s*+(?:[:：]\s*+)?約?(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千)?\s*人"
     r"(?:\s*[（(](?P<as_of>[^（）()]*?)(?:現在|時点)?[)）])?"
 )
+_BOUND = r"(\d[\d,]{0,20}(?:\.\d{1,9})?)(万|千)?人"
 PHONE = re.compile(
     r"(?:電話(?:番号)?|TEL|Tel|℡|☎)\s*+(?:[:：]\s*+)?(?P<phone>\d{2,5}[-‐－(]\d{1,4}[-‐－)]\d{3,4}(?:[（(]内線[^（）()]*[)）])?)"
 )
@@ -364,8 +365,8 @@ def band_limits(band: str) -> tuple[int, int]:
     (50000, 100000)
     """
     band = band.translate(_NARROW)
-    low = re.search(r"([\d.,]+)(万|千)?人以上", band)
-    high = re.search(r"([\d.,]+)(万|千)?人未満", band)
+    low = re.search(_BOUND + "以上", band)
+    high = re.search(_BOUND + "未満", band)
     return (
         _persons(low[1], low[2]) if low else 0,
         _persons(high[1], high[2]) if high else 10**10,
