@@ -45,13 +45,14 @@ MOST_PERSONS = 10**10
 """A greater number is no population."""
 # 「酒田市人口：9.6万人（令和6年2月29日現在）」
 POPULATION = re.compile(
-    r"(?P<who>[^\s：:、。（）()】]*)人口\s*[:：]?\s*約?(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千)?\s*人"
+    r"(?P<who>[^\s：:、。（）()】]{0,60})人口\s*+(?:[:：]\s*+)?約?(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千)?\s*人"
     r"(?:\s*[（(](?P<as_of>[^（）()]*?)(?:現在|時点)?[)）])?"
 )
+_BOUND = r"(\d[\d,]{0,20}(?:\.\d{1,9})?)(万|千)?人"
 PHONE = re.compile(
-    r"(?:電話(?:番号)?|TEL|Tel|℡|☎)\s*[:：]?\s*(?P<phone>\d{2,5}[-‐－(]\d{1,4}[-‐－)]\d{3,4}(?:[（(]内線[^（）()]*[)）])?)"
+    r"(?:電話(?:番号)?|TEL|Tel|℡|☎)\s*+(?:[:：]\s*+)?(?P<phone>\d{2,5}[-‐－(]\d{1,4}[-‐－)]\d{3,4}(?:[（(]内線[^（）()]*[)）])?)"
 )
-EMAIL = re.compile(r"(?P<email>[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+)")
+EMAIL = re.compile(r"(?P<email>[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+)")
 URL = re.compile(r"https?://[A-Za-z0-9\-._~:/?#\[\]@!$&'*+,;=%]+")
 _DEPARTMENT_WORD = r"(?:担当(?:部署|課|部局|部課|窓口)|所管(?:部署|課|部局)|(?:お?問い?合わ?せ|連絡)先)"
 # 「【担当部署】 企画課（電話：…」「担当部署 企画課 電話 …」「☆担当：企画課☆」 in this order of trust
@@ -59,6 +60,9 @@ DEPARTMENT_LABEL = re.compile(rf"^【{_DEPARTMENT_WORD}】\s*(?P<department>[^\s
 DEPARTMENT_LINE = re.compile(rf"^{_DEPARTMENT_WORD}[\s:：]+(?P<department>\S.*)$")
 DEPARTMENT_HEADING = re.compile(rf"^[【<＜■◆]?{_DEPARTMENT_WORD}[】>＞]?$")
 DEPARTMENT_NOTE = re.compile(r"^[☆★※◎]?\s*担当(?:課|部署)?\s*[:：]\s*(?P<department>.+?)\s*[☆★◎]?$")
+LONGEST_LINE = 1000
+"""Characters of a line above which it is no row of a contents list, no legend and names no department: patterns that try each
+place of a line are kept off lines without end."""
 CONTACT_REACH = 300
 """Characters after a department's name within which its telephone and mail stand, on lines of their own too."""
 _CONTACT_FOLLOWS = re.compile(r"(?<!\s)\s*+(?:[（(]\s*+)?(?:電話|TEL|Tel|℡|☎|メール|E-?mail|FAX).*$")
@@ -180,9 +184,9 @@ def case_id(path: str, number: int, organization: str) -> str:
 def _titles(block: Block) -> Iterator[_Title]:
     for line in block.lines:
         # 「## 3 移動窓口を始める【青葉県】」: Markdown's marks are no part of a title
-        words = re.sub(r"^#{1,6}\s+|\s+#+$", "", plain(line.text)).translate(_NARROW)
-        found = TITLE.match(words)
-        if found and len(words) <= 150 and not LEADER.search(words):
+        words = re.sub(r"^#{1,6}\s+|(?<!\s)\s++#++$", "", plain(line.text)).translate(_NARROW)
+        found = TITLE.match(words) if len(words) <= 150 else None
+        if found and not LEADER.search(words):
             yield _Title(line, int(found["number"]), found["title"], found["organization"])
 
 
@@ -285,6 +289,8 @@ def _contents(text: str, blocks: list[Block]) -> list[_Entry]:
     for block in blocks:
         for line in block.lines:
             words = line.text.translate(_NARROW)
+            if len(words) > LONGEST_LINE:
+                continue
             legend = LEGEND.match(words.strip())
             row = CONTENTS_ROW.match(words)
             if row:
@@ -359,8 +365,8 @@ def band_limits(band: str) -> tuple[int, int]:
     (50000, 100000)
     """
     band = band.translate(_NARROW)
-    low = re.search(r"([\d.,]+)(万|千)?人以上", band)
-    high = re.search(r"([\d.,]+)(万|千)?人未満", band)
+    low = re.search(_BOUND + "以上", band)
+    high = re.search(_BOUND + "未満", band)
     return (
         _persons(low[1], low[2]) if low else 0,
         _persons(high[1], high[2]) if high else 10**10,
@@ -480,7 +486,8 @@ def _department(text: str, blocks: list[Block], fields: dict[str, Field]) -> Non
     lines = [(block, line) for block in blocks for line in block.lines]
     for pattern in (DEPARTMENT_LABEL, DEPARTMENT_LINE, DEPARTMENT_HEADING, DEPARTMENT_NOTE):
         for place, (_, line) in enumerate(lines):
-            found = pattern.match(line.text.strip())
+            words = line.text.strip()
+            found = pattern.match(words) if len(words) <= LONGEST_LINE else None
             if not found:
                 continue
             if pattern is DEPARTMENT_HEADING:

@@ -30,6 +30,9 @@ RECORD_CHARS = 700
 """A record longer than this, in searchable characters, becomes several chunks: with its headings it fills the encoder's 512 tokens."""
 LONGEST_UNIT = 1200
 """Above this many characters a sentence or a row is cut: the encoder reads 512 tokens."""
+MOST_WASTE = 20_000
+"""Longest chunk as it is written: addresses, empty cells and marks do not count for its size, and without a bound a file of
+nothing else is looked at again and again."""
 MAX_CONTEXT = 160
 
 _ADDRESS = re.compile(r"<?https?://\S+")
@@ -317,7 +320,9 @@ def _sentences(text: str, start: int, end: int, block: Block) -> list[_Unit]:
     at = start
     for found in _SENTENCE.finditer(text, start, end):
         stop = found.end()
-        if _inside_brackets(text[at:stop]) or _QUOTED.match(text, stop - 1, end):
+        # a bracket that is open for so long is never closed
+        inside = stop - at < LONGEST_UNIT and _inside_brackets(text[at:stop])
+        if inside or _QUOTED.match(text, stop - 1, end):
             continue
         units.append(_Unit(at, stop, block))
         at = stop
@@ -349,12 +354,10 @@ def _pack(
     pieces: list[tuple[int, int, str]] = []
     begin, end, header = start, start, ""
     for unit in units:
-        if (
-            end > begin
-            and end >= whole
-            and _size(text[begin : unit.end]) > max_chars
-            and _size(text[begin:end]) >= max_chars // 4
-        ):
+        full = unit.end - begin > MOST_WASTE or (
+            _size(text[begin : unit.end]) > max_chars and _size(text[begin:end]) >= max_chars // 4
+        )
+        if end > begin and end >= whole and full:
             pieces.append((begin, end, header))
             begin, header = unit.start, unit.header
         end = unit.end

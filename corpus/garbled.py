@@ -49,4 +49,6 @@ def _rare(character: str) -> bool:
     """Letters that hardly stand in a document, but where a broken font's table puts kana: 「䛾」 for 「の」."""
     if character < "\u0080":
         return False
-    return "\u3400" <= character <= "\u4dbf" or unicodedata.category(character) in {"Co", "Cn", "Cs"}
+    if character == "\x85":
+        return False  # a line break
+    return "\u3400" <= character <= "\u4dbf" or unicodedata.category(character) in {"Cc", "Co", "Cn", "Cs"}

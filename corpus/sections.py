@@ -74,7 +74,7 @@ def heading_words(block: Block) -> str:
 
     「**今後の展望を教えてください。**」 → 「今後の展望を教えてください。」
     """
-    return re.sub(r"^#{1,6}\s+|\s+#+$", "", plain(block.text))
+    return re.sub(r"^#{1,6}\s+|(?<!\s)\s++#++$", "", plain(block.text))
 
 
 def find_sections(

@@ -18,8 +18,8 @@ from corpus.text import letters, squeeze
 
 # ---------------------------------------------------------------- the form of a line
 
-# 「# 見出し」
-MARKDOWN = re.compile(r"^(#{1,6})\s+(\S.*?)\s*#*$")
+# 「# 見出し」; its end is tried at every place of the line, which must not be endless
+MARKDOWN = re.compile(r"^(?=.{1,1000}$)(#{1,6})\s+(\S.*?)\s*#*$")
 # 「第3章 推進体制」「第２節　方針」「Ⅱ 現状」
 CHAPTER = re.compile(
     r"^(?:第\s*[0-9０-９一二三四五六七八九十]+\s*(?P<unit>[編部章節款])|[ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩ])(?:[\s.．　:：、]|$)"

@@ -19,7 +19,9 @@ _LATEX_GROUP = re.compile(r"\\(?:text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}")
 _LATEX_FRAME = re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}(?:\{[^{}]*\})?")
 _LATEX_WORD = re.compile(r"\\(?:[a-zA-Z]+|\\|[,;! ])|\$\$")
 # An empty cell: 「－円」「—」「(内訳)」 alone between two separators says nothing.
-_EMPTY_CELL = re.compile(r"(?m)(?:^|(?<=[|\t]))[ ]*(?:[-ー－—–―]+\s*円?|\((?:内訳|備考)\))[ ]*(?=$|[|\t])")
+_EMPTY_CELL = re.compile(
+    r"(?m)(?:^|(?<=[|\t]))[ ]*+(?:[-ー－—–―]++[^\S\n\t]*+円?+|\((?:内訳|備考)\))[ ]*+(?=$|[|\t])"
+)
 _SPACES = re.compile(r"[ \t\u3000]+")
 
 

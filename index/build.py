@@ -132,6 +132,8 @@ class _Build:
             and manifest["tokenizer"] == tokenizer_name()
         )
         self.entries = {entry["id"]: entry for entry in manifest["documents"]} if manifest else {}
+        self.read_as: dict[str, Item] = {}
+        """Documents that were read, without those paths under whose suffix their content cannot be read."""
 
     def run(self) -> BuildReport:
         """The whole build."""
@@ -142,7 +144,8 @@ class _Build:
         kept = [item for item in plan.items if self._stays(item)]
         parsed, problems = self._parse([item for item in plan.items if not self._stays(item)], plan.places)
         problems = sorted([*plan.problems, *problems], key=lambda problem: problem.path)
-        items = [item for item in plan.items if item.id in parsed or self._stays(item)]
+        items = [self.read_as.get(item.id, item) for item in plan.items]
+        items = [item for item in items if item.id in parsed or self._stays(item)]
         self._refuse_nothing(items, parsed, problems)
         if self._nothing_to_do(plan, parsed, problems):
             clear(self.root, self.keep)  # of what a build left that was cut off after its switch
@@ -200,15 +203,29 @@ class _Build:
             found[item.id] = renamed(self._stored(item.id), item.paths[0])
         problems: list[FileProblem] = []
         wanted = {item.paths[0]: item for item in to_read}
-        for path, outcome in read_documents(places, wanted, self.max_chars, self.progress):
-            item = wanted[path]
-            if isinstance(outcome, FileProblem):
-                problems.extend(replace(outcome, path=other, sha256=item.sha256) for other in item.paths)
-            elif outcome.document.id != item.id:
-                message = "読み取りの途中で内容が変わりました。書き終わってから、もう一度実行してください。"
-                problems.append(FileProblem(path, message, passing=True))
-            else:
-                found[item.id] = outcome
+        while wanted:
+            again: dict[str, Item] = {}
+            for path, outcome in read_documents(places, wanted, self.max_chars, self.progress):
+                item = wanted[path]
+                if isinstance(outcome, FileProblem):
+                    # what may be over at the next build is not remembered by its content
+                    sha256 = "" if outcome.passing else item.sha256
+                    alike = [
+                        other for other in item.paths if outcome.passing or suffix(other) == suffix(path)
+                    ]
+                    problems.extend(replace(outcome, path=other, sha256=sha256) for other in alike)
+                    rest = tuple(other for other in item.paths if other not in alike)
+                    if rest:  # the same content under a suffix of another reader
+                        again[rest[0]] = replace(item, paths=rest)
+                elif outcome.document.id != item.id:
+                    message = (
+                        "読み取りの途中で内容が変わりました。書き終わってから、もう一度実行してください。"
+                    )
+                    problems.append(FileProblem(path, message, passing=True))
+                else:
+                    found[item.id] = outcome
+                    self.read_as[item.id] = item
+            wanted = again
         return found, problems
 
     def _refuse_nothing(

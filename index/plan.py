@@ -84,21 +84,27 @@ def find_files(folder: Path) -> list[Path]:
     """The files to read, sorted by path; hidden and temporary ones and links that leave the folder are left out."""
     root = folder.resolve()
     found = []
+    # a folder that nobody may look into, or that was just removed, is left out
     for directory, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith((".", "~$"))]
         for name in names:
             path = Path(directory, name)
-            if name.startswith((".", "~$")) or not path.is_file():
+            if name.startswith((".", "~$")):
                 continue
+            try:
+                is_file = path.is_file()
+            except OSError:
+                is_file = True  # what may not even be looked at: the plan names it
             # folders that are links are not walked into, so only the file itself may lead elsewhere
-            if not path.is_symlink() or root in path.resolve().parents:
+            if is_file and (not path.is_symlink() or root in path.resolve().parents):
                 found.append(path)
     return sorted(found)
 
 
 def relative(file: Path, folder: Path) -> str:
-    """The path that names a file: relative to the folder, with `/`; bytes that are no UTF-8 are replaced."""
-    return file.relative_to(folder).as_posix().encode("utf-8", "replace").decode()
+    """The path that names a file: relative to the folder, with `/`; bytes that are no UTF-8 stand as 「\\xff」."""
+    name = file.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
+    return name.decode("utf-8", "backslashreplace")
 
 
 def make_plan(

@@ -7,9 +7,11 @@ long, takes too much memory or brings the library down costs its own document an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import time
@@ -18,11 +20,14 @@ from pathlib import Path
 from types import TracebackType
 
 from corpus.documents import Parsed
+from corpus.readers.kinds import kind_of
 from corpus.worker import answer, parsed_of
 from index.plan import FileProblem, suffix
 
 SIMPLE = frozenset({".txt", ".text", ".md", ".markdown", ".csv", ".tsv"})
 """Suffixes whose readers are this project's own, in Python and linear."""
+SIMPLE_BYTES = 2**20
+"""Largest file that is read in this process: the texts of a hundred pages have a tenth of it."""
 TIMEOUT_S = 300.0
 """Longest time for one document: a PDF of a thousand pages takes about a minute."""
 HOME = Path(__file__).resolve().parent.parent
@@ -71,6 +76,7 @@ class ReaderProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
+            process_group=0,  # a PDF is read by a process of this one, which ends with it
         )
         return self._process
 
@@ -97,7 +103,8 @@ class ReaderProcess:
         process, self._process = self._process, None
         if process is None:
             return
-        process.kill()
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
@@ -105,6 +112,17 @@ class ReaderProcess:
                     stream.close()
                 except OSError:
                     continue  # what was left to be written to it is lost with it
+
+
+def _is_simple(file: Path) -> bool:
+    """Whether a file is read in this process: a short text, and no other format under a text's name."""
+    try:
+        if suffix(file.name) not in SIMPLE or file.stat().st_size > SIMPLE_BYTES:
+            return False
+        with file.open("rb") as handle:
+            return kind_of(handle.read(1024)) is None
+    except OSError:
+        return True  # which says so
 
 
 def read_documents(
@@ -118,7 +136,7 @@ def read_documents(
     with ReaderProcess(timeout_s) as process:
         for number, path in enumerate(paths):
             progress("reading", number, len(paths))
-            ask = answer if suffix(path) in SIMPLE else process.ask
+            ask = answer if path in files and _is_simple(files[path]) else process.ask
             found = ask(path, files[path], max_chars) if path in files else {"unopened": "なくなりました"}
             if "message" in found:
                 yield path, FileProblem(path, str(found["message"]))

@@ -340,6 +340,7 @@ def test_a_population_is_not_that_of_a_body_of_another_name(organization):
         ("３０万人以上の団体・都道府県", (300_000, 10**10)),
         ("5千人以上1万人未満", (5_000, 10_000)),
         ("500人未満", (0, 500)),
+        (",,,,人以上..万人未満", (0, 10**10)),
     ],
 )
 def test_the_limits_of_a_band(band, limits):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import replace
 
 import pytest
@@ -273,3 +274,30 @@ def test_the_rules_are_the_same_each_time_and_change_with_the_package(monkeypatc
     before = rules()
     monkeypatch.setattr(documents, "LIBRARIES", ("numpy",))
     assert rules() != before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " " * 60_000 + "終",
+        "（" + " " * 60_000 + "終",
+        "- " + " " * 60_000 + "終",
+        "- " + "\\" * 60_000 + "終",
+        "|" * 60_000 + "終",
+        "\u2028" * 60_000 + "終",
+        "# " + "#" * 60_000 + "終",
+        "（" + "あ。" * 40_000,
+        "- \n" * 20_000 + "終",
+        "1. " + "　" * 60_000 + "終",
+        CASE_BOOK + "\n\n" + "あ" * 60_000,
+        CASE_BOOK + "\n\n" + "a" * 60_000,
+        CASE_BOOK + "\n\n電話" + " " * 60_000 + "終",
+    ],
+    ids=range(13),
+)
+def test_an_endless_line_of_marks_takes_no_endless_time(text: str) -> None:
+    started = time.process_time()
+    parsed = parse("a.txt", text.encode())
+    assert time.process_time() - started < 8  # 1 to 2 s; each took half a minute and more
+    for chunk in parsed.chunks:
+        assert parsed.document.text[chunk.start : chunk.end] == chunk.text

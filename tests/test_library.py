@@ -163,6 +163,9 @@ def test_a_name_composed_otherwise_is_the_same_name(library: Library) -> None:
     assert removed(library.folder) == [OLD]
 
 
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
@@ -170,7 +173,7 @@ def test_a_name_composed_otherwise_is_the_same_name(library: Library) -> None:
         ("a.pdf", OLD, "中身は"),
         ("a.txt", b"%PDF-1.7\n", "PDF"),
         ("a.docx", b"PK\x03\x04 xl/workbook.xml", "Excel"),
-        ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "パスワード"),
+        ("a.docx", OLE + b"\0" * 600 + "EncryptedPackage".encode("utf-16-le"), "パスワード"),
         ("a.md", b"\x89PNG\r\n", "PNG"),
     ],
 )

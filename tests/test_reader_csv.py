@@ -86,7 +86,7 @@ def test_a_quotation_that_never_closes_is_told():
     [
         (b"", "空です"),
         (b",,\r\n,,\r\n", "文字情報がありません"),
-        (b"PK\x03\x04rest", "Excel"),
+        (b"PK\x03\x04rest", "ZIP"),
         (("件名,本文\r\n" + "あ" * 200_000 + ",\r\n").encode(), "長すぎます"),
     ],
 )

@@ -384,6 +384,15 @@ def test_large_and_hostile_pages_in_bounded_time(body):
     assert time.process_time() - start < 10
 
 
+@pytest.mark.parametrize(
+    "sign",
+    ["\x01", "\x0b", "\x0c", "\x1c", "\x7f", "\uffff", "&#1;", "&#0;", "&#x00c", "&#xffff;", "&#65535;"],
+)
+def test_codes_that_are_no_characters_disturb_nothing(sign):
+    page = f"<meta charset=utf-8><p>窓<nav>左</nav>口{sign} の<pre>一<br>{sign}二</pre>{sign}{'案内です。' * 400}"
+    assert reader.read(page.encode()).text.startswith("窓口 の\n\n一\n二\n\n案内です。")
+
+
 def test_too_deep_a_page_is_refused():
     with pytest.raises(ReadError, match="入れ子"):
         reader.read(("<div>" * 5000 + "深い").encode())

@@ -203,13 +203,13 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
     [
         (lambda: OLE + "EncryptedPackage".encode("utf-16-le") + bytes(100), "パスワード"),
         (lambda: OLE + "Workbook".encode("utf-16-le"), r"古い形式.*\.xlsx"),
-        (lambda: saved(book_of(FAQ))[:-600], "壊れています"),
-        (lambda: saved(book_of(FAQ))[:200], "壊れています"),
+        (lambda: saved(book_of(FAQ))[:-600], "壊れて"),
+        (lambda: saved(book_of(FAQ))[:200], "壊れて"),
         (lambda: zipped({"[Content_Types].xml": b"<Types/>"}), "壊れています"),
         (lambda: zipped({"[Content_Types].xml": b"", "word/document.xml": b""}), r"Word.*\.docx"),
         (lambda: zipped({"[Content_Types].xml": b"", "xl/workbook.bin": b""}), "xlsb"),
         (lambda: "件名,本文\r\n".encode(), "拡張子"),
-        (_bomb, "大きすぎる"),
+        (_bomb, "大きすぎ"),
         (lambda: saved(Workbook()), "文字情報がありません"),
     ],
 )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import PurePath
 
-from corpus.readers.kinds import KIND_OF_SUFFIX, NAMES, kind_of, unreadable_suffix
+from corpus.readers.kinds import KIND_OF_SUFFIX, NAMES, kind_of, unreadable, unreadable_suffix
 from corpus.readers.source import ReadError, Source
 
 __all__ = ["LIBRARIES", "SUFFIXES", "ReadError", "Source", "read"]
@@ -50,8 +50,15 @@ def read(path: str, data: bytes) -> Source:
     if f".{kind}" in _READERS and KIND_OF_SUFFIX.get(suffix, "") != kind:
         note = f"拡張子は「{suffix or 'なし'}」ですが、中身の{NAMES[kind or '']}として読みました。拡張子を直してください。"
         suffix, warnings = f".{kind}", (note,)
+    elif kind is not None and f".{kind}" not in _READERS and not _may_be_damaged(kind, suffix):
+        raise ReadError(unreadable(kind, suffix, SUFFIXES))
     reader = _READERS.get(suffix)
     if reader is None:
         raise ReadError(unreadable_suffix(suffix, SUFFIXES))
     source: Source = import_module(f"corpus.readers.{reader}").read(data)
     return replace(source, warnings=(*warnings, *source.warnings))
+
+
+def _may_be_damaged(kind: str, suffix: str) -> bool:
+    """Whether a zip may be the Office file that it is called, with its parts lost: its reader says what is wrong."""
+    return kind == "zip" and KIND_OF_SUFFIX.get(suffix) in {"docx", "pptx", "xlsx"}

@@ -18,6 +18,8 @@ from corpus.readers.source import ReadError, Source
 
 DELIMITERS = (",", "\t", ";")
 """In the order in which they are taken where two fit alike."""
+MAX_COLUMNS = 16_384
+"""Cells of a row, as in Excel."""
 _SAMPLE_ROWS = 50
 _SAMPLE_CHARS = (
     1 << 17
@@ -46,6 +48,10 @@ def read(data: bytes) -> Source:
                 cells.append(row)
                 numbers.append(number)
                 count += len(row)
+            if len(row) > MAX_COLUMNS:
+                raise ReadError(
+                    f"列が多すぎます（上限は{MAX_COLUMNS:,}列）。区切り文字と改行を確かめるか、列を分けてください。"
+                )
             if len(cells) > MAX_ROWS or count > MAX_CELLS:
                 raise ReadError(
                     f"行が多すぎます（上限は{MAX_ROWS:,}行、{MAX_CELLS:,}セル）。ファイルを分けてください。"

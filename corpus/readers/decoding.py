@@ -7,7 +7,7 @@ encodings here refuses most texts of the others, so the first that decodes witho
 from __future__ import annotations
 
 import codecs
-import unicodedata
+import re
 
 from corpus.readers.source import ReadError
 
@@ -23,16 +23,9 @@ _TRIALS = ("utf-8", "euc_jp", "cp932")
 # Python's cp932 gives these for the bytes 80, A0 and FD to FF, which stand in no text.
 _NO_CP932 = frozenset("\x80\xa0\uf8f0\uf8f1\uf8f2\uf8f3")
 _ISO2022_ESCAPES = (b"\x1b$B", b"\x1b$@", b"\x1b(J", b"\x1b(B", b"\x1b(I")
-_BINARY_SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"%PDF-", "PDF"),
-    (b"PK\x03\x04", "ZIP・Word・Excel・PowerPoint"),
-    (b"\xd0\xcf\x11\xe0", "古い形式のWord・Excel・PowerPoint"),
-    (b"\x89PNG", "PNG画像"),
-    (b"\xff\xd8\xff", "JPEG画像"),
-    (b"GIF8", "GIF画像"),
-    (b"\x1f\x8b", "gzip"),
-)
-_ALLOWED_CONTROLS = frozenset("\t\n\r\f\x1c\x1d\x1e\x1f\x0b\x85")
+# control codes, without those that stand in texts: tabs, line breaks, page breaks and other separators. Those from U+0080 on are no
+# sign of binary data but of a text that was read in the wrong encoding and saved (`corpus.garbled`).
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f]")
 
 
 def decode(data: bytes) -> tuple[str, str]:
@@ -41,15 +34,9 @@ def decode(data: bytes) -> tuple[str, str]:
     `\\r\\n` and `\\r` become `\\n`; nothing else is changed. Raises ReadError for binary data, for a text
     that no encoding fits, and for one without a visible character.
     """
-    for signature, name in _BINARY_SIGNATURES:
-        if data.startswith(signature):
-            raise ReadError(
-                f"テキストではなく{name}のファイルです。正しい拡張子に直すか、テキスト形式で保存し直してください。"
-            )
     text, encoding = _decode_strictly(data)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    controls = sum(1 for c in text if unicodedata.category(c) == "Cc" and c not in _ALLOWED_CONTROLS)
-    if controls > max(1, len(text) // 1000):
+    if len(_CONTROLS.findall(text)) > max(1, len(text) // 1000):
         raise ReadError(
             "テキストではない（バイナリ）ファイルのようです。テキスト形式で保存し直してください。"
         )

@@ -29,7 +29,7 @@ from corpus.readers.drawings import (
 )
 from corpus.readers.numerals import numeral
 from corpus.readers.packages import broken, open_package
-from corpus.readers.source import Source
+from corpus.readers.source import ReadError, Source
 from corpus.readers.word_lists import BULLET_SIGN, W, WordLists, number, value
 
 NOTE_SIGN = "※"
@@ -92,14 +92,14 @@ def read(data: bytes) -> Source:
         document = docx.Document(package)
         body = document.element.body
         reader = _Reader(document)
+        reader.blocks(body)
+        return reader.source(body)
+    except (ReadError, MemoryError):
+        raise
     except (
         Exception
     ) as error:  # the library raises many kinds for parts that are missing or not what they say
         raise broken("docx") from error
-    if body is None:
-        raise broken("docx")
-    reader.blocks(body)
-    return reader.source(body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,12 @@ _CHARSET = re.compile(
     rb"""<(?:meta|\?xml)\b[^>]{0,300}?\b(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_:.-]{2,40})""",
     re.IGNORECASE,
 )
+# what may stand in a text and not in a tree of lxml, which refuses it when words are moved
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f\ufffe\uffff]")
+_SEPARATORS = re.compile("[\x0b\x0c\x1c-\x1f]")
+_REFERENCE = re.compile(
+    r"&#(?:[xX](?=[0-9A-Fa-f])0*+(?P<hex>[0-9A-Fa-f]{0,4})(?![0-9A-Fa-f])|(?=[0-9])0*+(?P<decimal>[0-9]{0,5})(?![0-9]));?"
+)
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]{0,200}\?>")
 # labels of the encodings that Japanese pages declare; what a browser takes for Shift_JIS is CP932
 _CODECS = {
@@ -91,7 +97,7 @@ def read(data: bytes) -> Source:
     text, encoding, warnings = _decoded(data)
     # libxml2 would silently stop at a depth of 256, which unclosed tags reach; memory is bounded by the limits above
     parser = lxml.html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)
-    page = _DECLARATION.sub("", text).encode("utf-8", errors="replace")
+    page = _REFERENCE.sub(_referred, _without_codes(_DECLARATION.sub("", text))).encode("utf-8", "replace")
     try:
         root = lxml.html.document_fromstring(page, parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError) as error:
@@ -112,6 +118,21 @@ def read(data: bytes) -> Source:
         warnings=tuple(warnings),
         advice=_ADVICE,
     )
+
+
+def _without_codes(text: str) -> str:
+    """A text without control codes; those that separate are a space."""
+    return _SEPARATORS.sub(" ", _CONTROLS.sub("", text))
+
+
+def _referred(reference: re.Match[str]) -> str:
+    """A numeric reference as it is, or what stands for a control code that it names."""
+    if reference["decimal"] is None:
+        char = chr(int(reference["hex"] or "0", 16))
+    else:
+        char = chr(int(reference["decimal"] or "0"))
+    clean = _without_codes(char)
+    return reference[0] if clean == char else clean
 
 
 def _decoded(data: bytes) -> tuple[str, str, list[str]]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from corpus.readers.decoding import decode
+from corpus.readers import plain_text
 from corpus.readers.source import Source
 
 
 def read(data: bytes) -> Source:
-    """The canonical text of a Markdown file's bytes; raises ReadError for what is not text."""
-    text, encoding = decode(data)
-    return Source(text=text, format="md", encoding=encoding)
+    """The canonical text of a Markdown file's bytes; raises ReadError for what is not text, or too long."""
+    return plain_text.read(data, "md")

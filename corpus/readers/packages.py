@@ -20,39 +20,36 @@ MAX_ENTRIES = 20_000
 MAX_XML_BYTES = 256 * 1024 * 1024
 """Most bytes of XML in a package, unpacked: a table of 100,000 rows in Word takes about 100 MB."""
 MAX_NODES = 16_000_000
-"""Most elements and attributes (counted by their signs, so about half as many elements) where a part is held as a tree, at
-about 100 bytes each: 1 to 2 GB at worst."""
+"""Most elements and attributes (counted by their signs, so about half as many elements) of the parts that are held as trees,
+at about 100 bytes each: 1 to 2 GB at worst."""
+MAX_FOLD = 200
+"""How many times smaller a part that is read as a stream may be packed; sheets reach 30, a bomb 1,000."""
+FOLD_FROM = 32 * 1024 * 1024
 
 _NAMES: dict[Kind, tuple[str, str, str]] = {
     "docx": ("Word", "Word 文書（.docx）", "wordprocessingml"),
     "pptx": ("PowerPoint", "PowerPoint プレゼンテーション（.pptx）", "presentationml"),
     "xlsx": ("Excel", "Excel ブック（.xlsx）", "spreadsheetml"),
 }
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-# streams of an OLE container, by which one kind is told from another
-_OLE_STREAMS = (
-    ("WordDocument", "Word 97-2003 文書（.doc）"),
-    ("PowerPoint Document", "PowerPoint 97-2003 プレゼンテーション（.ppt）"),
-    ("Workbook", "Excel 97-2003 ブック（.xls）"),
-)
-_SIGNATURES = (
-    (b"%PDF-", "PDF"),
-    (b"{\\rtf", "リッチテキスト（RTF）"),
-    (b"\x89PNG", "PNG画像"),
-    (b"\xff\xd8\xff", "JPEG画像"),
-    (b"\x1f\x8b", "gzip"),
-)
+_FOLDERS = ("word/", "ppt/", "xl/")
+# content types of the part that holds what the library reads; a workbook's macros and those of its template are left out
+_MAIN: dict[Kind, tuple[str, ...]] = {
+    "docx": ("wordprocessingml.document.main",),
+    "pptx": ("presentationml.presentation.main",),
+    "xlsx": ("spreadsheetml.sheet.main", "spreadsheetml.template.main", "ms-excel.sheet.macroEnabled.main"),
+}
 
 
-def open_package(data: bytes, kind: Kind, *, trees: bool = True) -> BytesIO:
+def open_package(data: bytes, kind: Kind) -> BytesIO:
     """A copy of a package with its XML parts stored as they are and everything else (pictures, fonts, macros) empty.
 
-    `trees`: whether the library will hold whole parts in memory as trees, which bounds their number of nodes. Raises
-    ReadError for what is not a package of this kind, is damaged, is protected by a password, or is too large.
+    Raises ReadError for what is not a package of this kind, is damaged, is protected by a password, or is too large.
     """
     application, name, _ = _NAMES[kind]
     if not data.startswith(b"PK"):
-        raise ReadError(_not_a_package(data, kind))
+        raise ReadError(
+            f"{name}ではありません（拡張子が違うか、壊れています）。{application}で開けるか確かめ、{name}として保存し直してください。"
+        )
     if data.count(b"PK\x01\x02") > MAX_ENTRIES:
         raise ReadError(
             f"中のファイルが多すぎます（{MAX_ENTRIES:,}個まで）。資料を分けて保存し直してください。"
@@ -70,8 +67,9 @@ def open_package(data: bytes, kind: Kind, *, trees: bool = True) -> BytesIO:
             nodes = 0
             for entry in entries.values():
                 part = package.read(entry) if _is_xml(entry.filename) else b""
-                nodes += part.count(b"<") + part.count(b"=")
-                if trees and nodes > MAX_NODES:
+                if not _is_streamed(entry.filename):
+                    nodes += part.count(b"<") + part.count(b"=")
+                if nodes > MAX_NODES:
                     raise ReadError("内容が多すぎて読めません。資料を分けて保存し直してください。")
                 # Office writes no document type; entities that multiply need one.
                 if b"<!DOCTYPE" in part or "<!DOCTYPE".encode("utf-16-le") in part:
@@ -108,10 +106,19 @@ def _is_xml(name: str) -> bool:
     return name.lower().endswith((".xml", ".rels"))
 
 
+def _is_streamed(name: str) -> bool:
+    """Whether a part is a sheet, which is read row by row."""
+    return name.lstrip("/").startswith("xl/worksheets/")
+
+
 def _check_sizes(entries: list[zipfile.ZipInfo]) -> None:
     """Refuses a zip bomb by what it declares; the zip module gives no more than is declared."""
     total = sum(entry.file_size for entry in entries)
-    if total > MAX_XML_BYTES:
+    folded = any(
+        entry.file_size > max(FOLD_FROM, MAX_FOLD * entry.compress_size) and _is_streamed(entry.filename)
+        for entry in entries
+    )
+    if total > MAX_XML_BYTES or folded:
         raise ReadError(
             f"展開すると大きすぎます（{total / 2**20:,.0f}MB、上限は{MAX_XML_BYTES // 2**20}MB）。資料を分けて保存し直してください。"
         )
@@ -119,6 +126,8 @@ def _check_sizes(entries: list[zipfile.ZipInfo]) -> None:
 
 def _check_kind(package: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], kind: Kind) -> None:
     application, name, own = _NAMES[kind]
+    if "[Content_Types].xml" not in entries and any(name.startswith(_FOLDERS) for name in entries):
+        raise broken(kind)
     if "[Content_Types].xml" not in entries:
         what = "OpenDocument（LibreOffice など）" if "mimetype" in entries else "ZIP"
         raise ReadError(
@@ -128,14 +137,20 @@ def _check_kind(package: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], k
         raise ReadError(
             f"「完全（Strict）Open XML」形式は読めません。{application}の「名前を付けて保存」で、ふつうの{name}として保存し直してください。"
         )
+    if "xl/workbook.bin" in entries:
+        raise ReadError(
+            "バイナリ形式のExcel（.xlsb）です。Excelで開き、「Excelブック（.xlsx）」で保存し直してください。"
+        )
     types = package.read("[Content_Types].xml").decode("utf-8", errors="replace")
-    if f"{own}.document.main" in types or f"{own}.presentation.main" in types or f"{own}.sheet.main" in types:
+    if any(main in types for main in _MAIN[kind]):
         return
     for other, (_, what, family) in _NAMES.items():
         if other != kind and f"{family}." in types and f"{own}." not in types:
             raise ReadError(
                 f"{name}ではなく、{what}のファイルです。正しい拡張子（.{other}）に直してください。"
             )
+    if "main+xml" not in types:
+        raise broken(kind)
     raise ReadError(
         f"{name}の本文が見つかりません（テンプレート・マクロ有効・スライドショーの形式かもしれません）。{application}の「名前を付けて保存」で、{name}として保存し直してください。"
     )
@@ -146,21 +161,3 @@ def _protected(application: str) -> str:
         f"パスワードで保護されています。{application}で開き、「ファイル」→「情報」→「保護」→「パスワードを使用して暗号化」でパスワードを"
         "空にして、保存し直してください。"
     )
-
-
-def _not_a_package(data: bytes, kind: Kind) -> str:
-    application, name, _ = _NAMES[kind]
-    if data.startswith(_OLE):
-        # names of streams are UTF-16 in the container's directory
-        if "EncryptedPackage".encode("utf-16-le") in data:
-            return _protected(application)
-        for stream, what in _OLE_STREAMS:
-            if stream.encode("utf-16-le") in data:
-                return f"{name}ではなく、古い形式の{what}のファイルです。開いて「名前を付けて保存」で、新しい形式に保存し直してください。"
-    for signature, what in _SIGNATURES:
-        if data.startswith(signature):
-            return f"{name}ではなく、{what}のファイルです。正しい拡張子に直してください。"
-    head = data[:1024].lstrip().lower()
-    if head.startswith((b"<!doctype html", b"<html")):
-        return f"{name}ではなく、HTMLのファイルです。正しい拡張子（.html）に直してください。"
-    return f"{name}ではありません（拡張子が違うか、壊れています）。{application}で開けるか確かめ、{name}として保存し直してください。"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from corpus.readers.assembly import MAX_CHARS
 from corpus.readers.decoding import decode
-from corpus.readers.source import Source
+from corpus.readers.source import ReadError, Source
 
 
-def read(data: bytes) -> Source:
-    """The canonical text of a text file's bytes; raises ReadError for what is not text."""
+def read(data: bytes, format: str = "txt") -> Source:
+    """The canonical text of a text file's bytes; raises ReadError for what is not text, or too long."""
     text, encoding = decode(data)
-    return Source(text=text, format="txt", encoding=encoding)
+    if len(text) > MAX_CHARS:
+        raise ReadError(
+            f"文章が長すぎます（{MAX_CHARS // 10_000:,}万文字まで）。資料を分けて保存し直してください。"
+        )
+    return Source(text=text, format=format, encoding=encoding)

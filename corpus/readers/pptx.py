@@ -69,7 +69,7 @@ def read(data: bytes) -> Source:
     try:
         for number, slide in enumerate(pptx.Presentation(package).slides, start=1):
             reader.slide(number, slide)
-    except ReadError:
+    except (ReadError, MemoryError):
         raise
     except (
         Exception
