@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from corpus.documents import Parsed
 from corpus.records import Case, Chunk, Document, Field, Heading
 from index.engines import DENSE, HEADING, SPELLING, WORDS, Probe, heading_key
 from index.lexical import Tokens, postings_of
-from index.segment import Content, SegmentWriter, StoredSegment
-from index.store import load_current, load_version
+from index.segment import LIST, TEXT, Content, SegmentWriter, StoredSegment
+from index.store import LIST_COST, load_current, load_version
 from index.tokenizer import tokenizer_name
 from index.versions import (
     FORMAT_VERSION,
@@ -96,8 +96,13 @@ def content(number: int, rows: slice, headings: dict[int, np.ndarray]) -> Conten
 CONTENTS = [content(0, slice(0, 2), {}), content(1, slice(2, 3), {0: VECTORS[2]})]
 
 
-def write(root: Path, segments: list[list[Content]] | None = None, **changes: Any) -> str:
-    """A version of the given segments, made current by hand."""
+def write(
+    root: Path,
+    segments: list[list[Content]] | None = None,
+    kinds: Sequence[str] = (TEXT, TEXT),
+    **changes: Any,
+) -> str:
+    """A version of the given segments of these kinds, made current by hand."""
     name = new_name()
     parts = [CONTENTS] if segments is None else segments
     digests, documents = {}, []
@@ -105,7 +110,7 @@ def write(root: Path, segments: list[list[Content]] | None = None, **changes: An
         segment = f"{name}-{number}"
         temporary = root / "segments" / f".{segment}"
         with SegmentWriter(temporary, 3) as writer:
-            writer.finish(contents, with_tokens=False)
+            writer.finish(contents, with_tokens=False, kind=kinds[number])
         digests[segment] = StoredSegment(temporary).digest
         publish(temporary, root / "segments" / segment)
         documents += [
@@ -208,6 +213,28 @@ def test_search_only_among_the_chunks_allowed(root: Path) -> None:
     assert [h.chunk.id for h in index.search(probe, 3, {"k2", "k9"})] == ["k2"]
     assert index.search(probe, 3, set()) == []
     assert index.search(probe, 3, ["k9"]) == []
+
+
+def test_texts_and_lists_are_searched_apart_and_merged(tmp_path: Path) -> None:
+    write(tmp_path, [[CONTENTS[0]], [CONTENTS[1]]], (TEXT, LIST))
+    index = load_current(tmp_path, MODEL)
+    # of the texts row 0 is nearest and has no words; the list's only row is the best of its own in every engine
+    hits = index.search(Probe(np.array([0.8, 0.6, 0], np.float32), ["予算"]), 3)
+    total = DENSE + HEADING + WORDS + SPELLING
+    assert {h.chunk.id: h.score for h in hits} == {
+        "k2": pytest.approx(WORDS / total),
+        "k1": pytest.approx((DENSE + HEADING) / total),
+        "k3": pytest.approx((DENSE + HEADING) / total - LIST_COST),
+    }
+    assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
+    assert [h.chunk.id for h in index.search(Probe(VECTORS[0], []), 3, ["k3", "k2"])] == ["k2", "k3"]
+    assert [chunk.id for chunk in index.chunks] == ["k1", "k2", "k3"]
+
+
+def test_a_list_alone_costs_nothing(tmp_path: Path) -> None:
+    write(tmp_path, [CONTENTS], (LIST,))
+    best = load_current(tmp_path, MODEL).search(Probe(VECTORS[0], []), 1)[0]
+    assert best.score == pytest.approx((DENSE + HEADING) / (DENSE + HEADING + WORDS + SPELLING))
 
 
 def test_a_document_that_no_longer_counts_is_nowhere(tmp_path: Path) -> None:
