@@ -283,3 +283,9 @@ def test_nothing_to_read_and_too_many_merged_cells():
 def test_time_grows_with_the_rows_only():
     rows = [["番号", "名称", "説明"], *[[str(n), f"名称{n}", "説明文です。" * 3] for n in range(20_000)]]
     assert len(records(laid(rows))) == 20_000
+
+
+def test_a_sheet_without_a_name_has_no_heading():
+    grids = [grid([["件名", "本文"], ["窓口", "九時"]], name=name) for name in (" ", "夜間")]
+    laid = lay_out(grids, paged=True)
+    assert [laid.text[mark.start : mark.end] for mark in laid.marks if mark.kind == "heading"] == ["夜間"]
