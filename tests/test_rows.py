@@ -305,3 +305,9 @@ def test_a_title_merged_over_two_rows_stands_once():
     result = lay_out([sheet], paged=False)
     assert result.text.count("地域の行事") == 1
     assert headings(result) == [("地域の行事", 2)]
+
+
+def test_a_sheet_without_a_name_has_no_heading():
+    grids = [grid([["件名", "本文"], ["窓口", "九時"]], name=name) for name in (" ", "夜間")]
+    laid = lay_out(grids, paged=True)
+    assert [laid.text[mark.start : mark.end] for mark in laid.marks if mark.kind == "heading"] == ["夜間"]

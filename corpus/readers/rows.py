@@ -130,7 +130,7 @@ def lay_out(grids: Sequence[Grid], *, paged: bool) -> Laid:
     for sheet in filled:
         if paged:
             writer.page(sheet.grid.place, sheet.grid.name)
-        if len(filled) > 1:
+        if len(filled) > 1 and _one_line(sheet.grid.name):
             writer.heading(sheet.grid.name, 1)
         titles += sheet.write(writer)
     title = titles[0] if len(filled) == 1 and len(titles) == 1 else None
