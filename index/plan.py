@@ -82,23 +82,28 @@ class Plan:
 
 def find_files(folder: Path) -> list[Path]:
     """The files to read, sorted by path; hidden and temporary ones and links that leave the folder are left out."""
+    return _walk(folder)[0]
+
+
+def _walk(folder: Path) -> tuple[list[Path], list[OSError]]:
+    """The files to read, sorted, and the errors of the folders below that could not be looked into."""
     root = folder.resolve()
-    found = []
-    # a folder that nobody may look into, or that was just removed, is left out
-    for directory, folders, names in os.walk(folder):
+    found: list[Path] = []
+    errors: list[OSError] = []
+    for directory, folders, names in os.walk(folder, onerror=errors.append):
         folders[:] = [name for name in folders if not name.startswith((".", "~$"))]
         for name in names:
             path = Path(directory, name)
             if name.startswith((".", "~$")):
                 continue
             try:
-                is_file = path.is_file()
+                # folders that are links are not walked into, so only the file itself may lead elsewhere
+                inside = path.is_file() and (not path.is_symlink() or root in path.resolve().parents)
             except OSError:
-                is_file = True  # what may not even be looked at: the plan names it
-            # folders that are links are not walked into, so only the file itself may lead elsewhere
-            if is_file and (not path.is_symlink() or root in path.resolve().parents):
+                inside = True  # what may not even be looked at: the plan names it
+            if inside:
                 found.append(path)
-    return sorted(found)
+    return sorted(found), [error for error in errors if not isinstance(error, FileNotFoundError)]
 
 
 def relative(file: Path, folder: Path) -> str:
@@ -117,7 +122,8 @@ def make_plan(
 
     `refused` are messages of contents, by hash and suffix, that were found unreadable under the same rules.
     """
-    places = {relative(file, folder): file for file in find_files(folder)}
+    found, errors = _walk(folder)
+    places = {relative(file, folder): file for file in found}
     files, problems = _scan(places, known_files)
     documents = {entry["id"]: entry for entry in manifest["documents"]} if manifest is not None else {}
     old_paths = {path: entry["id"] for entry in documents.values() for path in entry["paths"]}
@@ -128,6 +134,13 @@ def make_plan(
             by_hash.setdefault(state.sha256, []).append(state.path)
         else:
             problems.append(FileProblem(state.path, message, state.sha256))
+    for error in errors:
+        closed = relative(Path(error.filename), folder)
+        message = f"フォルダーを開けません（{error.strerror}）。読み取りの許可を確かめてください。"
+        problems.append(FileProblem(f"{closed}/", message, passing=True))
+        for path, identity in old_paths.items():
+            if path.startswith(f"{closed}/"):
+                by_hash.setdefault(documents[identity]["sha256"], []).append(path)
     problems.sort(key=lambda problem: problem.path)
     # What cannot be read at the moment stays as it was: an answer does not vanish with a network drive.
     for problem in problems:

@@ -806,6 +806,6 @@ def test_a_file_without_permission_is_named_and_its_document_stays() -> None:
             for shut in ("見えるだけ", "閉じた棚"):
                 (folder / shut).chmod(0o755)
     assert sorted(found) == ["中.txt", "閉じた.txt", "開いた.txt"]
-    assert [problem.path for problem in plan.problems] == ["見えるだけ/中.txt", "閉じた.txt"]
+    assert [problem.path for problem in plan.problems] == ["見えるだけ/中.txt", "閉じた.txt", "閉じた棚/"]
     assert all(problem.passing and "開けません" in problem.message for problem in plan.problems)
     assert [item.paths for item in plan.items] == [("開いた.txt",)]

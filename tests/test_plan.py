@@ -128,3 +128,29 @@ def test_a_content_that_was_refused_is_not_planned_again(tmp_path: Path) -> None
     plan = make_plan(tmp_path, None, {}, {(sha256, ".txt"): "読めません。"})
     assert told(plan) == [("added", ("b.md",))]  # another format may read it
     assert [(p.path, p.message, p.sha256) for p in plan.problems] == [("a.txt", "読めません。", sha256)]
+
+
+def test_a_folder_that_cannot_be_opened_keeps_its_documents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "a.txt", "same")
+    put(tmp_path, "課/b.txt", "inside")
+    put(tmp_path, "課/下/c.txt", "deeper")
+    old = manifest(same=["a.txt"], inside=["課/b.txt"], deeper=["課/下/c.txt"], other=["課外/d.txt"])
+    real = os.scandir
+
+    def refuse(path: str) -> Any:
+        if os.fspath(path) == str(tmp_path / "課"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    plan = make_plan(tmp_path, old, {})
+    assert told(plan) == [
+        ("unchanged", ("a.txt",)),
+        ("unchanged", ("課/b.txt",)),
+        ("unchanged", ("課/下/c.txt",)),
+        ("removed", ("課外/d.txt",)),
+    ]
+    assert [(p.path, p.passing) for p in plan.problems] == [("課/", True)]
+    assert "フォルダーを開けません" in plan.problems[0].message
