@@ -1,16 +1,15 @@
-"""Records of the corpus as JSON: one object a line on disk, and between processes.
+"""Records of the corpus as JSON: on disk, and between processes.
 
-In: a record of `corpus.records`. Out: a plain dictionary, and back. A document's text is not part of its line.
+In: a record of `corpus.records`, or a document with all of its own. Out: a plain dictionary, and back. A document's text is
+not part of it.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from corpus.documents import Parsed
 from corpus.records import Case, Chunk, Document, Field, Heading
 
 
@@ -43,13 +42,19 @@ def read_chunk(line: dict[str, Any]) -> Chunk:
     return Chunk(**{**line, "heading_path": tuple(line["heading_path"])})
 
 
-def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
-    """Writes one JSON object a line."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for line in lines:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+def record_of(parsed: Parsed) -> dict[str, Any]:
+    """A document with its cases and chunks, without its text."""
+    return {
+        "document": document_line(parsed.document),
+        "cases": [asdict(case) for case in parsed.cases],
+        "chunks": [asdict(chunk) for chunk in parsed.chunks],
+    }
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects written by `write_lines`."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+def parsed_of(record: dict[str, Any]) -> Parsed:
+    """The document of a record to which its text was added as "text"."""
+    return Parsed(
+        read_document(record["document"], record["text"]),
+        tuple(read_case(line) for line in record["cases"]),
+        tuple(read_chunk(line) for line in record["chunks"]),
+    )

@@ -15,12 +15,11 @@ import os
 import resource
 import signal
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from corpus.documents import Parsed, parse
-from corpus.lines import document_line, read_case, read_chunk, read_document
+from corpus.documents import parse
+from corpus.lines import record_of
 from corpus.readers import ReadError
 
 MEMORY_BYTES = 4 * 2**30
@@ -45,21 +44,7 @@ def answer(path: str, file: Path, max_chars: int) -> dict[str, Any]:
     except Exception as error:
         # a library's own error on a hostile file: the file is named, the build goes on
         return {"message": UNREADABLE.format(type(error).__name__)}
-    return {
-        "document": document_line(parsed.document),
-        "text": parsed.document.text,
-        "cases": [asdict(case) for case in parsed.cases],
-        "chunks": [asdict(chunk) for chunk in parsed.chunks],
-    }
-
-
-def parsed_of(found: dict[str, Any]) -> Parsed:
-    """The document of an answer that holds one."""
-    return Parsed(
-        read_document(found["document"], found["text"]),
-        tuple(read_case(line) for line in found["cases"]),
-        tuple(read_chunk(line) for line in found["chunks"]),
-    )
+    return {**record_of(parsed), "text": parsed.document.text}
 
 
 def main() -> None:

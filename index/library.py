@@ -39,9 +39,9 @@ import numpy as np
 from corpus.chunks import MAX_CHARS
 from corpus.documents import Parsed
 from corpus.garbled import GARBLED
+from corpus.lines import parsed_of
 from corpus.readers import SUFFIXES
 from corpus.readers.kinds import mismatch, unreadable_suffix
-from corpus.worker import parsed_of
 from index.likeness import Alike, Fingerprints, fingerprints, relation, share
 from index.plan import MAX_FILE_BYTES, find_files, relative
 from index.reading import ReaderProcess

@@ -20,8 +20,9 @@ from pathlib import Path
 from types import TracebackType
 
 from corpus.documents import Parsed
+from corpus.lines import parsed_of
 from corpus.readers.kinds import kind_of
-from corpus.worker import answer, parsed_of
+from corpus.worker import answer
 from index.plan import FileProblem, suffix
 
 SIMPLE = frozenset({".txt", ".text", ".md", ".markdown", ".csv", ".tsv"})

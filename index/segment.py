@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.documents import Parsed
-from corpus.lines import document_line, read_case, read_chunk, read_document
+from corpus.lines import parsed_of, record_of
 from corpus.records import Case, Chunk, Document
 from index.dense import DenseIndex, Vectors
 from index.engines import Part
@@ -109,11 +109,7 @@ class SegmentWriter:
             parsed = content.parsed
             identity = parsed.document.id
             path = folder / "documents" / identity
-            record = {
-                "document": document_line(parsed.document),
-                "cases": [asdict(case) for case in parsed.cases],
-                "chunks": [asdict(chunk) for chunk in parsed.chunks],
-            }
+            record = record_of(parsed)
             path.with_suffix(".json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
             path.with_suffix(".txt").write_bytes(parsed.document.text.encode("utf-8", "surrogatepass"))
             rows[identity] = {
@@ -223,11 +219,7 @@ class StoredSegment:
         path = self.folder / "documents" / identity
         record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         text = path.with_suffix(".txt").read_bytes().decode("utf-8", "surrogatepass")
-        return Parsed(
-            read_document(record["document"], text),
-            tuple(read_case(line) for line in record["cases"]),
-            tuple(read_chunk(line) for line in record["chunks"]),
-        )
+        return parsed_of({**record, "text": text})
 
     @cached_property
     def keys(self) -> npt.NDArray[np.bytes_]:
