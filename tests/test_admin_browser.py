@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
 from made import CASE_BOOK
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from served import serving
 from test_server import Service
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -35,22 +33,6 @@ DROP = """([element, files]) => {
 }"""
 
 
-@contextmanager
-def serving(service: Service) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(service.app, host="127.0.0.1", port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(timeout=10)
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -61,7 +43,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    with serving(Service(tmp_path)) as where:
+    with serving(Service(tmp_path).app) as where:
         yield where
 
 
@@ -262,7 +244,7 @@ def test_by_keyboard_alone(browser: Browser, address: str) -> None:
 
 
 def test_signing_in(browser: Browser, tmp_path: Path) -> None:
-    with serving(Service(tmp_path, token="ひみつの合言葉")) as address:
+    with serving(Service(tmp_path, token="ひみつの合言葉").app) as address:
         context = browser.new_context(locale="ja-JP")
         page = context.new_page()
         page.goto(f"{address}/admin")

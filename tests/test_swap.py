@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import uvicorn
+from fastapi import FastAPI
 from made import FakeEncoder
+from served import serving
 
 from index.build import build
 from index.current import CurrentIndex
@@ -31,28 +29,13 @@ def write(documents: Path, number: int) -> None:
         (documents / f"{place}.md").write_text(words, encoding="utf-8")
 
 
-@contextmanager
-def serving(documents: Path, root: Path) -> Iterator[str]:
+def application(documents: Path, root: Path) -> FastAPI:
     encoder = FakeEncoder()
-    app = create_app(
+    return create_app(
         current=CurrentIndex(root, model_record(encoder)),
         encoder=encoder,
         rebuild=lambda progress: build(documents, root, FakeEncoder(), progress=progress),
     )
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            end = time.monotonic() + 20
-            while not server.started:
-                assert time.monotonic() < end
-                time.sleep(0.01)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.should_exit = True
-            thread.join(20)
 
 
 def call(url: str, body: Any = None) -> Any:
@@ -85,7 +68,7 @@ def test_no_error_and_no_mixed_reply_during_twenty_swaps(tmp_path: Path) -> None
             except Exception as error:
                 problems.append(f"client {client}: {error!r}")
 
-    with serving(documents, root) as url:
+    with serving(application(documents, root)) as url:
         clients = [threading.Thread(target=ask, args=(url, client)) for client in range(CLIENTS)]
         for client in clients:
             client.start()
