@@ -11,19 +11,15 @@ from __future__ import annotations
 import logging
 import socket
 import sys
-import unicodedata
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import uvicorn
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, FileSystemLoader, select_autoescape
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from build_index import (
@@ -46,128 +42,26 @@ from index.library import Library, Looking
 from index.passages import model_record
 from index.report import BuildReport
 from index.reranker import Reranker, RerankerError
-from index.store import Index, current_version
-from qa import present
-from qa.answer import Passages, Reply, ask, search
+from index.store import current_version
+from qa.answer import Passages, Reply
 from qa.catalog import (
     CaseEntry,
     DocumentDetail,
     DocumentEntry,
     SimilarCase,
     case_entries,
-    case_entry,
     document_detail,
     document_entries,
     similar_cases,
 )
 from qa.quote import LIST_CASES
-from qa.synonyms import Synonyms, SynonymsError, SynonymsFile
-from qa.understand import Filters
-from web import admin
+from qa.synonyms import SynonymsError, SynonymsFile
+from web import admin, asking, cases, documents, view
+from web.contract import AskRequest, FilterRequest, Question
 from web.gate import Gate, Guard, secured
+from web.site import Loaded, Site, case_of, document_of, environment
 
-MAX_QUESTION_CHARS = 500
-MAX_HISTORY = 20
-NO_INDEX = "索引がまだありません。資料を置いて build_index.py を実行するか、しばらく待ってからもう一度お試しください。"
 _log = logging.getLogger("dxqa.server")
-
-
-# ---------------------------------------------------------------- what comes in
-
-
-def _clean_text(text: str) -> str:
-    for character in text:
-        category = unicodedata.category(character)
-        if category == "Cs" or (category == "Cc" and character not in "\t\n\r"):
-            raise ValueError("制御文字など、質問に使えない文字が含まれています。取り除いてください。")
-    return text
-
-
-Question = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION_CHARS),
-    AfterValidator(_clean_text),
-]
-Earlier = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=MAX_QUESTION_CHARS), AfterValidator(_clean_text)
-]
-Names = Annotated[list[Annotated[str, StringConstraints(max_length=200)]], Field(max_length=200)]
-Persons = Annotated[int, Field(ge=0, le=200_000_000)]
-
-
-class FilterRequest(BaseModel):
-    """Conditions on what may be searched; empty ones do not count."""
-
-    document_ids: Names = []
-    case_ids: Names = []
-    organizations: Names = []
-    prefectures: Names = []
-    regions: Names = []
-    organization_kinds: Names = []
-    population_bands: Names = []
-    categories: Names = []
-    population_min: Persons | None = None
-    population_max: Persons | None = None
-
-    def filters(self) -> Filters:
-        """The same as the record that the search takes."""
-        given: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in self.model_dump().items()
-        }
-        return Filters(**given)
-
-
-ConditionName = Literal[
-    "organizations",
-    "prefectures",
-    "regions",
-    "organization_kinds",
-    "population_bands",
-    "categories",
-    "population_min",
-    "population_max",
-    "near_population",
-]
-
-
-class AskRequest(BaseModel):
-    """A question, with the earlier ones of the conversation, oldest first."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "question": "担当部署の電話番号は？",
-                    "history": ["青葉野市の窓口改革について教えて"],
-                    "top_k": 5,
-                    "filters": {"organization_kinds": ["市"], "population_max": 100000},
-                }
-            ]
-        }
-    )
-    question: Question
-    history: Annotated[list[Earlier], Field(max_length=MAX_HISTORY)] = []
-    top_k: Annotated[int, Field(ge=1, le=50)] = 5
-    filters: FilterRequest = FilterRequest()
-    without: Annotated[
-        list[ConditionName], Field(max_length=20, description="質問から読み取らないでほしい条件の名前")
-    ] = []
-    answer: Literal["extractive", "generated"] = "extractive"
-
-
-# ---------------------------------------------------------------- what a route needs
-
-
-def loaded(request: Request) -> Index:
-    """The index to answer this request with; 503 while there is none."""
-    current: CurrentIndex = request.app.state.current
-    index = current.get()
-    if index is None:
-        raise HTTPException(503, current.problem or NO_INDEX, headers={"Retry-After": "10"})
-    return index
-
-
-Loaded = Annotated[Index, Depends(loaded)]
 
 
 # ---------------------------------------------------------------- the application
@@ -207,31 +101,8 @@ def create_app(
     if looking is not None:
         looking.wake()  # what waited when the server was stopped
 
-    def parts() -> dict[str, Any]:
-        """What a question is answered with beside the index and the encoder, and what of it does not work."""
-        table = synonyms.get() if synonyms is not None else Synonyms()
-        problems = [
-            synonyms.problem if synonyms is not None else None,
-            reranker if isinstance(reranker, str) else None,
-        ]
-        return {
-            "synonyms": table,
-            "reranker": None if isinstance(reranker, str) else reranker,
-            "notes": tuple(problem for problem in problems if problem),
-        }
-
-    templates = Environment(
-        loader=FileSystemLoader(web / "templates"),
-        autoescape=select_autoescape(["html"]),
-        trim_blocks=False,
-        auto_reload=False,
-    )
-    templates.filters |= {"dialled": present.dialled, "size": present.size_text}
+    site = Site(current, encoder, synonyms, reranker, environment(web / "templates"))
     app.mount("/static", StaticFiles(directory=web / "static"), name="static")
-
-    def page(request: Request, name: str, status: int = 200, **context: Any) -> HTMLResponse:
-        context.setdefault("index", present.index_page(current.get()))
-        return HTMLResponse(templates.get_template(name).render(**context), status_code=status)
 
     parts_of_admin = admin.Parts(
         current=current,
@@ -240,10 +111,9 @@ def create_app(
         gate=app.state.gate,
         library=library,
         samples=samples,
-        page=page,
+        page=site.page,
     )
     app.include_router(admin.api(parts_of_admin, looking))
-    app.include_router(admin.pages(parts_of_admin, looking))
 
     # ---- JSON
 
@@ -260,9 +130,8 @@ def create_app(
                     }
                 ]
             )
-        return ask(
+        return site.ask(
             index,
-            encoder,
             body.question,
             history=[text for text in body.history if text],
             filters=body.filters.filters(),
@@ -270,7 +139,6 @@ def create_app(
             # a client that says how many passages it wants gets no more
             most=0 if "top_k" in body.model_fields_set else LIST_CASES,
             without=body.without,
-            **parts(),
         )
 
     @app.get("/api/search", summary="近い記述を探す", responses={503: {"description": "索引がまだない"}})
@@ -280,7 +148,7 @@ def create_app(
         given: Annotated[FilterRequest, Query()],
         top_k: Annotated[int, Query(ge=1, le=50)] = 10,
     ) -> Passages:
-        return search(index, encoder, q, filters=given.filters(), top_k=top_k, **parts())
+        return site.search(index, q, filters=given.filters(), top_k=top_k)
 
     @app.get("/api/documents", summary="資料の一覧")
     def api_documents(index: Loaded) -> dict[Literal["documents"], list[DocumentEntry]]:
@@ -288,7 +156,7 @@ def create_app(
 
     @app.get("/api/documents/{document_id}", summary="一つの資料と見出し")
     def api_document(document_id: str, index: Loaded) -> DocumentDetail:
-        return document_detail(index, _document(index, document_id))
+        return document_detail(index, document_of(index, document_id))
 
     @app.get("/api/documents/{document_id}/text", summary="資料の本文")
     def api_document_text(
@@ -297,7 +165,7 @@ def create_app(
         start: Annotated[int, Query(ge=0)] = 0,
         end: Annotated[int | None, Query(ge=0)] = None,
     ) -> dict[Literal["text"], str]:
-        return {"text": _document(index, document_id).text[start:end]}
+        return {"text": document_of(index, document_id).text[start:end]}
 
     @app.get("/api/cases", summary="事例の一覧")
     def api_cases(
@@ -307,15 +175,15 @@ def create_app(
 
     @app.get("/api/cases/{case_id}", summary="一つの事例")
     def api_case(case_id: str, index: Loaded) -> CaseEntry:
-        return _case(index, case_id)
+        return case_of(index, case_id)
 
     @app.get("/api/cases/{case_id}/similar", summary="人口と種類の近い団体の事例")
     def api_similar(case_id: str, index: Loaded) -> dict[Literal["similar"], list[SimilarCase]]:
-        return {"similar": similar_cases(index, index.cases[_case(index, case_id).id])}
+        return {"similar": similar_cases(index, index.cases[case_of(index, case_id).id])}
 
     @app.get("/api/index", summary="索引の状態")
     def api_index(index: Loaded) -> dict[str, Any]:
-        return present.index_page(index) or {}
+        return view.index_page(index) or {}
 
     @app.get("/api/index/jobs/{job_id}", summary="作り直しの進み具合")
     def api_job(job_id: str) -> Job:
@@ -334,87 +202,13 @@ def create_app(
 
     # ---- pages
 
-    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
-    def page_ask(
-        request: Request,
-        q: str = "",
-        h: Annotated[list[str] | None, Query()] = None,
-        without: Annotated[list[str] | None, Query()] = None,
-    ) -> HTMLResponse:
-        question = q.strip()
-        taken_back = [name for name in get_args(ConditionName) if name in (without or [])]
-        history = [text.strip()[:MAX_QUESTION_CHARS] for text in (h or []) if text.strip()][-MAX_HISTORY:]
-        index = current.get()
-        shown: dict[str, Any] = {"question": question, "history": history, "reply": None, "error": None}
-        shown["examples"] = present.example_questions(index)
-        if not question:
-            return page(request, "ask.html", **shown)
-        if index is None:
-            return page(request, "ask.html", 503, **{**shown, "error": current.problem or NO_INDEX})
-        problem = _question_problem(question) or next(
-            (p for t in history if (p := _question_problem(t))), None
-        )
-        if problem:
-            return page(request, "ask.html", 422, **{**shown, "history": [], "error": problem})
-        reply = ask(
-            index, encoder, question, history=history, top_k=8, most=LIST_CASES, without=taken_back, **parts()
-        )
-        return page(
-            request,
-            "ask.html",
-            **{**shown, "reply": present.reply_page(reply)},
-            chips=present.chips(reply, question, history, taken_back),
-            taken_back=taken_back,
-            index=present.index_page(index),
-        )
-
-    @app.get("/documents", response_class=HTMLResponse, include_in_schema=False)
-    def page_documents(request: Request) -> HTMLResponse:
-        shown = present.documents_page(current.get())
-        return page(request, "documents.html", **shown, recent=parts_of_admin.recent())
-
-    @app.get("/documents/{document_id}", response_class=HTMLResponse, include_in_schema=False)
-    def page_document(
-        request: Request,
-        document_id: str,
-        index: Loaded,
-        start: Annotated[int | None, Query(ge=0)] = None,
-        end: Annotated[int | None, Query(ge=0)] = None,
-    ) -> HTMLResponse:
-        document = _document(index, document_id)
-        size = len(document.text)
-        span = (
-            (start, min(end, size))
-            if start is not None and end is not None and start < min(end, size)
-            else None
-        )
-        return page(
-            request,
-            "document.html",
-            document=asdict(document_detail(index, document)),
-            segments=present.document_segments(document, *(span or (None, None))),
-            passage=present.passage_bar(index, document, *span) if span else None,
-            index=present.index_page(index),
-        )
-
-    @app.get("/cases", response_class=HTMLResponse, include_in_schema=False)
-    def page_cases(request: Request) -> HTMLResponse:
-        index = current.get()
-        chosen = {name: request.query_params.getlist(name)[:50] for name in present.FACETS}
-        everything = case_entries(index, Filters()) if index else []
-        shown = present.cases_page(index, Filters())
-        kept = {entry.id for entry in everything if present.matches(entry, chosen)}
-        cases = [case for case in shown["cases"] if case["id"] in kept]
-        return page(request, "cases.html", cases=cases, facets=present.facets(everything, chosen))
-
-    @app.get("/cases/{case_id}", response_class=HTMLResponse, include_in_schema=False)
-    def page_case(request: Request, case_id: str, index: Loaded) -> HTMLResponse:
-        return page(
-            request,
-            "case.html",
-            **present.case_page(index, _case(index, case_id)),
-            index=present.index_page(index),
-        )
+    for routes in (
+        admin.pages(parts_of_admin, looking),
+        asking.router(site),
+        documents.router(site, parts_of_admin.recent),
+        cases.router(site),
+    ):
+        app.include_router(routes)
 
     # ---- errors, in one place
 
@@ -426,7 +220,7 @@ def create_app(
         }:
             return JSONResponse({"detail": detail}, status, headers=headers)
         title, action = _ERROR_PAGES.get(status, _ERROR_PAGES[500])
-        shown = page(request, "error.html", status, title=title, message=message, action=action)
+        shown = site.page(request, "error.html", status, title=title, message=message, action=action)
         shown.headers.update(headers or {})
         return shown
 
@@ -460,30 +254,6 @@ def create_app(
         return shown
 
     return app
-
-
-def _document(index: Index, document_id: str) -> Any:
-    document = index.documents.get(document_id)
-    if document is None:
-        raise HTTPException(404, "この資料は見つかりません。差し替えられたか、取り除かれた可能性があります。")
-    return document
-
-
-def _case(index: Index, case_id: str) -> CaseEntry:
-    case = index.cases.get(case_id)
-    if case is None:
-        raise HTTPException(404, "この事例は見つかりません。資料が差し替えられた可能性があります。")
-    return case_entry(case)
-
-
-def _question_problem(text: str) -> str | None:
-    if len(text) > MAX_QUESTION_CHARS:
-        return f"質問は{MAX_QUESTION_CHARS}文字以内で入力してください（いま{len(text)}文字）。"
-    try:
-        _clean_text(text)
-    except ValueError as error:
-        return str(error)
-    return None
 
 
 _ERROR_PAGES = {

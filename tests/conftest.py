@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser, sync_playwright
 
 from index.encoder import SentenceEncoder
 from index.late import TokenVectors
@@ -33,6 +35,20 @@ def models_dir() -> Path:
 def encoder(models_dir: Path) -> SentenceEncoder:
     """The product's default encoder, with the real model."""
     return SentenceEncoder.load(None, models_dir=models_dir)
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A real browser; without one the test is left out, except in CI, where it fails."""
+    if CHROMIUM is None and not os.environ.get("CI"):
+        pytest.skip("chromium is not installed (make tools)")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
 
 
 class FakeEncoder:

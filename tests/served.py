@@ -1,15 +1,24 @@
-"""A real server and a real browser for tests, on a free port of this computer."""
+"""A real server for tests on a free port of this computer, and what is looked at of the pages that a browser shows."""
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
+import axe_playwright_python
 import uvicorn
 from fastapi import FastAPI
+from playwright.sync_api import Page
+
+SCREENSHOTS = Path(__file__).resolve().parents[1] / "var" / "screenshots"
+_AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
+_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @contextmanager
@@ -29,3 +38,27 @@ def serving(app: FastAPI) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join(20)
+
+
+def screenshot(page: Page, name: str) -> None:
+    """Leaves a picture of the whole page for people to look at."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds wrong with a page under WCAG 2.2 AA and its best practices, in light and in dark."""
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.evaluate(_AXE.read_text(encoding="utf-8"))
+        result: dict[str, Any] = page.evaluate(
+            "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})",
+            _TAGS,
+        )
+        found += [
+            f"{scheme} {page.url} {v['id']}: {json.dumps([n['html'][:200] for n in v['nodes'][:3]], ensure_ascii=False)}"
+            for v in result["violations"]
+        ]
+    page.emulate_media(color_scheme="light")
+    return found

@@ -29,8 +29,8 @@ from index.passages import model_record
 from index.plan import find_files
 from index.store import current_version
 from index.versions import alone, history
-from qa import present
 from server import create_app
+from web import admin_view
 from web.gate import MAX_BODY_BYTES, MAX_UPLOAD_BYTES, SESSION_COOKIE, Gate, Guard
 
 WATER = "# 水道の手引き\n\n## 検針\n\n水道の検針は二か月に一度、係員がご自宅に伺って行います。\n"
@@ -848,7 +848,7 @@ def test_a_preview_shows_the_text_once_in_its_order() -> None:
 
     # the second stands inside the first
     parsed = Parsed(document, (), (chunk(4, 14), chunk(10, 14), chunk(19, 23)))
-    page = present.preview_page(parsed, 1)
+    page = admin_view.preview_page(parsed, 1)
     shown = [(row["number"], "".join(piece["text"] for piece in row["pieces"])) for row in page["rows"]]
     assert shown == [
         (None, "題名"),
@@ -910,7 +910,7 @@ def test_every_reply_of_the_administrator_is_secured(shared: Service) -> None:
 
 
 def test_a_failure_is_secured_too(shared: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qa.present.documents_page", lambda index: 1 / 0)
+    monkeypatch.setattr("web.documents.documents_page", lambda index: 1 / 0)
     failed = shared.client.get("/documents")
     assert failed.status_code == 500
     assert "script-src 'self'" in failed.headers["content-security-policy"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +11,10 @@ from pathlib import Path
 
 import pytest
 from made import CASE_BOOK
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from served import serving
 from test_server import Service
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and not os.environ.get("CI"), reason="chromium is not installed (make browser)"
-)
 expect.set_options(timeout=15_000)
 WATER = "# 水道の手引き\n\n## 検針\n\n水道の検針は二か月に一度、係員がご自宅に伺って行います。\n"
 ROADS = "# 道路の手引き\n\n## 穴\n\n道路の穴を見つけたら、土木係に電話で知らせてください。\n"
@@ -31,14 +26,6 @@ DROP = """([element, files]) => {
   for (const kind of ["dragenter", "dragover", "drop"])
     element.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
-from served import serving
+from playwright.sync_api import Browser, Page
+from served import serving, violations
 from test_server import Service
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and not os.environ.get("CI"), reason="chromium is not installed (make tools)"
-)
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with serving(Service(tmp_path_factory.mktemp("pages")).app) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(params=[True, False], ids=["with scripts", "without scripts"])
@@ -123,3 +108,34 @@ def test_the_static_files_are_small(address: str) -> None:
     folder = Path(__file__).resolve().parents[1] / "web" / "static"
     assert sum(path.stat().st_size for path in folder.iterdir()) < 60_000
     assert address.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/?q=若草市の担当部署の電話番号は？",
+        "/?q=火星市の予算は？",
+        "/cases",
+        "/documents",
+        "/admin",
+        "/nowhere",
+    ],
+)
+def test_axe_finds_nothing(browser: Browser, address: str, path: str) -> None:
+    page = browser.new_page(locale="ja-JP")
+    page.goto(address + path)
+    assert violations(page) == []
+    page.close()
+
+
+def test_axe_itself_finds_faults(browser: Browser, address: str) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    page.evaluate(
+        "document.querySelector('label').remove(); document.querySelector('h1').style.color = '#ccc'"
+    )
+    found = " ".join(violations(page))
+    assert " label:" in found
+    assert "color-contrast" in found
+    page.close()

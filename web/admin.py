@@ -51,8 +51,8 @@ from index.versions import (
     VersionEntry,
     history,
 )
-from qa import present
 from qa.catalog import document_entries
+from web import admin_view
 from web.gate import Gate, administrator
 
 NO_LIBRARY = "このサーバーには、資料を加えるフォルダーが設定されていません。"
@@ -334,7 +334,7 @@ class Parts:
         report = read_report(self.current.root / "versions" / index.version) if index is not None else None
         if report is None or not report.changes:
             return None
-        return present.report_page(report, CHANGES, RELATIONS, RECENT)
+        return admin_view.report_page(report, CHANGES, RELATIONS, RECENT)
 
     def administration(self) -> dict[str, Any]:
         """All that the administrator's page shows."""
@@ -354,14 +354,14 @@ class Parts:
             "job": _job_page(running or (jobs[0] if jobs else None)),
             "busy": running is not None or any(entry.state == "waiting" for entry in waiting),
             "library": library is not None,
-            "staged": [present.staged_page(entry, RELATIONS) for entry in waiting],
+            "staged": [admin_view.staged_page(entry, RELATIONS) for entry in waiting],
             "count": {
                 state: sum(entry.state == state for entry in waiting)
                 for state in ("waiting", "read", "refused")
             },
             "documents": documents,
             "samples": bool(documents) and not any(document["own"] for document in documents),
-            "report": present.report_page(report, CHANGES, RELATIONS) if report is not None else None,
+            "report": admin_view.report_page(report, CHANGES, RELATIONS) if report is not None else None,
             "versions": [asdict(entry) for entry in history(self.current.root)],
             "limits": {
                 "file": MAX_FILE_BYTES // 2**20,
@@ -600,8 +600,8 @@ def pages(parts: Parts, looking: Looking | None) -> APIRouter:
         return parts.page(
             request,
             "admin_upload.html",
-            upload=present.staged_page(entry, RELATIONS),
-            preview=present.preview_page(parsed, page) if parsed is not None else None,
+            upload=admin_view.staged_page(entry, RELATIONS),
+            preview=admin_view.preview_page(parsed, page) if parsed is not None else None,
             document=parsed.document if parsed is not None else None,
         )
 
@@ -652,7 +652,7 @@ def pages(parts: Parts, looking: Looking | None) -> APIRouter:
     def version(request: Request, name: str) -> HTMLResponse:
         report = parts.report(name)
         entry = next(asdict(entry) for entry in history(parts.current.root) if entry.name == name)
-        shown = present.report_page(report, CHANGES, RELATIONS)
+        shown = admin_view.report_page(report, CHANGES, RELATIONS)
         return parts.page(request, "admin_version.html", report=shown, version=entry)
 
     @router.get("/versions/{name}/restore", dependencies=inside)

@@ -1,0 +1,165 @@
+"""What comes in: the questions, filters and conversations that the service takes, checked.
+
+In: what a client or a browser sends. Out: records that the search takes, or a message in Japanese. Nothing is searched here.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field, fields, replace
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlencode
+
+from fastapi import Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from qa.understand import Filters
+
+MAX_QUESTION_CHARS = 500
+MAX_HISTORY = 20
+
+
+def _clean_text(text: str) -> str:
+    for character in text:
+        category = unicodedata.category(character)
+        if category == "Cs" or (category == "Cc" and character not in "\t\n\r"):
+            raise ValueError("制御文字など、質問に使えない文字が含まれています。取り除いてください。")
+    return text
+
+
+Question = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION_CHARS),
+    AfterValidator(_clean_text),
+]
+Earlier = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=MAX_QUESTION_CHARS), AfterValidator(_clean_text)
+]
+Names = Annotated[list[Annotated[str, StringConstraints(max_length=200)]], Field(max_length=200)]
+Persons = Annotated[int, Field(ge=0, le=200_000_000)]
+
+
+class FilterRequest(BaseModel):
+    """Conditions on what may be searched; empty ones do not count."""
+
+    document_ids: Names = []
+    case_ids: Names = []
+    organizations: Names = []
+    prefectures: Names = []
+    regions: Names = []
+    organization_kinds: Names = []
+    population_bands: Names = []
+    categories: Names = []
+    population_min: Persons | None = None
+    population_max: Persons | None = None
+
+    def filters(self) -> Filters:
+        """The same as the record that the search takes."""
+        given: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in self.model_dump().items()
+        }
+        return Filters(**given)
+
+
+ConditionName = Literal[
+    "organizations",
+    "prefectures",
+    "regions",
+    "organization_kinds",
+    "population_bands",
+    "categories",
+    "population_min",
+    "population_max",
+    "near_population",
+]
+
+
+class AskRequest(BaseModel):
+    """A question, with the earlier ones of the conversation, oldest first."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "question": "担当部署の電話番号は？",
+                    "history": ["青葉野市の窓口改革について教えて"],
+                    "top_k": 5,
+                    "filters": {"organization_kinds": ["市"], "population_max": 100000},
+                }
+            ]
+        }
+    )
+    question: Question
+    history: Annotated[list[Earlier], Field(max_length=MAX_HISTORY)] = []
+    top_k: Annotated[int, Field(ge=1, le=50)] = 5
+    filters: FilterRequest = FilterRequest()
+    without: Annotated[
+        list[ConditionName], Field(max_length=20, description="質問から読み取らないでほしい条件の名前")
+    ] = []
+    answer: Literal["extractive", "generated"] = "extractive"
+
+
+# ---------------------------------------------------------------- a question as an address
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A state of the page: a question, the earlier ones (oldest first), the person's filters, and the names of
+    conditions that must not be read from the question. Its address gives the same page to whoever opens it."""
+
+    question: str = ""
+    history: tuple[str, ...] = ()
+    filters: Filters = field(default_factory=Filters)
+    without: tuple[str, ...] = ()
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The state as the pairs of an address's query, in one order."""
+        pairs = [("h", text) for text in self.history]
+        pairs += [("q", self.question)] if self.question else []
+        pairs += [("without", name) for name in self.without]
+        return pairs + filter_pairs(self.filters)
+
+    def address(self, path: str = "/") -> str:
+        """The address of this state."""
+        query = urlencode(self.pairs())
+        return f"{path}?{query}" if query else path
+
+    def problem(self) -> str | None:
+        """Why it cannot be answered, in words; None where it can."""
+        for text in (self.question, *self.history):
+            if len(text) > MAX_QUESTION_CHARS:
+                return f"質問は{MAX_QUESTION_CHARS}文字以内で入力してください（いま{len(text)}文字）。"
+            try:
+                _clean_text(text)
+            except ValueError as error:
+                return str(error)
+        return None
+
+    def filtered(self, name: str, value: Any) -> Asked:
+        """The same with one of the person's filters set anew."""
+        return replace(self, filters=replace(self.filters, **{name: value}))
+
+
+def filter_pairs(filters: Filters) -> list[tuple[str, str]]:
+    """Filters as pairs of an address's query."""
+    pairs: list[tuple[str, str]] = []
+    for item in fields(Filters):
+        value = getattr(filters, item.name)
+        values = value if isinstance(value, tuple) else () if value is None else (value,)
+        pairs += [(item.name, str(v)) for v in values]
+    return pairs
+
+
+def asked(
+    given: Annotated[FilterRequest, Query()],
+    q: str = "",
+    h: Annotated[list[str] | None, Query()] = None,
+    without: Annotated[list[str] | None, Query()] = None,
+) -> Asked:
+    """The state that an address asks for; what it says of unknown conditions is left out."""
+    return Asked(
+        q.strip(),
+        tuple(text.strip() for text in (h or []) if text.strip())[-MAX_HISTORY:],
+        given.filters(),
+        tuple(name for name in get_args(ConditionName) if name in (without or [])),
+    )

@@ -1,0 +1,123 @@
+"""What every route stands on: the index in use, how a question is answered, and how a page is made.
+
+In: the parts that `create_app` was handed. Out: one record, given to the routers of the pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, HTTPException, Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+
+from corpus.records import Document
+from index.current import CurrentIndex
+from index.encoder import Encoder
+from index.reranker import Reranker
+from index.store import Index
+from qa import answer
+from qa.catalog import CaseEntry, case_entry
+from qa.quote import LIST_CASES
+from qa.synonyms import Synonyms, SynonymsFile
+from qa.understand import Filters
+from web import view
+from web.contract import Asked
+
+NO_INDEX = "索引がまだありません。資料を置いて build_index.py を実行するか、しばらく待ってからもう一度お試しください。"
+PAGE_PASSAGES = 8
+"""Passages under an answer on the page: two screens of cards."""
+
+
+def loaded(request: Request) -> Index:
+    """The index to answer this request with; 503 while there is none."""
+    current: CurrentIndex = request.app.state.current
+    index = current.get()
+    if index is None:
+        raise HTTPException(503, current.problem or NO_INDEX, headers={"Retry-After": "10"})
+    return index
+
+
+Loaded = Annotated[Index, Depends(loaded)]
+
+
+@dataclass(frozen=True)
+class Site:
+    """The parts of a running service; `reranker` may be the message of why it cannot be used."""
+
+    current: CurrentIndex
+    encoder: Encoder
+    synonyms: SynonymsFile | None
+    reranker: Reranker | str | None
+    templates: Environment
+
+    def page(self, request: Request, name: str, status: int = 200, **context: Any) -> HTMLResponse:
+        """A rendered template; the foot shows the index in use unless `index` says another."""
+        context.setdefault("index", view.index_page(self.current.get()))
+        return HTMLResponse(self.templates.get_template(name).render(**context), status_code=status)
+
+    def answered(self, index: Index, asked: Asked) -> answer.Reply:
+        """The reply that the page shows to a state of it."""
+        return self.ask(
+            index,
+            asked.question,
+            history=asked.history,
+            filters=asked.filters,
+            top_k=PAGE_PASSAGES,
+            most=LIST_CASES,
+            without=asked.without,
+        )
+
+    def ask(self, index: Index, question: str, **more: Any) -> answer.Reply:
+        """`qa.answer.ask` with the parts of this service."""
+        return answer.ask(index, self.encoder, question, **more, **self._parts())
+
+    def search(
+        self, index: Index, text: str, *, filters: Filters | None = None, top_k: int
+    ) -> answer.Passages:
+        """`qa.answer.search` with the parts of this service."""
+        return answer.search(index, self.encoder, text, filters=filters, top_k=top_k, **self._parts())
+
+    def _parts(self) -> dict[str, Any]:
+        table = self.synonyms.get() if self.synonyms is not None else Synonyms()
+        problems: Sequence[str | None] = (
+            self.synonyms.problem if self.synonyms is not None else None,
+            self.reranker if isinstance(self.reranker, str) else None,
+        )
+        return {
+            "synonyms": table,
+            "reranker": None if isinstance(self.reranker, str) else self.reranker,
+            "notes": tuple(problem for problem in problems if problem),
+        }
+
+
+def environment(folder: Path) -> Environment:
+    """The templates of a folder, everything in them escaped."""
+    made = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=select_autoescape(["html"]),
+        trim_blocks=False,
+        auto_reload=False,
+    )
+    filters: dict[str, Callable[..., str]] = {"dialled": view.dialled, "size": view.size_text}
+    made.filters |= filters
+    return made
+
+
+def document_of(index: Index, document_id: str) -> Document:
+    """A document of the index; 404 where it is none."""
+    document = index.documents.get(document_id)
+    if document is None:
+        raise HTTPException(404, "この資料は見つかりません。差し替えられたか、取り除かれた可能性があります。")
+    return document
+
+
+def case_of(index: Index, case_id: str) -> CaseEntry:
+    """A case of the index; 404 where it is none."""
+    case = index.cases.get(case_id)
+    if case is None:
+        raise HTTPException(404, "この事例は見つかりません。資料が差し替えられた可能性があります。")
+    return case_entry(case)

@@ -1,0 +1,55 @@
+"""Small things that several pages show: the state of the index, sizes, populations, telephone numbers.
+
+In: values. Out: words or plain dictionaries for the templates.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+from index.store import Index
+
+
+def index_page(index: Index | None) -> dict[str, Any] | None:
+    """The state of the index as the footer shows it."""
+    if index is None:
+        return None
+    return {
+        "version": index.version,
+        "built_at": index.manifest["built_at"],
+        "model": index.manifest["model"]["name"],
+        "dimension": index.manifest["model"]["dimension"],
+        "documents": len(index.documents),
+        "cases": len(index.cases),
+        "chunks": len(index.chunks),
+        "status": "ready",
+    }
+
+
+def population_text(population: int | None) -> str | None:
+    """「約9.6万人」 for 96000; below ten thousand in full: 「5,000人」."""
+    if population is None:
+        return None
+    return f"約{population / 10_000:.1f}万人" if population >= 10_000 else f"{population:,}人"
+
+
+def dialled(phone: str) -> str:
+    """The digits of a telephone number for a link, without an extension.
+
+    >>> dialled("03（1234）5678（内線12）")
+    '0312345678'
+    """
+    return re.sub(r"[^0-9]", "", unicodedata.normalize("NFKC", phone).split("内線")[0])
+
+
+def size_text(size: int) -> str:
+    """A file's size for people.
+
+    >>> size_text(900), size_text(20_480), size_text(5 * 2**20)
+    ('900バイト', '20KB', '5.0MB')
+    """
+    if size < 1024:
+        return f"{size}バイト"
+    return f"{size // 1024}KB" if size < 2**20 else f"{size / 2**20:.1f}MB"
