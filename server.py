@@ -58,6 +58,7 @@ from qa.quote import LIST_CASES
 from qa.synonyms import SynonymsError, SynonymsFile
 from web import admin, asking, cases, documents, view
 from web.contract import AskRequest, FilterRequest, Question
+from web.examples import Examples
 from web.gate import Gate, Guard, secured
 from web.site import Loaded, Site, case_of, document_of, environment
 
@@ -204,7 +205,7 @@ def create_app(
 
     for routes in (
         admin.pages(parts_of_admin, looking),
-        asking.router(site),
+        asking.router(site, Examples(lambda index, question: site.ask(index, question, top_k=3))),
         documents.router(site, parts_of_admin.recent),
         cases.router(site),
     ):

@@ -85,6 +85,23 @@ class AppliedFilters:
 
 
 @dataclass(frozen=True, slots=True)
+class Understood:
+    """How a question was read, for people to check.
+
+    `form` is the form of the answer: "value", "list", "compare", "summary" or "text". `searched` are the words searched for,
+    which hold what was asked before where the question goes on from there. `organizations` are the indexed ones it names,
+    `unknown` the others; `values` the kinds of value asked for (names of `qa.understand.VALUES`), `years` the years it names.
+    """
+
+    form: str
+    searched: str
+    organizations: tuple[str, ...]
+    unknown: tuple[str, ...]
+    values: tuple[str, ...]
+    years: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """The reply to a question."""
 
@@ -94,6 +111,7 @@ class Reply:
     answer: AnswerText
     citations: tuple[Citation, ...]
     filters: AppliedFilters
+    understood: Understood
     index_version: str
     took_ms: float
     notes: tuple[str, ...] = ()
@@ -255,6 +273,9 @@ def _reply(
                 *selection.from_question,
                 *(["near_population"] if query.near_population is not None else []),
             ),
+        ),
+        understood=Understood(
+            query.shape, query.text, query.organizations, query.unknown, query.values, query.years
         ),
         index_version=index.version,
         took_ms=_ms(started),

@@ -39,7 +39,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iter
 def test_a_question_from_the_keyboard_to_the_words_in_the_document(page: Page, address: str) -> None:
     page.goto(address)
     page.keyboard.press("Tab")
-    for _ in range(12):
+    for _ in range(30):
         if page.locator("#q:focus").count():
             break
         page.keyboard.press("Tab")
@@ -89,7 +89,7 @@ def test_the_catalogue(page: Page, address: str) -> None:
 
 def test_an_example_question_answers(page: Page, address: str) -> None:
     page.goto(address)
-    page.locator("main").get_by_role("link").first.click()
+    page.locator(".examples").get_by_role("link").first.click()
     page.wait_for_load_state()
     assert page.locator("#answer").count() == 1
     assert page.locator("#c1").count() == 1

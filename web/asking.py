@@ -1,27 +1,29 @@
-"""The page on which people ask: the question, its answer and evidence, the conditions that were read from it.
+"""The page on which people ask: the question, its answer and evidence, and the conditions that were read from it.
 
 In: a state of the page as its address gives it. Out: the page. What is shown is the reply of `qa.answer.ask`, to the letter.
 """
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
+from corpus.records import Document
 from index.store import Index
-from qa.answer import Reply
+from qa.answer import AnswerSentence, Reply
 from qa.cite import Citation
 from web import view
 from web.contract import Asked, asked
+from web.examples import Examples
 from web.site import NO_INDEX, Site
 
-EXAMPLES = 4
-_CONDITIONS = {
+CONDITIONS = {
     "organizations": "団体",
     "prefectures": "都道府県",
     "regions": "地方",
@@ -34,110 +36,212 @@ _CONDITIONS = {
     "document_ids": "資料",
     "case_ids": "事例",
 }
+VALUES = {
+    "phone": "電話番号",
+    "email": "メールアドレス",
+    "person": "氏名",
+    "company": "会社の名前",
+    "department": "担当部署",
+    "date": "時期",
+    "amount": "金額",
+    "persons": "人数",
+    "share": "割合",
+    "count": "数",
+    "address": "ホームページのアドレス",
+}
+"""The kinds of value that a question may ask for (`qa.understand.VALUES`), in words."""
+CONTEXT_CHARS = 300
+"""Of the text before and after a passage, opened on demand: half a printed page together."""
+_BETWEEN_ROWS = re.compile(r"[\s|:：+＋─━┃│=-]*")
+"""What stands between two quoted rows of a table: its rule, white space."""
 
 
-def router(site: Site) -> APIRouter:
+def router(site: Site, examples: Examples) -> APIRouter:
     """The routes of the page."""
     routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
     @routes.get("/")
     def page_ask(request: Request, state: Annotated[Asked, Depends(asked)]) -> HTMLResponse:
         index = site.current.get()
+        problem = state.problem()
         shown: dict[str, Any] = {
+            "state": state,
             "question": state.question,
-            "history": list(state.history),
+            "history": [] if problem else conversation(state),
+            "kept": [] if problem else kept(state),
+            "chips": [],
             "reply": None,
             "error": None,
+            "index": view.index_page(index),
         }
-        shown["examples"] = example_questions(index)
+        if problem:
+            return site.page(request, "ask.html", 422, **{**shown, "error": problem})
         if not state.question:
-            return site.page(request, "ask.html", **shown)
+            chosen = chips(index, None, state)
+            return site.page(
+                request, "ask.html", **{**shown, "examples": examples.of(index), "chips": chosen}
+            )
         if index is None:
             return site.page(request, "ask.html", 503, **{**shown, "error": site.current.problem or NO_INDEX})
-        problem = state.problem()
-        if problem:
-            return site.page(request, "ask.html", 422, **{**shown, "history": [], "error": problem})
         reply = site.answered(index, state)
         return site.page(
             request,
             "ask.html",
-            **{**shown, "reply": reply_page(reply)},
-            chips=chips(reply, state.question, state.history, state.without),
-            taken_back=list(state.without),
-            index=view.index_page(index),
+            **{**shown, "chips": chips(index, reply, state), "reply": reply_page(index, reply)},
+            with_conditions=replace(state, without=()).address() if state.without else None,
         )
 
     return routes
 
 
-def reply_page(reply: Reply) -> dict[str, Any]:
-    """A reply with each citation's text cut into marked and plain segments."""
-    page = asdict(reply)
-    for shown, citation in zip(page["citations"], reply.citations, strict=True):
-        shown["segments"] = _marked(citation)
-    return page
+# ---------------------------------------------------------------- the state of the page
 
 
-def _marked(citation: Citation) -> list[dict[str, Any]]:
-    segments, at = [], citation.char_start
-    for highlight in citation.highlights:
-        start, end = max(highlight.char_start, at), min(highlight.char_end, citation.char_end)
-        if start >= end:
-            continue
-        segments += [_segment(citation, at, start, False), _segment(citation, start, end, True)]
-        at = end
-    segments.append(_segment(citation, at, citation.char_end, False))
-    return [s for s in segments if s["text"]]
+def conversation(state: Asked) -> list[dict[str, str]]:
+    """The earlier questions, oldest first, each with the address of the page as it was."""
+    return [
+        {
+            "text": text,
+            "url": replace(state, question=text, history=state.history[:number], without=()).address(),
+        }
+        for number, text in enumerate(state.history)
+    ]
 
 
-def _segment(citation: Citation, start: int, end: int, marked: bool) -> dict[str, Any]:
-    return {"text": citation.text[start - citation.char_start : end - citation.char_start], "marked": marked}
+def kept(state: Asked) -> list[tuple[str, str]]:
+    """What a follow-up carries along in hidden fields: the conversation with this question, and the person's filters."""
+    history = (*state.history, state.question) if state.question else state.history
+    return replace(state, question="", history=history, without=()).pairs()
 
 
-def chips(
-    reply: Reply, question: str, history: Sequence[str], taken_back: Sequence[str] = ()
-) -> list[dict[str, str | None]]:
-    """The conditions that were applied: label, value, and for one read from the question the address without it."""
-    shown = []
-    for name, label in _CONDITIONS.items():
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A condition of the search: what it is, its value in words, who set it, and the address of the page without it."""
+
+    label: str
+    value: str
+    from_question: bool
+    url: str | None
+
+
+def chips(index: Index | None, reply: Reply | None, state: Asked) -> list[Chip]:
+    """The conditions that were applied: the person's own, value by value, then those that were read from the question."""
+    shown: list[Chip] = []
+    for name, label in CONDITIONS.items():
+        own = getattr(state.filters, name, None)
+        values = own if isinstance(own, tuple) else () if own is None else (own,)
+        for value in values:
+            rest = tuple(v for v in values if v != value) if isinstance(own, tuple) else None
+            shown.append(Chip(label, _words(index, name, value), False, state.filtered(name, rest).address()))
+    if reply is None:
+        return shown
+    for name in reply.filters.from_question:
         value = getattr(reply.filters, name)
-        if value in ((), None):
-            continue
-        if isinstance(value, int):
-            words = f"{value:,}人"
-        else:
-            words = f"{len(value)}件に限定" if name.endswith("_ids") else "、".join(value)
-        url = None
-        if name in reply.filters.from_question:
-            pairs = [("h", text) for text in history] + [("q", question)]
-            pairs += [("without", other) for other in (*taken_back, name)]
-            url = f"/?{urlencode(pairs)}"
-        shown.append({"label": label, "value": words, "url": url})
+        words = "、".join(value) if isinstance(value, tuple) else _words(index, name, value)
+        without = replace(state, without=(*state.without, name)).address()
+        shown.append(Chip(CONDITIONS[name], words, True, without))
     return shown
 
 
-def example_questions(index: Index | None) -> list[str]:
-    """Questions that the indexed documents answer, made from the forms of what they hold."""
-    if index is None:
+def _words(index: Index | None, name: str, value: Any) -> str:
+    if isinstance(value, int):
+        return f"{value:,}人"
+    if name == "document_ids" and index is not None and value in index.documents:
+        return index.documents[value].title
+    if name == "case_ids" and index is not None and value in index.cases:
+        return index.cases[value].title
+    return str(value)
+
+
+# ---------------------------------------------------------------- the answer and its evidence
+
+
+def reply_page(index: Index, reply: Reply) -> dict[str, Any]:
+    """A reply as the page shows it: the answer in groups, how the question was read, each citation with its surroundings."""
+    page = asdict(reply)
+    for shown, citation in zip(page["citations"], reply.citations, strict=True):
+        document = index.documents[citation.document_id]
+        shown["marks"] = [
+            (h.char_start - citation.char_start, h.char_end - citation.char_start)
+            for h in citation.highlights
+        ]
+        shown["publisher"], shown["date"] = document.publisher, document.date
+        shown["before"], shown["after"] = surroundings(document, citation)
+    page["groups"] = groups(reply)
+    page["as_table"] = reply.understood.form in {"list", "compare"} and len(page["groups"]) > 1
+    page["read_as"] = read_as(reply)
+    page["compared"] = compared(reply)
+    return page
+
+
+def surroundings(document: Document, citation: Citation) -> tuple[str, str]:
+    """What stands right before and after a passage: whole lines where lines are short, at most CONTEXT_CHARS each."""
+    before = document.text[max(0, citation.char_start - CONTEXT_CHARS) : citation.char_start]
+    after = document.text[citation.char_end : citation.char_end + CONTEXT_CHARS]
+    if citation.char_start > CONTEXT_CHARS and "\n" in before:
+        before = before[before.index("\n") + 1 :]
+    if citation.char_end + CONTEXT_CHARS < len(document.text) and "\n" in after:
+        after = after[: after.rindex("\n")]
+    return before.strip("\n\f"), after.strip("\n\f")
+
+
+def groups(reply: Reply) -> list[dict[str, Any]]:
+    """The answer's sentences by whose words they are: one group a label, in the order of the answer.
+
+    Sentences that follow each other in one passage (the rows of a table) are one slice of it.
+    """
+    made: list[dict[str, Any]] = []
+    for (label, why), sentences in itertools.groupby(reply.answer.sentences, key=lambda s: (s.label, s.why)):
+        items = _joined(list(sentences), reply.citations)
+        case = reply.citations[items[0]["citations"][0] - 1].case if label and items else None
+        made.append(
+            {
+                "label": label,
+                "why": why,
+                "case": case if case is not None and case.organization == label else None,
+                "items": items,
+            }
+        )
+    return made
+
+
+def _joined(sentences: Sequence[AnswerSentence], citations: Sequence[Citation]) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    end = -1
+    for sentence in sentences:
+        passage = citations[sentence.citations[0] - 1].text
+        last = items[-1] if items and items[-1]["citations"] == sentence.citations else None
+        at = passage.find(sentence.text, end if last else 0)
+        if last and at >= 0 and _BETWEEN_ROWS.fullmatch(passage, end, at):
+            last["text"] += passage[end : at + len(sentence.text)]
+        else:
+            at = passage.find(sentence.text) if at < 0 else at
+            items.append({"text": sentence.text, "citations": sentence.citations})
+        end = at + len(sentence.text)
+    return items
+
+
+def read_as(reply: Reply) -> list[tuple[str, str]]:
+    """How the question was read, in words: whom it names, what it asks for, of which year, and what was searched for."""
+    understood = reply.understood
+    said = []
+    if understood.searched.strip() != reply.question.strip():
+        said.append(("探した言葉", understood.searched))
+    if understood.organizations:
+        said.append(("団体", "、".join(understood.organizations)))
+    if understood.unknown:
+        said.append(("資料にない団体", "、".join(understood.unknown)))
+    if understood.values:
+        said.append(("求める内容", "、".join(VALUES[name] for name in understood.values)))
+    if understood.years:
+        said.append(("年", "、".join(f"{year}年" for year in understood.years)))
+    return said
+
+
+def compared(reply: Reply) -> list[str]:
+    """The cases of an answer that compares or lists, two to five of them, to be set side by side."""
+    if reply.understood.form not in {"list", "compare"} or not reply.answerable:
         return []
-    examples: list[str] = []
-    cases = list(index.cases.values())
-    short = [case.organization.removeprefix(case.prefecture or "") or case.organization for case in cases]
-    asked = [
-        (name, chunk.heading_path[-1])
-        for name, case in zip(short, cases, strict=True)
-        for chunk in index.chunks
-        if chunk.case_id == case.id and chunk.heading_path[-1].endswith(("ください。", "か。"))
-    ]
-    if cases and (phone := next((n for n, c in zip(short, cases, strict=True) if c.phone), None)):
-        examples.append(f"{phone}の担当部署の電話番号は？")
-    if asked:
-        name, heading = asked[len(asked) // 2]
-        examples.append(f"{name}：{heading}")
-    if sum(case.population is not None and case.population < 50_000 for case in cases) >= 2:
-        examples.append("人口5万人未満の団体の事例を見せて")
-    for document in index.documents.values():
-        headings = [h.text for h in document.headings if h.text.endswith(("？", "?")) and len(h.text) <= 40]
-        if headings:
-            examples.append(headings[len(headings) // 2])
-    return examples[:EXAMPLES]
+    quoted = [reply.citations[number - 1] for s in reply.answer.sentences for number in s.citations]
+    cases = list(dict.fromkeys(c.case.id for c in quoted if c.case is not None))
+    return cases if 2 <= len(cases) <= 5 else []

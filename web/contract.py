@@ -120,9 +120,9 @@ class Asked:
         return pairs + filter_pairs(self.filters)
 
     def address(self, path: str = "/") -> str:
-        """The address of this state."""
+        """The address of this state, or of another page that is told of it."""
         query = urlencode(self.pairs())
-        return f"{path}?{query}" if query else path
+        return f"{path}{'&' if '?' in path else '?'}{query}" if query else path
 
     def problem(self) -> str | None:
         """Why it cannot be answered, in words; None where it can."""
