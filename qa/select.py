@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from typing import Protocol
 
 from corpus.cases import band_limits
 from corpus.municipalities import CORE_CITIES, REGION_OF, parse_organization
@@ -315,12 +316,48 @@ def _passes(chunk: Chunk, case: Case | None, filters: Filters) -> bool:
     return not on_cases or (case is not None and case_passes(case, on_cases))
 
 
-def case_passes(case: Case, filters: Filters) -> bool:
+class Described(Protocol):
+    """What conditions look at in a case: a record of the corpus, or one of the contract."""
+
+    @property
+    def id(self) -> str:
+        """Made of its document, number and organization."""
+
+    @property
+    def document_id(self) -> str:
+        """The document it stands in."""
+
+    @property
+    def organization(self) -> str:
+        """In full: 「山形県酒田市」."""
+
+    @property
+    def prefecture(self) -> str | None:
+        """None where the name does not show it."""
+
+    @property
+    def organization_kind(self) -> str | None:
+        """市, 町, 県, 政令指定都市 …"""
+
+    @property
+    def population(self) -> int | None:
+        """In persons, where it is stated."""
+
+    @property
+    def population_band(self) -> str | None:
+        """In the words of the contents."""
+
+    @property
+    def category(self) -> str | None:
+        """The part of the book."""
+
+
+def case_passes(case: Described, filters: Filters) -> bool:
     """Whether a case meets all conditions; one that does not state a value does not meet a condition on it."""
     return all(_conditions(case, filters))
 
 
-def _conditions(case: Case, filters: Filters) -> Iterator[bool]:
+def _conditions(case: Described, filters: Filters) -> Iterator[bool]:
     if filters.document_ids:
         yield case.document_id in filters.document_ids
     if filters.case_ids:
@@ -350,7 +387,7 @@ def _conditions(case: Case, filters: Filters) -> Iterator[bool]:
         )
 
 
-def _population(case: Case) -> tuple[float | None, float | None]:
+def _population(case: Described) -> tuple[float | None, float | None]:
     """The least and the greatest population a case can have: its own, else the ends of its band (「1万人未満」)."""
     if case.population is not None:
         return case.population, case.population
