@@ -1,4 +1,4 @@
-"""The page on which people ask: the question, its answer and evidence, and the conditions that were read from it.
+"""The page on which people ask, and its help: the question, its answer and evidence, the conditions that were read from it.
 
 In: a state of the page as its address gives it. Out: the page. What is shown is the reply of `qa.answer.ask`, to the letter.
 """
@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
 from corpus.records import Document
+from corpus.text import squeeze
 from index.store import Index
 from qa.answer import AnswerSentence, Reply
 from qa.cite import Citation
+from qa.facets import facets, toggled
+from qa.understand import Filters
 from web import view
 from web.contract import Asked, asked
 from web.examples import Examples
@@ -52,6 +56,8 @@ VALUES = {
 """The kinds of value that a question may ask for (`qa.understand.VALUES`), in words."""
 CONTEXT_CHARS = 300
 """Of the text before and after a passage, opened on demand: half a printed page together."""
+FACET_VALUES = 12
+"""Of a facet on this page; all of them stand in the catalogue."""
 _BETWEEN_ROWS = re.compile(r"[\s|:：+＋─━┃│=-]*")
 """What stands between two quoted rows of a table: its rule, white space."""
 
@@ -88,8 +94,13 @@ def router(site: Site, examples: Examples) -> APIRouter:
             request,
             "ask.html",
             **{**shown, "chips": chips(index, reply, state), "reply": reply_page(index, reply)},
+            scope=scope(index, reply, state),
             with_conditions=replace(state, without=()).address() if state.without else None,
         )
+
+    @routes.get("/help")
+    def page_help(request: Request) -> HTMLResponse:
+        return site.page(request, "help.html")
 
     return routes
 
@@ -143,6 +154,61 @@ def chips(index: Index | None, reply: Reply | None, state: Asked) -> list[Chip]:
     return shown
 
 
+def scope(index: Index | None, reply: Reply | None, state: Asked) -> list[dict[str, Any]]:
+    """The facets under which a person narrows what is searched, each value with its count and the address that toggles it.
+
+    Counts are of cases under the conditions in force, those read from the question too; of passages for documents.
+    """
+    if index is None:
+        return []
+    in_force = state.filters
+    if reply is not None:
+        in_force = Filters(**{f.name: getattr(reply.filters, f.name) for f in fields(Filters)})
+    shown = []
+    for facet in facets(index.cases.values(), in_force):
+        if facet.name != "document_ids":
+            values = [(v.value, v.label, v.count, v.selected) for v in facet.values]
+            shown.append(_group(facet.name, facet.label, values, "/cases", reply, state))
+    passages = Counter(chunk.document_id for chunk in index.chunks)
+    documents = [
+        (d.id, d.title, passages[d.id], d.id in in_force.document_ids)
+        for d in sorted(index.documents.values(), key=lambda d: (-passages[d.id], d.title))
+    ]
+    shown.append(_group("document_ids", "資料", documents, "/documents", reply, state))
+    return shown
+
+
+def _group(
+    name: str,
+    label: str,
+    values: Sequence[tuple[str, str, int, bool]],
+    all_of_them: str,
+    reply: Reply | None,
+    state: Asked,
+) -> dict[str, Any]:
+    """One facet of at most FACET_VALUES, the chosen ones first in any case; `all_of_them` is where the others stand."""
+    listed = [v for number, v in enumerate(values) if number < FACET_VALUES or v[3]]
+    read = reply is not None and name in reply.filters.from_question
+    return {
+        "name": name,
+        "label": label,
+        "unit": "記述" if name == "document_ids" else "事例",
+        "more": len(values) - len(listed),
+        "all": all_of_them,
+        "values": [
+            {
+                "label": words,
+                "count": count,
+                "selected": selected,
+                "url": replace(state, without=(*state.without, name)).address()
+                if selected and read and value not in getattr(state.filters, name)
+                else replace(state, filters=toggled(state.filters, name, value)).address(),
+            }
+            for value, words, count, selected in listed
+        ],
+    }
+
+
 def _words(index: Index | None, name: str, value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}人"
@@ -167,6 +233,9 @@ def reply_page(index: Index, reply: Reply) -> dict[str, Any]:
         ]
         shown["publisher"], shown["date"] = document.publisher, document.date
         shown["before"], shown["after"] = surroundings(document, citation)
+    cited = {number for sentence in reply.answer.sentences for number in sentence.citations}
+    page["cited"] = [c for c in page["citations"] if c["id"] in cited]
+    page["near"] = [c for c in page["citations"] if c["id"] not in cited]
     page["groups"] = groups(reply)
     page["as_table"] = reply.understood.form in {"list", "compare"} and len(page["groups"]) > 1
     page["read_as"] = read_as(reply)
@@ -225,7 +294,7 @@ def read_as(reply: Reply) -> list[tuple[str, str]]:
     """How the question was read, in words: whom it names, what it asks for, of which year, and what was searched for."""
     understood = reply.understood
     said = []
-    if understood.searched.strip() != reply.question.strip():
+    if squeeze(understood.searched) != squeeze(reply.question):
         said.append(("探した言葉", understood.searched))
     if understood.organizations:
         said.append(("団体", "、".join(understood.organizations)))

@@ -25,6 +25,32 @@ if (field) {
   });
 }
 
+// What takes longer than a blink says so. Nothing is shown before: a sign that flashes is worse than none.
+const WAIT_MS = 300;
+let waiting = 0;
+const sign = document.createElement("p");
+sign.className = "waiting";
+sign.setAttribute("role", "status");
+function wait() {
+  clearTimeout(waiting);
+  waiting = setTimeout(() => { document.body.append(sign); sign.textContent = "探しています…"; }, WAIT_MS);
+}
+function arrived() {
+  clearTimeout(waiting);
+  sign.textContent = "";
+  sign.remove();
+}
+for (const form of document.querySelectorAll("form[data-waits]")) {
+  form.addEventListener("submit", wait);
+}
+for (const link of document.querySelectorAll("a[data-waits]")) {
+  link.addEventListener("click", (event) => {
+    if (event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey) wait();
+  });
+}
+window.addEventListener("pageshow", arrived); // a page that comes back from the browser's memory is not waiting
+window.addEventListener("pagehide", arrived);
+
 async function copy(text) {
   if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text);
   const area = document.createElement("textarea"); // plain http on a closed network has no clipboard object
