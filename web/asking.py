@@ -58,8 +58,8 @@ CONTEXT_CHARS = 300
 """Of the text before and after a passage, opened on demand: half a printed page together."""
 FACET_VALUES = 12
 """Of a facet on this page; all of them stand in the catalogue."""
-_BETWEEN_ROWS = re.compile(r"[\s|:：+＋─━┃│=-]*")
-"""What stands between two quoted rows of a table: its rule, white space."""
+_BETWEEN = re.compile(r"(?:\s|\||[-・*](?=\s)|:?-{2,}:?)*")
+"""What stands between two quoted sentences that follow each other: white space, a bullet, the bars and the rule of a table."""
 
 
 def router(site: Site, examples: Examples) -> APIRouter:
@@ -281,7 +281,7 @@ def _joined(sentences: Sequence[AnswerSentence], citations: Sequence[Citation]) 
         passage = citations[sentence.citations[0] - 1].text
         last = items[-1] if items and items[-1]["citations"] == sentence.citations else None
         at = passage.find(sentence.text, end if last else 0)
-        if last and at >= 0 and _BETWEEN_ROWS.fullmatch(passage, end, at):
+        if last and at >= 0 and _BETWEEN.fullmatch(passage, end, at):
             last["text"] += passage[end : at + len(sentence.text)]
         else:
             at = passage.find(sentence.text) if at < 0 else at

@@ -17,6 +17,8 @@ from qa.understand import Filters
 
 MAX_QUESTION_CHARS = 500
 MAX_HISTORY = 20
+TOP_K = 5
+"""Passages with an answer, unless a client asks for another number: on the page, two screens of cards."""
 
 
 def _clean_text(text: str) -> str:
@@ -91,7 +93,7 @@ class AskRequest(BaseModel):
     )
     question: Question
     history: Annotated[list[Earlier], Field(max_length=MAX_HISTORY)] = []
-    top_k: Annotated[int, Field(ge=1, le=50)] = 5
+    top_k: Annotated[int, Field(ge=1, le=50)] = TOP_K
     filters: FilterRequest = FilterRequest()
     without: Annotated[
         list[ConditionName], Field(max_length=20, description="質問から読み取らないでほしい条件の名前")

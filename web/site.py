@@ -25,11 +25,9 @@ from qa.quote import LIST_CASES
 from qa.synonyms import Synonyms, SynonymsFile
 from qa.understand import Filters
 from web import view
-from web.contract import Asked
+from web.contract import TOP_K, Asked
 
 NO_INDEX = "索引がまだありません。資料を置いて build_index.py を実行するか、しばらく待ってからもう一度お試しください。"
-PAGE_PASSAGES = 8
-"""Passages under an answer on the page: two screens of cards."""
 
 
 def loaded(request: Request) -> Index:
@@ -60,13 +58,13 @@ class Site:
         return HTMLResponse(self.templates.get_template(name).render(**context), status_code=status)
 
     def answered(self, index: Index, asked: Asked) -> answer.Reply:
-        """The reply that the page shows to a state of it."""
+        """The reply that the page shows to a state of it: that of `POST /api/ask` to a client that names no `top_k`."""
         return self.ask(
             index,
             asked.question,
             history=asked.history,
             filters=asked.filters,
-            top_k=PAGE_PASSAGES,
+            top_k=TOP_K,
             most=LIST_CASES,
             without=asked.without,
         )
