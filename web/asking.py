@@ -22,7 +22,7 @@ from qa.answer import AnswerSentence, Reply
 from qa.cite import Citation
 from qa.facets import facets, toggled
 from qa.understand import Filters
-from web import view
+from web import rich, view
 from web.contract import Asked, asked
 from web.examples import Examples
 from web.site import NO_INDEX, Site
@@ -227,10 +227,11 @@ def reply_page(index: Index, reply: Reply) -> dict[str, Any]:
     page = asdict(reply)
     for shown, citation in zip(page["citations"], reply.citations, strict=True):
         document = index.documents[citation.document_id]
-        shown["marks"] = [
+        marks = [
             (h.char_start - citation.char_start, h.char_end - citation.char_start)
             for h in citation.highlights
         ]
+        shown["blocks"] = rich.blocks(citation.text, marks)
         shown["publisher"], shown["date"] = document.publisher, document.date
         shown["before"], shown["after"] = surroundings(document, citation)
     cited = {number for sentence in reply.answer.sentences for number in sentence.citations}
@@ -275,18 +276,28 @@ def groups(reply: Reply) -> list[dict[str, Any]]:
 
 
 def _joined(sentences: Sequence[AnswerSentence], citations: Sequence[Citation]) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
-    end = -1
+    spans: list[tuple[int, int, int]] = []  # number of the citation, start and end in its text
     for sentence in sentences:
-        passage = citations[sentence.citations[0] - 1].text
-        last = items[-1] if items and items[-1]["citations"] == sentence.citations else None
-        at = passage.find(sentence.text, end if last else 0)
-        if last and at >= 0 and _BETWEEN.fullmatch(passage, end, at):
-            last["text"] += passage[end : at + len(sentence.text)]
+        number = sentence.citations[0]
+        passage = citations[number - 1].text
+        last = spans[-1] if spans and spans[-1][0] == number else None
+        at = passage.find(sentence.text, last[2] if last else 0)
+        at = passage.find(sentence.text) if at < 0 else at
+        if last and _BETWEEN.fullmatch(passage, last[2], at):
+            spans[-1] = (number, last[1], at + len(sentence.text))
         else:
-            at = passage.find(sentence.text) if at < 0 else at
-            items.append({"text": sentence.text, "citations": sentence.citations})
-        end = at + len(sentence.text)
+            spans.append((number, at, at + len(sentence.text)))
+    items = []
+    for number, start, end in spans:
+        passage = citations[number - 1].text
+        begin = passage.rfind("\n", 0, start) + 1
+        stop = passage.find("\n", end) if "\n" in passage[end:] else len(passage)
+        # a row is shown with its bars, an item with its bullet: what belongs to the line and says nothing
+        start = begin if _BETWEEN.fullmatch(passage, begin, start) else start
+        end = stop if _BETWEEN.fullmatch(passage, end, stop) else end
+        items.append(
+            {"text": passage[start:end], "blocks": rich.blocks(passage[start:end]), "citations": (number,)}
+        )
     return items
 
 

@@ -100,7 +100,11 @@ def environment(folder: Path) -> Environment:
         trim_blocks=False,
         auto_reload=False,
     )
-    filters: dict[str, Callable[..., str]] = {"dialled": view.dialled, "size": view.size_text}
+    filters: dict[str, Callable[..., str]] = {
+        "dialled": view.dialled,
+        "exact": view.exact,
+        "size": view.size_text,
+    }
     made.filters |= filters
     return made
 

@@ -9,6 +9,8 @@ import re
 import unicodedata
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from index.store import Index
 
 
@@ -53,3 +55,16 @@ def size_text(size: int) -> str:
     if size < 1024:
         return f"{size}バイト"
     return f"{size // 1024}KB" if size < 2**20 else f"{size / 2**20:.1f}MB"
+
+
+# HTML has no way to write these two; each has one letter in its place, so that places in a text stay the same
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def exact(text: str) -> Markup:
+    """A text escaped so that a browser gives it back to the letter: a carriage return would become a line break.
+
+    >>> exact("a<b" + chr(13))
+    Markup('a&lt;b&#13;')
+    """
+    return escape(_UNWRITABLE.sub("\ufffd", text)).replace("\r", Markup("&#13;"))
