@@ -102,7 +102,7 @@ def create_app(
     if looking is not None:
         looking.wake()  # what waited when the server was stopped
 
-    site = Site(current, encoder, synonyms, reranker, environment(web / "templates"))
+    site = app.state.site = Site(current, encoder, synonyms, reranker, environment(web / "templates"))
     app.mount("/static", StaticFiles(directory=web / "static"), name="static")
 
     parts_of_admin = admin.Parts(

@@ -165,7 +165,11 @@ def _painted(base: str, addresses: list[str]) -> tuple[list[float], list[int], i
             context = browser.new_context(viewport={"width": 1280, "height": 900})
             page = context.new_page()
             responses: list[Response] = []
-            page.on("response", responses.append)
+
+            def keep(response: Response, kept: list[Response] = responses) -> None:
+                kept.append(response)
+
+            page.on("response", keep)
             page.goto(address, wait_until="networkidle")
             paint = page.evaluate(
                 "performance.getEntriesByName('first-contentful-paint')[0].startTime"

@@ -83,10 +83,8 @@ def router(site: Site, examples: Examples) -> APIRouter:
         if problem:
             return site.page(request, "ask.html", 422, **{**shown, "error": problem})
         if not state.question:
-            chosen = chips(index, None, state)
-            return site.page(
-                request, "ask.html", **{**shown, "examples": examples.of(index), "chips": chosen}
-            )
+            shown |= {"chips": chips(index, None, state), "scope": scope(index, None, state)}
+            return site.page(request, "ask.html", **shown, examples=examples.of(index))
         if index is None:
             return site.page(request, "ask.html", 503, **{**shown, "error": site.current.problem or NO_INDEX})
         reply = site.answered(index, state)

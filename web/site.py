@@ -104,6 +104,7 @@ def environment(folder: Path) -> Environment:
         "dialled": view.dialled,
         "exact": view.exact,
         "size": view.size_text,
+        "local_time": view.local_time,
     }
     made.filters |= filters
     return made
