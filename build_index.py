@@ -15,10 +15,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from tqdm import tqdm
 
+from corpus.readers import suffix_of
+from corpus.readers.source import ReadError
 from index.build import BuildRefusedError, NothingToIndexError, build, plan
 from index.encoder import DEFAULT_MODEL, ModelNotFoundError, SentenceEncoder, best_precision, process_threads
 from index.plan import Plan, find_files
@@ -179,8 +182,13 @@ def details(report: BuildReport) -> Iterator[str]:
 
 def show_plan(found: Plan) -> None:
     """What a build would do, for people."""
-    count = Counter(item.change for item in [*found.items, *found.removed])
+    new = [item for item in found.items if item.change in {"added", "changed"}]
+    unfit = {item.id: message for item in new if (message := _unfit(found.places[item.paths[0]]))}
+    count = Counter(item.change for item in [*found.items, *found.removed] if item.id not in unfit)
     for item in [*found.items, *found.removed]:
+        if item.id in unfit:
+            print(f"読めない資料：{'・'.join(item.paths)}：{unfit[item.id]}")
+            continue
         if item.change in {"unchanged", "replaced"} and set(item.paths) <= set(item.before):
             continue
         before = f"（前の名前：{item.before[0]}）" if item.change == "renamed" else ""
@@ -194,6 +202,22 @@ def show_plan(found: Plan) -> None:
     print(f"索引を作ると：{told}（まだ何も変えていません）。")
 
 
+def _unfit(path: Path) -> str | None:
+    """Why a file will not be read, as far as its first look tells; None where it may be."""
+    try:
+        suffix_of(path.name, path.read_bytes())
+    except ReadError as error:
+        return str(error)
+    except OSError as error:
+        return f"開けません（{error.strerror}）。"
+    return None
+
+
+def local_time(moment: str) -> str:
+    """A moment (ISO 8601) by the clock of this computer: 「2026年11月21日 19:11」."""
+    return f"{datetime.fromisoformat(moment).astimezone():%Y年%-m月%-d日 %H:%M}"
+
+
 def show_history(root: Path) -> None:
     """The versions that are kept, newest first."""
     entries = history(root)
@@ -202,7 +226,7 @@ def show_history(root: Path) -> None:
     for entry in entries:
         mark = "＊" if entry.current else "　"
         told = entry.problem or (
-            f"{entry.built_at}・資料 {entry.documents}件・事例 {entry.cases}件・本文 {entry.chunks}件"
+            f"{local_time(entry.built_at)}・資料 {entry.documents}件・事例 {entry.cases}件・本文 {entry.chunks}件"
         )
         print(f"{mark}{entry.name}　{told}")
     print("＊はいま使っている版です。戻すには build_index.py --rollback 版の名前")

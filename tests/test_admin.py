@@ -509,6 +509,7 @@ PAGES = [
     ("GET", "/admin"),
     ("POST", "/admin/uploads"),
     ("POST", "/admin/uploads/approve"),
+    ("POST", "/admin/uploads/discard"),
     ("GET", "/admin/uploads/x"),
     ("POST", "/admin/uploads/x/approve"),
     ("POST", "/admin/uploads/x/discard"),
@@ -914,3 +915,27 @@ def test_a_failure_is_secured_too(shared: Service, monkeypatch: pytest.MonkeyPat
     failed = shared.client.get("/documents")
     assert failed.status_code == 500
     assert "script-src 'self'" in failed.headers["content-security-policy"]
+
+
+def test_what_cannot_be_read_is_discarded_at_once(own: Service) -> None:
+    broken = b"PK\x03\x04 word/document.xml"
+    own.client.post(
+        "/api/uploads", files=named("水道.md") + named("壊れ.docx", broken) + named("これも.docx", broken)
+    )
+    read(own)
+    assert "読み取れないものを取り消す（2件）" in own.client.get("/admin").text
+    assert own.client.post("/admin/uploads/discard", follow_redirects=False).status_code == 303
+    left = own.client.get("/api/uploads").json()["uploads"]
+    assert [entry["name"] for entry in left] == ["水道.md"]
+
+
+def test_the_page_says_that_an_earlier_version_is_in_use(own: Service) -> None:
+    assert "前の版に戻して使っています" not in own.client.get("/admin").text
+    (own.documents / "水道.md").write_text("# 水道\n\n検針は二か月に一度です。\n", encoding="utf-8")
+    job = own.client.post("/api/index/rebuild").json()["job_id"]
+    finished(own, job)
+    assert "追加 1件" in own.client.get("/admin").text
+    assert own.client.post("/api/index/rollback").status_code == 200
+    page = own.client.get("/admin").text
+    assert "前の版に戻して使っています" in page
+    assert "索引を作り直しました" not in page  # what was built is not what is in use

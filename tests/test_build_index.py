@@ -13,6 +13,8 @@ import pytest
 
 import build_index
 from build_index import HOME, SAMPLES, Bar, main
+from corpus.readers import SUFFIXES
+from corpus.readers.kinds import unreadable, unreadable_suffix
 from index.build import BuildRefusedError
 from index.store import current_version, load_current
 
@@ -232,6 +234,8 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(
     (documents / "c.md").unlink()
     (documents / "e.md").write_text("# 別\n\n別の資料の本文です。\n", encoding="utf-8")
     (documents / "空.txt").touch()
+    (documents / "古い.doc").write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+    (documents / "写真.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 100)
     capsys.readouterr()
     monkeypatch.setattr(build_index, "load_encoder", lambda args: pytest.fail("no model is needed"))
     assert main(["--documents", str(documents), "--dry-run"]) == 0
@@ -241,9 +245,17 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(
         "名前の変更：新しい名.md（前の名前：b.md）",
         "削除：c.md",
         "追加：e.md",
-        "追加：空.txt",  # what cannot be read is known only once it is read
+        # a sentence of the same words as in a build
+        *(
+            f"読めない資料：{name}：{message}"
+            for name, message in (
+                ("空.txt", "ファイルが空です（0バイト）。内容のあるファイルに置き換えてください。"),
+                ("古い.doc", unreadable_suffix(".doc", SUFFIXES)),
+                ("写真.png", unreadable("png", ".png", SUFFIXES)),
+            )
+        ),
     }
-    assert lines[-1].startswith("索引を作ると：追加 2・変更 1・名前の変更 1・削除 1・変更なし 1")
+    assert lines[-1].startswith("索引を作ると：追加 1・変更 1・名前の変更 1・削除 1・変更なし 1")
     assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "index").rglob("*")) == before
 
 

@@ -21,7 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from build_index import CHANGES, RELATIONS, STAGES, roll_back
+from build_index import CHANGES, RELATIONS, STAGES, local_time, roll_back
 from corpus.documents import Parsed
 from corpus.readers import SUFFIXES
 from corpus.records import Document
@@ -343,7 +343,19 @@ class Parts:
         library = self.library
         waiting = library.staged(index) if library is not None else []
         jobs = self.jobs.latest()
-        running = next((job for job in jobs if job.status in {"running", "queued"}), None)
+        # the one that is being done, not the one that waits behind it
+        running = next(
+            (job for status in ("running", "queued") for job in jobs if job.status == status), None
+        )
+        versions = history(self.current.root)
+        done = next((job for job in jobs if job.status in {"succeeded", "failed"}), None)
+        if (
+            done is not None
+            and done.status == "succeeded"
+            and index is not None
+            and done.version != index.version
+        ):
+            done = None  # somebody went back to another version since
         held = library.paths() if library is not None else set()
         documents = []
         for document in document_entries(index) if index is not None else []:
@@ -351,7 +363,7 @@ class Parts:
         return {
             "problem": self.current.problem,
             "model": index.manifest["model"] if index is not None else None,
-            "job": _job_page(running or (jobs[0] if jobs else None)),
+            "job": _job_page(running or done),
             "busy": running is not None or any(entry.state == "waiting" for entry in waiting),
             "library": library is not None,
             "staged": [admin_view.staged_page(entry, RELATIONS) for entry in waiting],
@@ -362,7 +374,8 @@ class Parts:
             "documents": documents,
             "samples": bool(documents) and not any(document["own"] for document in documents),
             "report": admin_view.report_page(report, CHANGES, RELATIONS) if report is not None else None,
-            "versions": [asdict(entry) for entry in history(self.current.root)],
+            "versions": [asdict(entry) for entry in versions],
+            "went_back": bool(versions) and not versions[0].current,
             "limits": {
                 "file": MAX_FILE_BYTES // 2**20,
                 "request": MAX_REQUEST_BYTES // 2**20,
@@ -592,6 +605,13 @@ def pages(parts: Parts, looking: Looking | None) -> APIRouter:
             parts.jobs.start()
         return show(request, 409, upload_errors=errors) if errors else _to("/admin#progress")
 
+    @router.post("/uploads/discard", dependencies=inside)
+    def discard_refused(request: Request) -> Response:
+        for entry in parts.held().staged():
+            if entry.state == "refused":
+                parts.held().discard(entry.id)
+        return _to("/admin#waiting")
+
     @router.get("/uploads/{upload_id}", dependencies=inside)
     def preview(request: Request, upload_id: str, page: Annotated[int, Query(ge=1)] = 1) -> HTMLResponse:
         library = parts.held()
@@ -665,7 +685,7 @@ def pages(parts: Parts, looking: Looking | None) -> APIRouter:
             "admin_confirm.html",
             heading="この版に戻しますか",
             lines=[
-                f"作成日時 {entry.built_at}・資料 {entry.documents}件・事例 {entry.cases}件・本文 {entry.chunks}件"
+                f"作成日時 {local_time(entry.built_at)}・資料 {entry.documents}件・事例 {entry.cases}件・本文 {entry.chunks}件"
             ],
             names=[entry.name],
             note="質問への答えは、すぐにこの版からになります。資料のフォルダーは変わりません。"

@@ -14,6 +14,7 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
+from build_index import local_time
 from corpus.records import Document
 from index.current import CurrentIndex
 from index.encoder import Encoder
@@ -104,7 +105,7 @@ def environment(folder: Path) -> Environment:
         "dialled": view.dialled,
         "exact": view.exact,
         "size": view.size_text,
-        "local_time": view.local_time,
+        "local_time": local_time,
     }
     made.filters |= filters
     return made

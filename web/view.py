@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import datetime
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -69,8 +68,3 @@ def exact(text: str) -> Markup:
     Markup('a&lt;b&#13;')
     """
     return escape(_UNWRITABLE.sub("\ufffd", text)).replace("\r", Markup("&#13;"))
-
-
-def local_time(moment: str) -> str:
-    """A moment (ISO 8601) by the clock of this computer: 「2026年11月21日 19:11」."""
-    return f"{datetime.fromisoformat(moment).astimezone():%Y年%-m月%-d日 %H:%M}"

@@ -42,21 +42,25 @@ def read(path: str, data: bytes) -> Source:
 
     A file that is called another than it is gets a warning.
     """
+    suffix, warnings = suffix_of(path, data)
+    source: Source = import_module(f"corpus.readers.{_READERS[suffix]}").read(data)
+    return replace(source, warnings=(*warnings, *source.warnings))
+
+
+def suffix_of(path: str, data: bytes) -> tuple[str, tuple[str, ...]]:
+    """The suffix whose reader will read a file, and warnings; ReadError where none will. Nothing is read yet."""
     if not data:
         raise ReadError("ファイルが空です（0バイト）。内容のあるファイルに置き換えてください。")
     suffix = PurePath(path).suffix.lower()
     kind = kind_of(data)
-    warnings: tuple[str, ...] = ()
     if f".{kind}" in _READERS and KIND_OF_SUFFIX.get(suffix, "") != kind:
         note = f"拡張子は「{suffix or 'なし'}」ですが、中身の{NAMES[kind or '']}として読みました。拡張子を直してください。"
-        suffix, warnings = f".{kind}", (note,)
-    elif kind is not None and f".{kind}" not in _READERS and not _may_be_damaged(kind, suffix):
+        return f".{kind}", (note,)
+    if kind is not None and f".{kind}" not in _READERS and not _may_be_damaged(kind, suffix):
         raise ReadError(unreadable(kind, suffix, SUFFIXES))
-    reader = _READERS.get(suffix)
-    if reader is None:
+    if suffix not in _READERS:
         raise ReadError(unreadable_suffix(suffix, SUFFIXES))
-    source: Source = import_module(f"corpus.readers.{reader}").read(data)
-    return replace(source, warnings=(*warnings, *source.warnings))
+    return suffix, ()
 
 
 def _may_be_damaged(kind: str, suffix: str) -> bool:

@@ -7,6 +7,7 @@ const sending = document.getElementById("sending");
 const PAUSE_MS = 1000;
 let asked = null;
 let turn = 0;
+let placed = 0;
 
 function say(words) {
   if (live && live.textContent !== words) live.textContent = words;
@@ -70,7 +71,8 @@ function row(file) {
     },
     done() {
       item.remove();
-      say(`${file.name} を確認待ちに置きました`);
+      placed += 1;
+      say(placed > 1 ? `${placed}件を確認待ちに置きました（最後は ${file.name}）` : `${file.name} を確認待ちに置きました`);
     },
     failed(message) {
       bar.remove();
