@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from corpus.municipalities import PREFECTURES, REGION_OF, municipalities, parse_organization
 from corpus.records import Case, Document
@@ -158,8 +159,15 @@ def case_entry(case: Case) -> CaseEntry:
 
 def case_entries(index: Index, filters: Filters) -> list[CaseEntry]:
     """The cases that meet the filters, by document and number."""
+    entries = _all_cases(index)
+    return [entry for entry in entries if case_passes(entry, filters)] if filters else list(entries)
+
+
+@lru_cache(maxsize=2)
+def _all_cases(index: Index) -> tuple[CaseEntry, ...]:
+    """Every case of an index in order, made once."""
     cases = sorted(index.cases.values(), key=lambda c: (index.documents[c.document_id].path, c.number))
-    return [case_entry(case) for case in cases if not filters or case_passes(case, filters)]
+    return tuple(case_entry(case) for case in cases)
 
 
 # ---------------------------------------------------------------- narrowing and order

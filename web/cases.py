@@ -5,6 +5,8 @@ In: an index, and a state of the catalogue as its address gives it. Out: pages. 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
@@ -18,6 +20,7 @@ from qa.catalog import ORDERS, CaseEntry, case_entries, found_in, in_order
 from qa.comparison import FIELD_LABELS, LEAST, MOST
 from qa.facets import Facet, facets, toggled
 from qa.places import places
+from qa.select import case_passes
 from qa.similar import similar_cases
 from qa.understand import Filters
 from web import view
@@ -100,11 +103,12 @@ def cases_page(index: Index | None, state: Listing) -> dict[str, Any]:
     titles = {name: document.title for name, document in documents.items()}
     everything = [] if index is None else case_entries(index, Filters())
     found = found_in(everything, state.find)
-    kept = {c.id for c in (case_entries(index, state.filters) if index else [])}
-    cases = in_order((c for c in found if c.id in kept), state.order, titles)
+    kept = [c for c in found if case_passes(c, state.filters)] if state.filters else found
+    cases = in_order(kept, state.order, titles)
     pages = max(1, -(-len(cases) // PAGE))
     page = min(state.page, pages)
-    chosen = [c for name in state.chosen for c in everything if c.id == name]
+    by_id = {c.id: c for c in everything}
+    chosen = [by_id[name] for name in state.chosen if name in by_id]
     shown = cases[(page - 1) * PAGE : page * PAGE]
     return {
         "cases": [_listed(case, titles, case.id in state.chosen) for case in shown],
@@ -114,7 +118,7 @@ def cases_page(index: Index | None, state: Listing) -> dict[str, Any]:
         "facets": [
             _facet_page(f, state) for f in facets(found, state.filters, titles) if _helps(f, len(cases))
         ],
-        "chips": chips(state, titles, {c.id: c for c in everything}),
+        "chips": chips(state, titles, by_id),
         "orders": [
             {
                 "label": label,
@@ -133,11 +137,7 @@ def cases_page(index: Index | None, state: Listing) -> dict[str, Any]:
         "pages": pages,
         "beyond": state.page if state.page > pages else None,
         # chosen cases that this page does not list stay chosen
-        "elsewhere": [
-            {"id": c.id, "label": _name(c), "url": _unchosen(state, c.id).address()}
-            for c in chosen
-            if c.id not in {s.id for s in shown}
-        ],
+        "elsewhere": [{"id": c.id, "label": _name(c)} for c in chosen if c.id not in {s.id for s in shown}],
         "least": LEAST,
         "most": MOST,
     }
@@ -223,10 +223,6 @@ def _numbers(page: int, pages: int) -> list[int | None]:
     return numbers if pages > 1 else []
 
 
-def _unchosen(state: Listing, case_id: str) -> Listing:
-    return replace(state, chosen=tuple(name for name in state.chosen if name != case_id))
-
-
 def _name(case: CaseEntry) -> str:
     return f"事例{case.number} {case.organization}"
 
@@ -286,7 +282,12 @@ def _rows(index: Index, document: Document, entry: CaseEntry) -> list[dict[str, 
     rows.append(pages)
     named = {*FIELD_LABELS, "title", "number", "page_start", "page_end"}
     rows += [
-        {**_row(index, entry, name, name), "value": stated.value}
+        {
+            **_row(index, entry, name, name),
+            "value": stated.value,
+            "original": None,
+            "parts": _parts(stated.value, entry.urls),
+        }
         for name, stated in entry.fields.items()
         if name not in named
     ]
@@ -296,6 +297,7 @@ def _rows(index: Index, document: Document, entry: CaseEntry) -> list[dict[str, 
             "name": "url",
             "label": "関連URL",
             "value": url,
+            "parts": [],
             "original": None,
             "link": url,
             "source": _url_place(index, document, entry, url),
@@ -317,6 +319,7 @@ def _row(index: Index, entry: CaseEntry, name: str, label: str) -> dict[str, Any
         "name": name,
         "label": label,
         "value": None if value is None else str(value),
+        "parts": [],
         "original": stated.value
         if stated is not None and stated.value != str(value) and name != "page_start"
         else None,
@@ -325,6 +328,13 @@ def _row(index: Index, entry: CaseEntry, name: str, label: str) -> dict[str, Any
         if stated is None
         else asdict(places(index).of(entry.document_id, stated.char_start, stated.char_end)),
     }
+
+
+def _parts(value: str, urls: Sequence[str]) -> list[dict[str, str | None]]:
+    """A field's words cut at the addresses in them, which become links."""
+    known = "|".join(re.escape(url) for url in sorted(urls, key=len, reverse=True))
+    pieces = re.split(f"({known})", value) if known else [value]
+    return [{"text": piece, "url": piece if piece in urls else None} for piece in pieces if piece]
 
 
 def _url_place(index: Index, document: Document, entry: CaseEntry, url: str) -> dict[str, Any] | None:
