@@ -16,7 +16,7 @@ _LARGE = {"万": 10_000, "億": 100_000_000}
 _AROUND = re.compile(
     r"^(?:総?人口)?[はが:]?(?:約|およそ|だいたい)?(?P<number>.*?)(?:人|名)?(?:くらい|ぐらい|程度|ほど|前後)?$"
 )
-_TOKEN = re.compile(r"(?P<digits>\d+(?:\.\d+)?|[〇零一二三四五六七八九]+)|(?P<unit>[十百千万億])")
+_TOKEN = re.compile(r"(?P<digits>[0-9]+(?:\.[0-9]+)?|[〇零一二三四五六七八九]+)|(?P<unit>[十百千万億])")
 LONGEST = 30
 """Characters of a number; more are no number of persons."""
 
