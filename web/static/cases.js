@@ -21,7 +21,7 @@ for (const form of document.querySelectorAll("form.choice")) {
     for (const name of chosen) finder.append(Object.assign(document.createElement("input"), { type: "hidden", name: "case", value: name }));
   };
   const show = () => {
-    const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
+    const chosen = boxes.filter((box) => box.checked || box.type === "hidden").map((box) => box.value);
     const count = chosen.length;
     keep(chosen);
     const fits = count >= least && count <= most;
