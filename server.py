@@ -48,15 +48,14 @@ from qa.catalog import (
     CaseEntry,
     DocumentDetail,
     DocumentEntry,
-    SimilarCase,
     case_entries,
     document_detail,
     document_entries,
-    similar_cases,
 )
 from qa.quote import LIST_CASES
+from qa.similar import SimilarCase, similar_cases
 from qa.synonyms import SynonymsError, SynonymsFile
-from web import admin, asking, cases, documents, view
+from web import admin, asking, cases, compare, documents, similar, view
 from web.contract import AskRequest, FilterRequest, Question
 from web.examples import Examples
 from web.gate import Gate, Guard, secured
@@ -182,6 +181,9 @@ def create_app(
     def api_similar(case_id: str, index: Loaded) -> dict[Literal["similar"], list[SimilarCase]]:
         return {"similar": similar_cases(index, index.cases[case_of(index, case_id).id])}
 
+    app.include_router(similar.api())
+    app.include_router(compare.api())
+
     @app.get("/api/index", summary="索引の状態")
     def api_index(index: Loaded) -> dict[str, Any]:
         return view.index_page(index) or {}
@@ -208,6 +210,8 @@ def create_app(
         asking.router(site, Examples(lambda index, question: site.ask(index, question, top_k=3))),
         documents.router(site, parts_of_admin.recent),
         cases.router(site),
+        similar.router(site),
+        compare.router(site),
     ):
         app.include_router(routes)
 

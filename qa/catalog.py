@@ -1,21 +1,21 @@
-"""The catalogue: documents and cases as records of the HTTP contract, and which municipalities are alike.
+"""The catalogue: documents and cases as records of the HTTP contract, narrowed and in an order.
 
 In: an index. Out: what `/api/documents` and `/api/cases` tell of it. Nothing is searched here.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from corpus.municipalities import REGION_OF
+from corpus.municipalities import PREFECTURES, REGION_OF, municipalities, parse_organization
 from corpus.records import Case, Document
+from corpus.text import squeeze
 from index.store import Index
 from qa.select import case_passes
 from qa.understand import Filters
-
-SIMILAR = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,6 @@ class CaseEntry:
     fields: dict[str, FieldEntry]
 
 
-@dataclass(frozen=True, slots=True)
-class SimilarCase:
-    """A case whose organization is alike, with the reason in words."""
-
-    case: CaseEntry
-    reason: str
-
-
 def document_entries(index: Index) -> list[DocumentEntry]:
     """All documents in the order of their paths."""
     chunks = Counter(chunk.document_id for chunk in index.chunks)
@@ -167,48 +159,66 @@ def case_entry(case: Case) -> CaseEntry:
 
 def case_entries(index: Index, filters: Filters) -> list[CaseEntry]:
     """The cases that meet the filters, by document and number."""
+    entries = _all_cases(index)
+    return [entry for entry in entries if case_passes(entry, filters)] if filters else list(entries)
+
+
+@lru_cache(maxsize=2)
+def _all_cases(index: Index) -> tuple[CaseEntry, ...]:
+    """Every case of an index in order, made once."""
     cases = sorted(index.cases.values(), key=lambda c: (index.documents[c.document_id].path, c.number))
-    return [case_entry(case) for case in cases if not filters or case_passes(case, filters)]
+    return tuple(case_entry(case) for case in cases)
 
 
-def similar_cases(index: Index, case: Case) -> list[SimilarCase]:
-    """Cases of organizations of like population and kind, nearest first.
+# ---------------------------------------------------------------- narrowing and order
 
-    Nearness is the ratio of the populations (its logarithm); another kind of municipality counts as much as twice
-    the population. Prefectures are compared with prefectures only.
+
+def found_in(entries: Iterable[CaseEntry], words: str) -> list[CaseEntry]:
+    """The cases whose title, organization, category or department holds every one of the words.
+
+    Width, case and spaces do not count: 「ＤＸ 推進」 finds 「DX推進本部」.
     """
-    ranked: list[tuple[float, Case]] = []
-    prefecture = case.organization_kind in {"都", "道", "府", "県"}
-    for other in index.cases.values():
-        if other.id == case.id or other.organization == case.organization:
-            continue
-        if (other.organization_kind in {"都", "道", "府", "県"}) != prefecture:
-            continue
-        distance = 0.0 if other.organization_kind == case.organization_kind else math.log(2)
-        if case.population and other.population:
-            distance += abs(math.log(case.population) - math.log(other.population))
-        else:
-            distance += math.log(4)
-        ranked.append((distance, other))
-    ranked.sort(key=lambda item: (item[0], item[1].organization))
-    return [SimilarCase(case_entry(other), _reason(case, other)) for _, other in ranked[:SIMILAR]]
+    asked = [folded for word in words.split() if (folded := squeeze(word))]
+    return [entry for entry in entries if all(word in _words_of(entry) for word in asked)]
 
 
-def _reason(case: Case, other: Case) -> str:
-    parts = []
-    if case.population and other.population:
-        ratio = other.population / case.population
-        parts.append(
-            "人口がほぼ同じ"
-            if 0.8 <= ratio <= 1.25
-            else f"人口が約{ratio:.1f}倍"
-            if ratio > 1
-            else f"人口が約{ratio:.2f}倍"
-        )
-    else:
-        parts.append("人口の記載がない")
-    if case.organization_kind and case.organization_kind == other.organization_kind:
-        parts.append(f"同じ{case.organization_kind}")
-    if case.prefecture and case.prefecture == other.prefecture:
-        parts.append(f"同じ{case.prefecture}")
-    return "・".join(parts)
+def _words_of(entry: CaseEntry) -> str:
+    parts = (entry.title, entry.organization, entry.category, entry.department)
+    return "\n".join(squeeze(part) for part in parts if part)
+
+
+def in_order(entries: Iterable[CaseEntry], order: str, titles: Mapping[str, str]) -> list[CaseEntry]:
+    """The cases in an order of ORDERS; `titles` are the documents' by id. What states no population comes last in both ways."""
+    by_document = sorted(
+        entries, key=lambda e: (titles.get(e.document_id, ""), e.document_id, e.number, e.char_start)
+    )
+    if order == "number":
+        return sorted(by_document, key=lambda e: e.number)
+    if order == "organization":
+        return sorted(by_document, key=lambda e: _organization_place(e.organization))
+    if order in {"population", "population_desc"}:
+        sign = 1 if order == "population" else -1
+        return sorted(by_document, key=lambda e: (e.population is None, sign * (e.population or 0)))
+    return by_document
+
+
+ORDERS = {
+    "document": "資料・番号の順",
+    "number": "番号の順",
+    "organization": "団体の順",
+    "population": "人口の少ない順",
+    "population_desc": "人口の多い順",
+}
+"""The orders of the catalogue, the usual one first."""
+
+
+def _organization_place(name: str) -> tuple[int, bool, str, str]:
+    """By prefecture in the order of the national code, the prefecture itself before its municipalities by their reading."""
+    own = parse_organization(name)
+    place = PREFECTURES.index(own.prefecture) if own.prefecture in PREFECTURES else len(PREFECTURES)
+    rows = [
+        row for row in municipalities().get(own.municipality or "", ()) if row.prefecture == own.prefecture
+    ]
+    # one of a prefecture that is not in the table stands with its neighbours of the same prefecture
+    reading = rows[0].reading if rows else ""
+    return place, own.municipality is not None or own.prefecture is None, reading, name

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from corpus.cases import band_limits
@@ -55,11 +56,12 @@ def facets(
     chosen = {name: frozenset(getattr(filters, name)) for name in FACETS}
     emptied: dict[str, Any] = dict.fromkeys(FACETS, ())
     rest = replace(filters, **emptied)
+    limited = bool(rest)
     counts: dict[str, Counter[str]] = {name: Counter() for name in FACETS}
     shown: dict[str, set[str]] = {name: set(values) for name, values in chosen.items()}
     unstated: Counter[str] = Counter()
     for case in cases:
-        if rest and not case_passes(case, rest):
+        if limited and not case_passes(case, rest):
             continue
         values = {name: answers_to(case) for name, (_, answers_to) in FACETS.items()}
         missed = [name for name in FACETS if chosen[name] and not chosen[name].intersection(values[name])]
@@ -99,8 +101,12 @@ def _organizations(case: Described) -> tuple[str, ...]:
 
 
 def _kinds(case: Described) -> tuple[str, ...]:
-    core = parse_organization(case.organization).municipality in CORE_CITIES
-    return _stated(case.organization_kind, CORE_CITY if core else None)
+    return _stated(case.organization_kind, CORE_CITY if _is_core_city(case.organization) else None)
+
+
+@lru_cache(maxsize=8192)
+def _is_core_city(organization: str) -> bool:
+    return parse_organization(organization).municipality in CORE_CITIES
 
 
 def _stated(*values: str | None) -> tuple[str, ...]:

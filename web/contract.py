@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlencode
 
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from corpus.numbers import whole_number
 from qa.understand import Filters
 
 MAX_QUESTION_CHARS = 500
@@ -38,7 +39,21 @@ Earlier = Annotated[
     str, StringConstraints(strip_whitespace=True, max_length=MAX_QUESTION_CHARS), AfterValidator(_clean_text)
 ]
 Names = Annotated[list[Annotated[str, StringConstraints(max_length=200)]], Field(max_length=200)]
-Persons = Annotated[int, Field(ge=0, le=200_000_000)]
+
+
+def _read_persons(given: Any) -> Any:
+    """What a form sends for a number of persons: nothing is no condition, 「3万」 is 30,000."""
+    if not isinstance(given, str):
+        return given
+    if not given.strip():
+        return None
+    number = whole_number(given)
+    if number is None:
+        raise ValueError("人口は「30000」「3万」「三万五千」のように入力してください。")
+    return number
+
+
+Persons = Annotated[Annotated[int, Field(ge=0, le=200_000_000)] | None, BeforeValidator(_read_persons)]
 
 
 class FilterRequest(BaseModel):
@@ -52,8 +67,8 @@ class FilterRequest(BaseModel):
     organization_kinds: Names = []
     population_bands: Names = []
     categories: Names = []
-    population_min: Persons | None = None
-    population_max: Persons | None = None
+    population_min: Persons = None
+    population_max: Persons = None
 
     def filters(self) -> Filters:
         """The same as the record that the search takes."""
