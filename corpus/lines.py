@@ -12,7 +12,6 @@ from typing import Any
 from corpus.documents import Parsed
 from corpus.records import Case, Chunk, Document, Field, Heading, Page
 
-
 _TUPLES = frozenset({"headings", "warnings", "paths", "page_starts"})
 
 
