@@ -104,7 +104,9 @@ def places(page: PageGlyphs, words: str, start: int, end: int) -> list[Box]:
     found = 0
     cursor = 0
     for line in lines_of(page, Habits()).lines:
-        own = "".join(letter for _, letter in _letters(" ".join(line.cells) if line.cells else line.text))
+        text = " ".join(line.cells) if line.cells else line.text
+        placed = list(_letters(text))
+        own = "".join(letter for _, letter in placed)
         if not own:
             continue
         at = letters.find(own, cursor, cursor + len(own) if len(own) < _SHORT else None)
@@ -113,11 +115,20 @@ def places(page: PageGlyphs, words: str, start: int, end: int) -> list[Box]:
         if at < 0:
             continue
         cursor = at + len(own)
-        begin, stop = max(first, at), min(last, cursor)
+        begin, stop = max(first, at) - at, min(last, cursor) - at
         if begin < stop:
             found += stop - begin
-            boxes.append(_part(line, (begin - at) / len(own), (stop - at) / len(own)))
+            # with what stands before the first letter of the line and after its last: 「。」
+            start_at = placed[begin][0] if begin else 0
+            end_at = placed[stop - 1][0] + 1 if stop < len(own) else len(text)
+            boxes.append(_part(line, _share(text, start_at), _share(text, end_at)))
     return boxes if found >= LEAST_SHARE * (last - first) else []
+
+
+def _share(text: str, place: int) -> float:
+    """How far along a line a place is, where letters of Japanese are twice as wide as others."""
+    widths = [2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text]
+    return sum(widths[:place]) / sum(widths)
 
 
 def _letters(text: str) -> Iterator[tuple[int, str]]:
@@ -129,7 +140,7 @@ def _letters(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _part(line: Line, begin: float, stop: float) -> Box:
-    """The box of a part of a line, told by shares of its letters; of a row of a table, and of what is turned, the whole box."""
+    """The box of a part of a line, told by shares of its length; of a row of a table, and of what is turned, the whole box."""
     x0, y0, x1, y1 = line.box
     if line.cells is None and line.direction == RIGHT:
         return x0 + begin * (x1 - x0), y0, x0 + stop * (x1 - x0), y1
