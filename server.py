@@ -59,6 +59,7 @@ from web import admin, asking, cases, compare, documents, similar, view
 from web.contract import AskRequest, FilterRequest, Question
 from web.examples import Examples
 from web.gate import Gate, Guard, secured
+from web.originals import Originals
 from web.site import Loaded, Site, case_of, document_of, environment
 
 _log = logging.getLogger("dxqa.server")
@@ -101,6 +102,9 @@ def create_app(
     if looking is not None:
         looking.wake()  # what waited when the server was stopped
 
+    # the samples are indexed while the folder is empty, and until the next build after that
+    folders = ([library.folder] if library is not None else []) + ([samples] if samples is not None else [])
+    originals = Originals(folders)
     site = app.state.site = Site(current, encoder, synonyms, reranker, environment(web / "templates"))
     app.mount("/static", StaticFiles(directory=web / "static"), name="static")
 
@@ -208,7 +212,7 @@ def create_app(
     for routes in (
         admin.pages(parts_of_admin, looking),
         asking.router(site, Examples(lambda index, question: site.ask(index, question, top_k=3))),
-        documents.router(site, parts_of_admin.recent),
+        documents.router(site, parts_of_admin.recent, originals),
         cases.router(site),
         similar.router(site),
         compare.router(site),

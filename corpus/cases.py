@@ -98,6 +98,11 @@ class CaseBook:
         own = [start for start, index in self.title_lines if self.cases[index].id == case.id]
         return case.page_start + max(0, bisect_right(own, offset) - 1)
 
+    def printed_pages(self) -> tuple[Page, ...]:
+        """Where a printed page is known to begin: at a title line, since one opens every page of its case."""
+        numbers = [(start, self.page_at(start)) for start, _ in self.title_lines]
+        return tuple(Page(start, number) for start, number in numbers if number is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class _Title:

@@ -85,6 +85,7 @@ def recognise(path: str, source: Source, sha256: str, *, max_chars: int = MAX_CH
         date=_date(blocks),
         pages=pages,
         warnings=tuple(warnings),
+        page_starts=source.pages or book.printed_pages(),
     )
     return Parsed(document, cases, tuple(chunks))
 

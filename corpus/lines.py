@@ -10,7 +10,9 @@ from dataclasses import asdict
 from typing import Any
 
 from corpus.documents import Parsed
-from corpus.records import Case, Chunk, Document, Field, Heading
+from corpus.records import Case, Chunk, Document, Field, Heading, Page
+
+_TUPLES = frozenset({"headings", "warnings", "paths", "page_starts"})
 
 
 def document_line(document: Document) -> dict[str, Any]:
@@ -27,7 +29,9 @@ def read_document(line: dict[str, Any], text: str) -> Document:
         headings=tuple(Heading(**heading) for heading in line["headings"]),
         warnings=tuple(line["warnings"]),
         paths=tuple(line["paths"]),
-        **{name: value for name, value in line.items() if name not in {"headings", "warnings", "paths"}},
+        # an index that was built before they were kept has none
+        page_starts=tuple(Page(**page) for page in line.get("page_starts", ())),
+        **{name: value for name, value in line.items() if name not in _TUPLES},
     )
 
 

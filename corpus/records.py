@@ -93,6 +93,7 @@ class Document:
     """A document as read: `text` is canonical and never changes; `headings` is its outline in order.
 
     `path` names it in the documents folder; `paths`, once it is indexed, are all files with its content, `path` first.
+    `page_starts` are the pages, slides or sheets of the file in order, of a text the printed pages that it tells of.
     """
 
     id: str
@@ -107,6 +108,7 @@ class Document:
     pages: int | None = None
     warnings: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    page_starts: tuple[Page, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

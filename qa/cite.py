@@ -103,18 +103,26 @@ def place_of(kind: str, chunk: Chunk) -> str:
     """
     row = "" if chunk.row is None else f"{chunk.row}行目"
     if kind == "xlsx":
-        sheet = f"シート「{chunk.page_label}」" if chunk.page_label else f"シート{chunk.page or 1}"
+        sheet = page_name(kind, chunk.page or 1, chunk.page_label)
         return f"{sheet}の{row}" if row else sheet
     if row:
         return f"表の{row}"
-    if chunk.page is None:
-        return ""
+    return "" if chunk.page is None else page_name(kind, chunk.page, chunk.page_label)
+
+
+def page_name(kind: str, number: int, label: str = "") -> str:
+    """What a page, slide or sheet of a file is called; `label` is how it is printed or named.
+
+    >>> page_name("pdf", 12, "iii"), page_name("pptx", 3), page_name("xlsx", 1, "一覧"), page_name("txt", 27)
+    ('12ページ（紙面の表示 iii）', 'スライド3', 'シート「一覧」', 'p.27')
+    """
+    if kind == "xlsx":
+        return f"シート「{label}」" if label else f"シート{number}"
     if kind == "pptx":
-        return f"スライド{chunk.page}"
+        return f"スライド{number}"
     if kind in {"txt", "md"}:
-        return f"p.{chunk.page}"
-    label = f"（紙面の表示 {chunk.page_label}）" if chunk.page_label else ""
-    return f"{chunk.page}ページ{label}"
+        return f"p.{number}"
+    return f"{number}ページ" + (f"（紙面の表示 {label}）" if label else "")
 
 
 def cite(

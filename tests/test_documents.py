@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from made import CASE_BOOK, FAQ, MINUTES
 
 from corpus import documents
 from corpus.documents import parse, recognise, renamed, rules
+from corpus.lines import parsed_of, record_of
 from corpus.readers import ReadError, Source
 from corpus.records import Mark, Page
 
@@ -301,3 +303,26 @@ def test_an_endless_line_of_marks_takes_no_endless_time(text: str) -> None:
     assert time.process_time() - started < 8  # 1 to 2 s; each took half a minute and more
     for chunk in parsed.chunks:
         assert parsed.document.text[chunk.start : chunk.end] == chunk.text
+
+
+def test_pages_are_kept_where_they_begin_and_come_back_from_a_record():
+    book = parse("事例集.txt", CASE_BOOK.encode())
+    text = book.document.text
+    assert [(text[page.start :].split(maxsplit=1)[0], page.number) for page in book.document.page_starts] == [
+        ("1", 3),
+        ("1", 4),
+        ("2", 5),
+        ("3", 6),
+    ]
+    for chunk in book.chunks:
+        starts = [page for page in book.document.page_starts if page.start <= chunk.start]
+        if chunk.page is not None:
+            assert starts[-1].number == chunk.page
+    source = Source(text="一\n\n二", format="pdf", encoding="pdf", pages=(Page(0, 1, "i"), Page(3, 2)))
+    paged = recognise("a.pdf", source, "0" * 64)
+    assert paged.document.page_starts == source.pages
+    for parsed in (book, paged):
+        line = json.loads(json.dumps(record_of(parsed)))
+        assert parsed_of({**line, "text": parsed.document.text}) == parsed
+        del line["document"]["page_starts"]  # as an older index has it
+        assert parsed_of({**line, "text": parsed.document.text}).document.page_starts == ()

@@ -1,57 +1,112 @@
-"""The pages of documents: the list, and one document's whole text with the passage that a citation leads to.
+"""The pages of documents: the list, and one document as it is read, with the passage that a citation leads to.
 
-In: an index. Out: pages. The pieces of a document, put together, are its canonical text to the letter.
+In: an index, and the folders that its documents were read from. Out: pages, pictures of a PDF's pages, and files as they were indexed.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import PurePosixPath
 from typing import Annotated, Any
+from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
 from corpus.records import Document
 from index.store import Index
 from qa.catalog import document_detail, document_entries
-from qa.cite import place_of
-from web import view
+from qa.cite import page_name, place_of
+from web import finding, view
+from web import reading as shown
+from web.contract import Asked, asked
+from web.finding import MAX_WORDS
+from web.originals import Originals
+from web.page_pictures import PagePictures, PictureError, Wanted
+from web.parts import part_of, parts
+from web.reading import Reading
 from web.site import Loaded, Site, document_of
 
+CHANGED = "資料が差し替えられています。索引を作り直すと、新しい内容を読めます。"
+MISSING = "元のファイルが見つかりません。資料のフォルダーから移されたか、いまは開けない場所にあります。"
+# What a file is given out as: everything else is bytes, so that no browser shows it
+_TYPES = {
+    "pdf": "application/pdf",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+_FILE_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
+_PICTURE_S = 3600  # a browser keeps a page of a file that never changes under its address
 
-def router(site: Site, recent: Callable[[], Any]) -> APIRouter:
+
+def router(site: Site, recent: Callable[[], Any], originals: Originals) -> APIRouter:
     """The routes of the pages; `recent` gives the last changes of the index."""
     routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+    pictures = PagePictures()
 
     @routes.get("/documents")
     def page_documents(request: Request) -> HTMLResponse:
-        shown = documents_page(site.current.get())
-        return site.page(request, "documents.html", **shown, recent=recent())
+        listed = documents_page(site.current.get())
+        return site.page(request, "documents.html", **listed, recent=recent())
 
     @routes.get("/documents/{document_id}")
     def page_document(
         request: Request,
         document_id: str,
         index: Loaded,
+        state: Annotated[Asked, Depends(asked)],
         start: Annotated[int | None, Query(ge=0)] = None,
         end: Annotated[int | None, Query(ge=0)] = None,
+        find: str = "",
+        at: Annotated[int, Query(ge=0)] = 0,
+        part: Annotated[int | None, Query(ge=1)] = None,
+        page: Annotated[int | None, Query(ge=1)] = None,
     ) -> HTMLResponse:
         document = document_of(index, document_id)
-        size = len(document.text)
-        span = (
-            (start, min(end, size))
-            if start is not None and end is not None and start < min(end, size)
-            else None
-        )
+        given = Reading(document.id, state, start, end, find.strip(), at, part, page)
         return site.page(
             request,
             "document.html",
             document=asdict(document_detail(index, document)),
-            segments=document_segments(document, *(span or (None, None))),
-            passage=passage_bar(index, document, *span) if span else None,
+            **document_page(site, index, document, given, originals),
             index=view.index_page(index),
+        )
+
+    @routes.get("/documents/{document_id}/pages/{number}.png", response_class=Response)
+    def picture(
+        document_id: str,
+        number: int,
+        index: Loaded,
+        start: Annotated[int, Query(ge=0)] = 0,
+        end: Annotated[int, Query(ge=0)] = 0,
+        size: Annotated[str, Query(pattern="^(large)?$")] = "",
+    ) -> Response:
+        document = document_of(index, document_id)
+        if document.format != "pdf" or not 1 <= number <= (document.pages or 0):
+            raise HTTPException(404, "そのページの紙面はありません。")
+        data = _original(originals, document)
+        try:
+            drawn = pictures.drawn(data, wanted_picture(document, number, start, end, size))
+        except PictureError as error:
+            raise HTTPException(503 if error.busy else 422, str(error)) from error
+        return Response(
+            drawn, media_type="image/png", headers={"Cache-Control": f"private, max-age={_PICTURE_S}"}
+        )
+
+    @routes.get("/documents/{document_id}/file", response_class=Response)
+    def file(document_id: str, index: Loaded) -> Response:
+        document = document_of(index, document_id)
+        data = _original(originals, document)
+        return Response(
+            data,
+            media_type=_TYPES.get(document.format, "application/octet-stream"),
+            headers={
+                "Content-Disposition": disposition(document.path),
+                "Content-Security-Policy": _FILE_POLICY,
+                "Cache-Control": "private, no-store",
+            },
         )
 
     return routes
@@ -64,36 +119,66 @@ def documents_page(index: Index | None) -> dict[str, Any]:
     return {"documents": [asdict(d) for d in document_entries(index)], "errors": index.manifest["errors"]}
 
 
-def document_segments(document: Document, start: int | None, end: int | None) -> list[dict[str, Any]]:
-    """A document's whole text in pieces: headings with their ids, and the passage, marked.
-
-    A piece that is both belongs to the passage and keeps the heading's id.
-    """
-    cuts: dict[int, tuple[int, str, int]] = {
-        h.start: (h.end, f"h{h.start}", h.level) for h in document.headings
-    }
-    marks = {0, len(document.text), *(p for h in document.headings for p in (h.start, h.end))}
-    passage = (start, end) if start is not None and end is not None and start < end else None
-    if passage:
-        marks.update(passage)
-    points = sorted(marks)
-    segments: list[dict[str, Any]] = []
-    heading: tuple[int, str, int] | None = None
-    for begin, stop in itertools.pairwise(points):
-        heading = cuts.get(begin, heading)
-        if heading is not None and begin >= heading[0]:
-            heading = None
-        marked = passage is not None and passage[0] <= begin < passage[1]
-        own_id = heading[1] if heading is not None and begin in cuts else None
-        segments.append(
-            {
-                "text": document.text[begin:stop],
-                "kind": "mark" if marked else "heading" if heading is not None else "plain",
-                "id": own_id,
-                "level": heading[2] if heading is not None else None,
-            }
+def document_page(
+    site: Site, index: Index, document: Document, given: Reading, originals: Originals
+) -> dict[str, Any]:
+    """What the page of a document shows for a state of it."""
+    span = given.span(len(document.text))
+    hits: list[tuple[int, int]] = []
+    back: dict[str, str] | None = None
+    if given.asked.question and given.asked.problem() is None:
+        reply = site.answered(index, given.asked)
+        hits = shown.hits_of(document, reply.citations)
+        card = next(
+            (
+                c
+                for c in reply.citations
+                if (c.document_id, c.char_start, c.char_end) == (document.id, *(span or ()))
+            ),
+            None,
         )
-    return segments
+        back = {
+            "question": given.asked.question,
+            "address": given.asked.address() + (f"#c{card.id}" if card is not None else ""),
+        }
+    found = finding.find(document.text, given.find) if given.find and len(given.find) <= MAX_WORDS else None
+    number = 0
+    if found is not None and found.spans:
+        number = given.at if found.at(given.at) is not None else found.number_from(span[0] if span else 0)
+    match = None if found is None else found.at(number)
+    all_parts, part = shown.shown_part(document, given, span, match)
+    if found is not None and not given.at and given.part is not None:
+        # in a part that was turned to, the first match of it
+        number = found.number_from(part.start)
+        match = found.at(number)
+    focus = match if match is not None and (given.at or span is None) else span
+    return {
+        "reading": given,
+        "blocks": shown.text_blocks(document, part, span, hits, found, number),
+        "outline": shown.outline(document, all_parts, part, given),
+        "passage": passage_bar(index, document, *span) if span else None,
+        "passage_address": given.address("passage", part=None, at=0)
+        if span and not part.start <= span[0] < part.end
+        else "#passage",
+        "parts": [
+            {
+                "number": p.number,
+                "title": p.title,
+                "address": given.address("text-title", part=p.number, at=0),
+            }
+            for p in all_parts
+        ]
+        if len(all_parts) > 1
+        else [],
+        "part": part,
+        "hits": shown.hit_step(given, span, hits) if given.asked.question else None,
+        "back": back,
+        "found": found,
+        "too_long": len(given.find) > MAX_WORDS,
+        "find": shown.find_step(given, found, number) if found is not None else None,
+        "kept": [(n, v) for n, v in given.pairs() if n not in {"find", "at", "part", "page"}],
+        "original": original_panel(document, given, originals, focus, part.start),
+    }
 
 
 def passage_bar(index: Index, document: Document, start: int, end: int) -> dict[str, Any]:
@@ -106,6 +191,8 @@ def passage_bar(index: Index, document: Document, start: int, end: int) -> dict[
         ),
         "",
     )
+    if not place and (page := shown.page_at(document, start)) is not None:
+        place = page_name(document.format, page.number, page.label)
     return {
         "start": start,
         "end": end,
@@ -113,3 +200,82 @@ def passage_bar(index: Index, document: Document, start: int, end: int) -> dict[
         "line_end": document.text.count("\n", 0, max(start, end - 1)) + 1,
         "place": place,
     }
+
+
+# ---------------------------------------------------------------- the original
+
+
+def original_panel(
+    document: Document, given: Reading, originals: Originals, focus: tuple[int, int] | None, begin: int
+) -> dict[str, Any]:
+    """The original file beside the text: whether it is there, and of a PDF the page that belongs to what is shown.
+
+    `focus` is what the reader came for; without one it is where the text that is shown begins.
+    """
+    state = originals.state(document)
+    panel: dict[str, Any] = {
+        "state": state,
+        "file": f"/documents/{document.id}/file" if state == "same" else None,
+        "name": PurePosixPath(document.path).name,
+        "picture": None,
+    }
+    count = document.pages or 0
+    if state != "same" or document.format != "pdf" or count < 1:
+        return panel
+    here = shown.page_at(document, focus[0] if focus is not None else begin)
+    number = min(given.page or (here.number if here is not None else 1), count)
+    page = next((p for p in document.page_starts if p.number == number), None)
+    marked = ""
+    if focus is not None:
+        start, end = shown.page_span(document, number)
+        if focus[0] < end and focus[1] > start:
+            marked = urlencode({"start": focus[0], "end": focus[1]})
+    address = f"/documents/{document.id}/pages/{number}.png"
+
+    def turned(to: int) -> str | None:
+        if not 1 <= to <= count:
+            return None
+        start, _ = shown.page_span(document, to)
+        part = part_of(parts(document), start).number if given.part is not None else None
+        return given.address(f"p{to}", page=to, part=part)
+
+    panel["picture"] = {
+        "number": number,
+        "count": count,
+        "name": page_name("pdf", number, page.label if page is not None else ""),
+        "address": f"{address}?{marked}" if marked else address,
+        "large": f"{address}?size=large{'&' if marked else ''}{marked}",
+        "marked": bool(marked),
+        "before": turned(number - 1),
+        "after": turned(number + 1),
+    }
+    return panel
+
+
+def wanted_picture(document: Document, number: int, start: int, end: int, size: str) -> Wanted:
+    """The picture of a page with a span of the document's text marked on it, as far as it stands there."""
+    first, last = shown.page_span(document, number)
+    begin, stop = max(start, first), min(end, last)
+    if begin >= stop:
+        return Wanted(document.sha256, number, size)
+    return Wanted(document.sha256, number, size, document.text[first:last], begin - first, stop - first)
+
+
+def disposition(path: str) -> str:
+    """The header that makes a browser save a file under its own name, whatever letters that has.
+
+    >>> disposition("計画/第1版.pdf")
+    "attachment; filename=document.pdf; filename*=UTF-8''%E7%AC%AC1%E7%89%88.pdf"
+    """
+    name = PurePosixPath(path).name
+    suffix = PurePosixPath(path).suffix.lower()
+    plain = f"document{suffix}" if suffix.isascii() and suffix[1:].isalnum() else "document"
+    return f"attachment; filename={plain}; filename*=UTF-8''{quote(name.encode('utf-8', 'replace'), safe='')}"
+
+
+def _original(originals: Originals, document: Document) -> bytes:
+    """The bytes of a document's file; an HTTPException where it is gone or another one."""
+    data = originals.read(document)
+    if isinstance(data, bytes):
+        return data
+    raise HTTPException(409 if data == "changed" else 404, CHANGED if data == "changed" else MISSING)

@@ -89,6 +89,13 @@ class PageGlyphs:
 
 def pages_of(data: bytes) -> Iterator[PageGlyphs]:
     """The pages of a file, one after the other; raises ReadError where it cannot be opened."""
+    document = opened(data)
+    for index in range(len(document)):
+        yield glyphs_of(document, index)
+
+
+def opened(data: bytes) -> pdfium.PdfDocument:
+    """A file's document, which has a page at least; raises ReadError where it cannot be opened."""
     try:
         document = pdfium.PdfDocument(data)
     except pdfium.PdfiumError as error:
@@ -105,19 +112,21 @@ def pages_of(data: bytes) -> Iterator[PageGlyphs]:
         raise ReadError(
             f"ページが多すぎます（{count:,}ページ、上限{MAX_PAGES:,}ページ）。ファイルを分けてください。"
         )
-    for index in range(count):
-        try:
-            page = document[index]
-        except pdfium.PdfiumError:
-            yield PageGlyphs(label=_label(document, index), damaged=True)
-            continue
-        try:
-            found = _page(page, _label(document, index))
-        except pdfium.PdfiumError:
-            found = PageGlyphs(label=_label(document, index), damaged=True)
-        finally:
-            page.close()
-        yield found
+    return document
+
+
+def glyphs_of(document: pdfium.PdfDocument, index: int) -> PageGlyphs:
+    """A page, counted from 0."""
+    try:
+        page = document[index]
+    except pdfium.PdfiumError:
+        return PageGlyphs(label=_label(document, index), damaged=True)
+    try:
+        return _page(page, _label(document, index))
+    except pdfium.PdfiumError:
+        return PageGlyphs(label=_label(document, index), damaged=True)
+    finally:
+        page.close()
 
 
 def shown(char: str) -> str:

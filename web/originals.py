@@ -1,0 +1,104 @@
+"""The original files of documents: found in the documents folder again, and given out only while they are what was indexed.
+
+In: folders and documents of the index. Out: bytes whose SHA-256 is the document's, or the reason why there are none. A path that
+leads out of the folders, by `..` or by a link, is no original; the folders may be gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from corpus.records import Document
+from index.plan import MAX_FILE_BYTES
+
+State = Literal["same", "changed", "missing"]
+_REMEMBERED = 10_000  # hashes of files as they were, by size, times and inode
+
+
+class Originals:
+    """The folders that documents were read from, the nearest first. May be used from several threads."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = tuple(folders)
+        self._known: OrderedDict[tuple[object, ...], str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def state(self, document: Document) -> State:
+        """Whether the file is there as it was indexed, is another one now, or cannot be found."""
+        changed = False
+        for file in self._files(document):
+            if self._hash(file) == document.sha256:
+                return "same"
+            changed = True
+        return "changed" if changed else "missing"
+
+    def read(self, document: Document) -> bytes | State:
+        """The bytes that were indexed, or why they cannot be had."""
+        state: State = "missing"
+        for file in self._files(document):
+            data = _bytes(file)
+            if data is not None and hashlib.sha256(data).hexdigest() == document.sha256:
+                return data
+            state = "changed"
+        return state
+
+    def _files(self, document: Document) -> list[Path]:
+        """The files of a document's paths that are there and lie in a folder."""
+        found = []
+        for folder in self._folders:
+            for path in document.paths or (document.path,):
+                file = _inside(folder, path)
+                if file is not None:
+                    found.append(file)
+        return found
+
+    def _hash(self, file: Path) -> str:
+        """A file's SHA-256, computed once as long as nothing tells that it was changed; empty where it cannot be read."""
+        try:
+            seen = file.stat()
+        except OSError:
+            return ""
+        key = (file, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
+        data = _bytes(file)
+        digest = "" if data is None else hashlib.sha256(data).hexdigest()
+        with self._lock:
+            self._known[key] = digest
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return digest
+
+
+def _inside(folder: Path, path: str) -> Path | None:
+    """The file of a path below a folder; None where there is none, or where it lies outside or is hidden."""
+    parts = PurePosixPath(path).parts
+    if not parts or any(part.startswith((".", "/")) or "\0" in part or "\\" in part for part in parts):
+        return None
+    try:
+        root = folder.resolve(strict=True)
+        file = root.joinpath(*parts).resolve(strict=True)
+        if root not in file.parents or not file.is_file():
+            return None
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: links that lead round in a circle
+        return None
+    return file
+
+
+def _bytes(file: Path) -> bytes | None:
+    """A file's bytes; None where it cannot be read or is larger than any that is indexed."""
+    try:
+        opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(opened, "rb") as handle:
+            data = handle.read(MAX_FILE_BYTES + 1)
+    except (OSError, UnicodeEncodeError):
+        return None
+    return data if len(data) <= MAX_FILE_BYTES else None

@@ -1,0 +1,117 @@
+"""Pictures of a PDF's pages, each drawn by a process of its own and kept for a while.
+
+In: the bytes of a file, a page, and what is to be marked on it. Out: a PNG, or a PictureError whose message is for people. A hostile
+file can cost its own process and nothing else: memory, time, pixels and the number of processes at once are limited.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from web.page_process import MAX_SECONDS
+
+WIDTHS = {"": 900, "large": 1800}
+"""Pixels across: beside the text, and to read small print by."""
+CACHE_BYTES = 64 * 2**20
+"""Some two hundred pages."""
+AT_ONCE = 2
+"""Processes at once: those who wait are answered in turn, and a question still has a processor."""
+WAIT_S = 20.0
+_MOST_WORDS = 50_000  # of a page, over to the process: a page of a newspaper has 12,000
+_HOME = Path(__file__).resolve().parent.parent
+_BROKEN = "この紙面は描けません。元のファイルを保存して確かめてください。"
+_BUSY = "紙面を描く順番を待っています。しばらくしてから、もう一度開いてください。"
+
+
+class PictureError(RuntimeError):
+    """A page that cannot be drawn; `busy` where it may be later."""
+
+    def __init__(self, message: str, *, busy: bool = False) -> None:
+        super().__init__(message)
+        self.busy = busy
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A picture: the page from 1, its size (of `WIDTHS`), and of the page's `words` the part to be marked."""
+
+    sha256: str
+    page: int
+    size: str = ""
+    words: str = ""
+    start: int = 0
+    end: int = 0
+
+
+class PagePictures:
+    """Draws pages and keeps the last ones. May be used from several threads."""
+
+    def __init__(self, *, cache_bytes: int = CACHE_BYTES, timeout_s: float = MAX_SECONDS + 5.0) -> None:
+        self._cache_bytes, self._timeout_s = cache_bytes, timeout_s
+        self._kept: OrderedDict[Wanted, bytes] = OrderedDict()
+        self._size = 0
+        self._lock = threading.Lock()
+        self._turns = threading.Semaphore(AT_ONCE)
+
+    def kept(self, wanted: Wanted) -> bytes | None:
+        """A picture that was drawn before, None where it was not or is no longer kept."""
+        with self._lock:
+            if wanted in self._kept:
+                self._kept.move_to_end(wanted)
+            return self._kept.get(wanted)
+
+    def drawn(self, data: bytes, wanted: Wanted) -> bytes:
+        """The picture of a page of a file's bytes; raises PictureError."""
+        found = self.kept(wanted)
+        if found is not None:
+            return found
+        if not self._turns.acquire(timeout=WAIT_S):
+            raise PictureError(_BUSY, busy=True)
+        try:
+            picture = self._ask(data, wanted)
+        finally:
+            self._turns.release()
+        with self._lock:
+            if wanted not in self._kept and len(picture) <= self._cache_bytes:
+                self._kept[wanted] = picture
+                self._size += len(picture)
+            while self._size > self._cache_bytes:
+                self._size -= len(self._kept.popitem(last=False)[1])
+        return picture
+
+    def _ask(self, data: bytes, wanted: Wanted) -> bytes:
+        asked: dict[str, object] = {"page": wanted.page, "width": WIDTHS[wanted.size]}
+        if len(wanted.words) <= _MOST_WORDS and wanted.start < wanted.end:
+            asked |= {"words": wanted.words, "start": wanted.start, "end": wanted.end}
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join([str(_HOME), os.environ.get("PYTHONPATH", "")]),
+            "PYTHONUTF8": "1",
+            "OPENBLAS_NUM_THREADS": "1",  # numpy's own threads take address space and do nothing here
+        }
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "web.page_process"],
+                input=json.dumps(asked).encode("ascii") + b"\n" + data,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=self._timeout_s,
+                env=environment,
+                check=False,
+            )
+        except (subprocess.TimeoutExpired, OSError) as error:
+            raise PictureError(_BROKEN) from error
+        head, _, picture = done.stdout.partition(b"\n")
+        try:
+            answer = json.loads(head)
+        except ValueError as error:
+            raise PictureError(_BROKEN) from error
+        if "error" in answer or not picture:
+            raise PictureError(_BROKEN)
+        return picture
