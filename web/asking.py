@@ -64,6 +64,7 @@ def router(site: Site) -> APIRouter:
             **{**shown, "reply": reply_page(reply)},
             chips=chips(reply, state.question, state.history, state.without),
             taken_back=list(state.without),
+            state=state,
             index=view.index_page(index),
         )
 

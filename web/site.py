@@ -24,6 +24,7 @@ from qa.catalog import CaseEntry, case_entry
 from qa.quote import LIST_CASES
 from qa.synonyms import Synonyms, SynonymsFile
 from qa.understand import Filters
+from qa.usage import Usage
 from web import view
 from web.contract import Asked
 
@@ -53,6 +54,7 @@ class Site:
     synonyms: SynonymsFile | None
     reranker: Reranker | str | None
     templates: Environment
+    usage: Usage
 
     def page(self, request: Request, name: str, status: int = 200, **context: Any) -> HTMLResponse:
         """A rendered template; the foot shows the index in use unless `index` says another."""
@@ -61,7 +63,7 @@ class Site:
 
     def answered(self, index: Index, asked: Asked) -> answer.Reply:
         """The reply that the page shows to a state of it."""
-        return self.ask(
+        reply = self.ask(
             index,
             asked.question,
             history=asked.history,
@@ -70,6 +72,8 @@ class Site:
             most=LIST_CASES,
             without=asked.without,
         )
+        self.usage.record(reply, asked.pairs(), "page")
+        return reply
 
     def ask(self, index: Index, question: str, **more: Any) -> answer.Reply:
         """`qa.answer.ask` with the parts of this service."""
