@@ -108,7 +108,7 @@ def create_app(
         redoc_url=None,
         lifespan=running,
     )
-    app.state.current, app.state.gate = current, Gate(admin_token)
+    app.state.current, app.state.gate, app.state.usage = current, Gate(admin_token), usage
     app.add_middleware(Guard)
     jobs = Jobs(rebuild)
     looking = Looking(library, current.get) if library is not None else None

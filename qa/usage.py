@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -41,6 +42,7 @@ MAX_COMMENT_CHARS = 500
 MAX_STATE_CHARS = 4000
 """Of a page's address that is kept; a longer one is kept without its conditions and earlier questions."""
 _FULL_SHARE, _OLDEST_SHARE = 0.9, 0.1
+_BATCH = 100  # questions of a transaction: 2 MB at most, far less than is free when the oldest go
 _DAY_S = 24 * 3600.0
 
 Pairs = Sequence[tuple[str, str]]
@@ -221,7 +223,7 @@ class Usage:
                 pause = RETRY_S if self._waiting else purged + _DAY_S - time.monotonic()
                 if not self._closing and (not self._waiting or self.problem is not None):
                     self._changed.wait(max(pause, 0.0))
-                batch, closing = list(self._waiting), self._closing
+                batch, closing = list(islice(self._waiting, _BATCH)), self._closing
             if batch and self._tried(lambda rows=batch: self._write(rows)):  # type: ignore[misc]
                 with self._changed:
                     for row in batch:
@@ -257,9 +259,9 @@ class Usage:
     def _write(self, rows: Sequence[Asked]) -> None:
         assert self.file is not None
         with self._writing, self.file.writing() as connection:
+            self._bounded(connection)
             for row in rows:
                 self._insert(connection, row)
-            self._bounded(connection)
 
     def _insert(self, connection: sqlite3.Connection, row: Asked) -> None:
         key, state = key_of(row.question, row.pairs), state_of(row.question, row.pairs)
@@ -337,6 +339,7 @@ class Usage:
     def _rate(self, file: UsageFile, rating: Rating) -> str:
         key = key_of(rating.question, rating.pairs)
         with self._writing, file.writing() as connection:
+            self._bounded(connection)
             ticket = rating.ticket or new_ticket()
             other = connection.execute("SELECT key FROM ratings WHERE ticket = ?", (ticket,)).fetchone()
             if other is not None and other[0] != key:
@@ -358,7 +361,6 @@ class Usage:
                     json.dumps(rating.citations),
                 ),
             )
-            self._bounded(connection)
         return ticket
 
     # ---- removing

@@ -102,14 +102,15 @@ class UsageFile:
             try:
                 yield connection
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # SQLite undoes it by itself where there is no more room
+                    connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
 
     def shrink(self) -> None:
         """Gives what was deleted back to the disk, where its words are nowhere to be found; raises UsageUnavailableError."""
         with self._said(), closing(self._connected()) as connection:
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.executescript("PRAGMA incremental_vacuum")  # execute would take one page only
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def bytes(self) -> int:

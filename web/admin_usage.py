@@ -17,7 +17,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from qa.catalog import DocumentEntry, document_entries
 from qa.usage import REPEAT_MINUTES, Usage
-from qa.usage_file import UsageUnavailableError
+from qa.usage_file import UsageFile, UsageUnavailableError
 from qa.usage_report import EMPTY, UsageReport, asking, question_of, rating_of, report
 from web import admin_usage_view, sheets
 from web.admin import visitor
@@ -120,7 +120,7 @@ def pages(site: Site) -> APIRouter:
 
     @routes.post("/questions/{row}/remove")
     def remove_question(row: int) -> Response:
-        return _removed(lambda: usage.remove_question(row), "#often")
+        return _removed(usage, lambda: usage.remove_question(row), "#often")
 
     @routes.get("/ratings/{row}/remove")
     def remove_rating_page(request: Request, row: int) -> HTMLResponse:
@@ -138,7 +138,7 @@ def pages(site: Site) -> APIRouter:
 
     @routes.post("/ratings/{row}/remove")
     def remove_rating(row: int) -> Response:
-        return _removed(lambda: usage.remove_rating(row), "#not-useful")
+        return _removed(usage, lambda: usage.remove_rating(row), "#not-useful")
 
     @routes.get("/clear")
     def clear_page(request: Request) -> HTMLResponse:
@@ -154,15 +154,16 @@ def pages(site: Site) -> APIRouter:
 
     @routes.post("/clear")
     def clear() -> Response:
-        return _removed(usage.clear, "")
+        return _removed(usage, usage.clear, "")
 
     @routes.post("/set-aside")
     def set_aside() -> Response:
+        _there(usage)
         try:
             _report(usage, "7")
         except UsageUnavailableError as error:
             if error.kind in {"damaged", "newer"}:
-                return _removed(usage.set_aside, "")
+                return _removed(usage, usage.set_aside, "")
         raise HTTPException(409, "この記録のファイルは、別の名前にする必要がないか、できません。")
 
     return routes
@@ -171,14 +172,20 @@ def pages(site: Site) -> APIRouter:
 @contextmanager
 def _opened(usage: Usage, days: str = "all") -> Iterator[tuple[sqlite3.Connection, str]]:
     """A moment of the records with the day from which a period counts; an HTTPException where they cannot be read."""
-    if usage.file is None or not (usage.on or usage.file.exists):
-        raise HTTPException(404, "利用の記録はありません。")
+    file = _there(usage)
     usage.flush(FLUSH_S)
     try:
-        with usage.file.reading() as connection:
+        with file.reading() as connection:
             yield connection, _since(days, usage.today())
     except UsageUnavailableError as error:
         raise HTTPException(503, str(error)) from error
+
+
+def _there(usage: Usage) -> UsageFile:
+    """The records' file; 404 where nothing is recorded and nothing is left."""
+    if usage.file is None or not (usage.on or usage.file.exists):
+        raise HTTPException(404, "利用の記録はありません。")
+    return usage.file
 
 
 def _report(usage: Usage, days: str) -> UsageReport:
@@ -190,8 +197,10 @@ def _report(usage: Usage, days: str) -> UsageReport:
         return report(connection, _since(days, usage.today()))
 
 
-def _removed(work: Callable[[], object], place: str) -> Response:
+def _removed(usage: Usage, work: Callable[[], object], place: str) -> Response:
     """Back to the page once something was removed; an HTTPException where it could not be."""
+    _there(usage)
+    usage.flush(FLUSH_S)
     try:
         if work() is False:
             raise HTTPException(404, GONE)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -81,6 +82,6 @@ def _width(value: Cell) -> int:
 
 def attachment(content: bytes, name: str, media_type: str) -> Response:
     """A reply that a browser saves under a name."""
-    plain = name.encode("ascii", "ignore").decode().strip("-") or "file"
+    plain = re.sub(r"[^0-9A-Za-z._-]", "", name).lstrip(".-") or "file"
     disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}"
     return Response(content, media_type=media_type, headers={"Content-Disposition": disposition})
