@@ -11,7 +11,9 @@ from __future__ import annotations
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from argparse import ArgumentTypeError
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +22,7 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from build_index import (
@@ -55,8 +58,9 @@ from qa.catalog import (
 from qa.quote import LIST_CASES
 from qa.similar import SimilarCase, similar_cases
 from qa.synonyms import SynonymsError, SynonymsFile
-from web import admin, asking, cases, compare, documents, similar, view
-from web.contract import AskRequest, FilterRequest, Question
+from qa.usage import DEFAULT_DAYS, MAX_DAYS, Usage
+from web import admin, admin_usage, asking, cases, compare, documents, feedback, similar, view
+from web.contract import Asked, AskRequest, FilterRequest, Question
 from web.examples import Examples
 from web.gate import Gate, Guard, secured
 from web.originals import Originals
@@ -78,6 +82,7 @@ def create_app(
     reranker: Reranker | str | None = None,
     library: Library | None = None,
     samples: Path | None = None,
+    usage: Usage | None = None,
     web: Path = HOME / "web",
 ) -> FastAPI:
     """The application over an index, an encoder and a function that rebuilds.
@@ -85,8 +90,16 @@ def create_app(
     Calls that change something need `admin_token` as a bearer token; without one they are taken from the loopback
     address only. `reranker` may be the message of why the one that was asked for cannot be used: replies say it.
     `library` is the folder that documents are added to, None where none can be; `samples` is what is indexed while it
-    is empty, if anything.
+    is empty, if anything. `usage` records what is asked and how it is rated, None where nothing is recorded.
     """
+    usage = usage if usage is not None else Usage(None, 0)
+
+    @asynccontextmanager
+    async def running(_: FastAPI) -> AsyncIterator[None]:
+        usage.start()
+        yield
+        await run_in_threadpool(usage.close)  # what was asked until now is written down
+
     # The pages of FastAPI's documentation load scripts from another host; /openapi.json stays.
     app = FastAPI(
         title="DX資料アシスタント",
@@ -94,8 +107,9 @@ def create_app(
         description="自治体のDX資料への質問に、確かめられる引用で答えます。位置はすべて資料の本文（canonical text）の文字数です。",
         docs_url=None,
         redoc_url=None,
+        lifespan=running,
     )
-    app.state.current, app.state.gate = current, Gate(admin_token)
+    app.state.current, app.state.gate, app.state.usage = current, Gate(admin_token), usage
     app.add_middleware(Guard)
     jobs = Jobs(rebuild)
     looking = Looking(library, current.get) if library is not None else None
@@ -105,7 +119,7 @@ def create_app(
     # the samples are indexed while the folder is empty, and until the next build after that
     folders = ([library.folder] if library is not None else []) + ([samples] if samples is not None else [])
     originals = Originals(folders)
-    site = app.state.site = Site(current, encoder, synonyms, reranker, environment(web / "templates"))
+    site = app.state.site = Site(current, encoder, synonyms, reranker, environment(web / "templates"), usage)
     app.mount("/static", StaticFiles(directory=web / "static"), name="static")
 
     parts_of_admin = admin.Parts(
@@ -134,16 +148,26 @@ def create_app(
                     }
                 ]
             )
-        return site.ask(
-            index,
+        state = Asked(
             body.question,
-            history=[text for text in body.history if text],
-            filters=body.filters.filters(),
+            tuple(text for text in body.history if text),
+            body.filters.filters(),
+            tuple(body.without),
+        )
+        reply = site.ask(
+            index,
+            state.question,
+            history=state.history,
+            filters=state.filters,
             top_k=body.top_k,
             # a client that says how many passages it wants gets no more
             most=0 if "top_k" in body.model_fields_set else LIST_CASES,
-            without=body.without,
+            without=state.without,
         )
+        usage.record(reply, state.pairs(), "api")
+        return reply
+
+    app.include_router(feedback.api(site))
 
     @app.get("/api/search", summary="近い記述を探す", responses={503: {"description": "索引がまだない"}})
     def api_search(
@@ -216,6 +240,8 @@ def create_app(
         cases.router(site),
         similar.router(site),
         compare.router(site),
+        feedback.pages(site),
+        admin_usage.pages(site),
     ):
         app.include_router(routes)
 
@@ -297,6 +323,8 @@ _JAPANESE = {
     "int_parsing": "整数で指定してください。",
     "int_from_float": "整数で指定してください。",
     "bool_type": "true か false で指定してください。",
+    "bool_parsing": "true か false で指定してください。",
+    "string_pattern_mismatch": "使えない文字が含まれているか、長さが違います。",
     "list_type": "一覧（配列）で指定してください。",
     "dict_type": "項目の組（オブジェクト）で指定してください。",
     "model_type": "項目の組（オブジェクト）で指定してください。",
@@ -330,6 +358,13 @@ def _reranker(name: str, allow_hub: bool) -> Reranker | str | None:
         return str(error)
 
 
+def _days(text: str) -> int:
+    """How long records are kept, from an option."""
+    if not text.isdecimal() or not 0 <= int(text) <= MAX_DAYS:
+        raise ArgumentTypeError(f"0から{MAX_DAYS}までの日数で指定してください：{text}")
+    return int(text)
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(description="DX資料アシスタントを動かします。")
@@ -349,6 +384,17 @@ def main(argv: list[str] | None = None) -> int:
         "--reranker",
         default=setting("RERANKER", ""),
         help="再順位付けのモデル（sentence-transformers の CrossEncoder のフォルダーか名前。既定は使わない）",
+    )
+    parser.add_argument(
+        "--usage",
+        default=setting("USAGE", str(HOME / "var" / "usage.sqlite3")),
+        help="利用の記録（質問と評価）のファイル",
+    )
+    parser.add_argument(
+        "--usage-days",
+        type=_days,
+        default=setting("USAGE_DAYS", str(DEFAULT_DAYS)),
+        help=f"利用の記録を残す日数（既定 {DEFAULT_DAYS}。0 なら記録しない）",
     )
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -385,6 +431,7 @@ def main(argv: list[str] | None = None) -> int:
         reranker=_reranker(args.reranker, args.allow_hub),
         library=Library(Path(args.documents) if args.documents else HOME / "documents"),
         samples=None if args.documents else SAMPLES,
+        usage=Usage(Path(args.usage), args.usage_days),
     )
     try:
         with socket.create_server((args.host, args.port)):

@@ -522,13 +522,23 @@ PAGES = [
     ("GET", "/admin/versions/x/restore"),
     ("POST", "/admin/versions/x/restore"),
     ("POST", "/admin/logout"),
+    ("GET", "/admin/usage"),
+    ("GET", "/admin/usage/records.xlsx"),
+    ("GET", "/admin/usage/x.csv"),
+    ("GET", "/admin/usage/questions/x/remove"),
+    ("POST", "/admin/usage/questions/x/remove"),
+    ("GET", "/admin/usage/ratings/x/remove"),
+    ("POST", "/admin/usage/ratings/x/remove"),
+    ("GET", "/admin/usage/clear"),
+    ("POST", "/admin/usage/clear"),
+    ("POST", "/admin/usage/set-aside"),
 ]
 
 
 def test_the_lists_hold_every_route_of_the_administrator(guarded: Service) -> None:
     described = guarded.client.get("/openapi.json").json()["paths"]
     listed = {(method, re.sub(r"/x\b", "/{}", path).split("?")[0]) for method, path in CALLS + PAGES}
-    open_to_all = {"/api/ask", "/api/search", "/admin/login"}
+    open_to_all = {"/api/ask", "/api/search", "/admin/login", "/api/feedback", "/feedback"}
     routes = set()
     for route in _routes(guarded.app):
         for method in route.methods - {"HEAD", "OPTIONS"}:

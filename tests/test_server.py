@@ -20,6 +20,7 @@ from index.current import CurrentIndex
 from index.library import Library
 from index.passages import model_record
 from qa.synonyms import SynonymsFile
+from qa.usage import Usage
 from server import create_app
 
 HOSTILE = "<script>alert(1)</script>\"'{{ 7*7 }}の説明\n\n■<b>太字</b>\n\n<img src=x onerror=alert(2)> を書いた本文です。とても危ない文章です。\n"
@@ -28,7 +29,9 @@ HOSTILE = "<script>alert(1)</script>\"'{{ 7*7 }}の説明\n\n■<b>太字</b>\n\
 class Service:
     """A service over its own documents folder, and clients that come from different addresses."""
 
-    def __init__(self, folder: Path, *, token: str = "", built: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *, token: str = "", built: bool = True, usage: Usage | None = None
+    ) -> None:
         self.documents, self.root, self.encoder = folder / "documents", folder / "index", FakeEncoder()
         self.documents.mkdir(parents=True)
         for name, text in (
@@ -46,6 +49,7 @@ class Service:
             rebuild=lambda progress: build(self.documents, self.root, self.encoder, progress=progress),
             admin_token=token,
             library=Library(self.documents),
+            usage=usage,
         )
         self.client = self.from_address("127.0.0.1")
 
@@ -446,7 +450,7 @@ def test_every_reply_carries_the_security_headers(service: Service) -> None:
         assert "script-src 'self'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
 
 
 def test_what_was_understood_is_shown_and_can_be_taken_back(service: Service) -> None:

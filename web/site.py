@@ -25,6 +25,7 @@ from qa.catalog import CaseEntry, case_entry
 from qa.quote import LIST_CASES
 from qa.synonyms import Synonyms, SynonymsFile
 from qa.understand import Filters
+from qa.usage import Usage
 from web import view
 from web.contract import TOP_K, Asked
 
@@ -52,6 +53,7 @@ class Site:
     synonyms: SynonymsFile | None
     reranker: Reranker | str | None
     templates: Environment
+    usage: Usage
 
     def page(self, request: Request, name: str, status: int = 200, **context: Any) -> HTMLResponse:
         """A rendered template; the foot shows the index in use unless `index` says another."""
