@@ -56,7 +56,7 @@ from qa.catalog import (
 )
 from qa.quote import LIST_CASES
 from qa.synonyms import SynonymsError, SynonymsFile
-from web import admin, asking, cases, documents, view
+from web import admin, asking, cases, documents, export, view
 from web.contract import AskRequest, FilterRequest, Question
 from web.gate import Gate, Guard, secured
 from web.site import Loaded, Site, case_of, document_of, environment
@@ -207,6 +207,7 @@ def create_app(
         asking.router(site),
         documents.router(site, parts_of_admin.recent),
         cases.router(site),
+        export.router(site),
     ):
         app.include_router(routes)
 

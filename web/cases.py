@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -18,6 +18,7 @@ from qa.catalog import CaseEntry, case_entries, similar_cases
 from qa.cite import passage_url, place_of
 from qa.understand import Filters
 from web import view
+from web.export import links
 from web.site import Loaded, Site, case_of
 from web.view import dialled, population_text
 
@@ -62,6 +63,7 @@ def router(site: Site) -> APIRouter:
             request,
             "case.html",
             **case_page(index, case_of(index, case_id)),
+            taking=links(request, "case", [("case", case_id)], f"/cases/{quote(case_id, safe='')}"),
             index=view.index_page(index),
         )
 
