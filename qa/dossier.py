@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from corpus.records import Chunk, Document
 from index.store import Index
@@ -19,6 +20,15 @@ from qa.comparison import Comparison
 
 PRODUCT = "DX資料アシスタント"
 ABSENT = "記載なし"
+CITED, NEAR = "出典", "そのほかの近い記述"
+REFERENCE = "参考：近い記述（答えではありません）"
+PASSAGES = "資料の記述（出典）"
+"""The parts of a list of sources."""
+_HANDLING = {
+    CITED: "回答に引用した記述",
+    NEAR: "近い記述（回答には引用していません）",
+    REFERENCE: "参考（答えではありません）",
+}
 MOST_SOURCES = 300
 """Sources of one dossier, about 100 pages of A4; the longest case of the real documents has 18."""
 LINE_CHARS = 400
@@ -129,10 +139,11 @@ class Section:
 class Source:
     """An entry of the list of sources: `quotation` is the document's text at `[char_start:char_end]`.
 
-    `quoted` are the spans of the quotation, from its beginning, that the answer quotes.
+    `part` is the heading under which it stands (what is cited, what is only near). `quoted` are the spans of the quotation, from its beginning, that the answer quotes.
     """
 
     number: int
+    part: str
     title: str
     place: str
     facts: tuple[Fact, ...]
@@ -145,7 +156,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Dossier:
-    """What is taken along: its kind in one word, its title, its parts, its sources, and how it came about.
+    """What is taken along: its kind in one word, its title, its sections, its sources, and how it came about.
 
     `reference` is true where the sources are only the nearest passages, not an answer.
     """
@@ -154,7 +165,6 @@ class Dossier:
     title: str
     when: datetime
     sections: tuple[Section, ...]
-    sources_heading: str
     sources: tuple[Source, ...]
     facts: tuple[Fact, ...]
     reference: bool = False
@@ -162,6 +172,12 @@ class Dossier:
     def mark(self, number: int) -> str:
         """How a source is referred to: 「[3]」, and 「参考3」 where it is no answer."""
         return f"参考{number}" if self.reference else f"[{number}]"
+
+    def parts(self) -> list[tuple[str, tuple[Source, ...]]]:
+        """The sources under their headings; a heading without any where there are none."""
+        return [
+            (part, tuple(sources)) for part, sources in groupby(self.sources, key=lambda source: source.part)
+        ] or [(CITED, ())]
 
 
 SOURCE_LABELS = (
@@ -196,12 +212,14 @@ def of_reply(
     used = {number for sentence in reply.answer.sentences for number in sentence.citations}
     if reply.answer.contact:
         used.add(reply.answer.contact.citation)
-    handling = {
-        c.id: ("回答に引用した記述" if c.id in used else "近い記述（回答には引用していません）")
-        if reply.answerable
-        else "参考（答えではありません）"
-        for c in reply.citations
-    }
+    # what is cited comes first, as on the page
+    sources = sorted(
+        (
+            _cited(index, c, occasion, CITED if c.id in used else NEAR if reply.answerable else REFERENCE)
+            for c in reply.citations
+        ),
+        key=lambda source: source.part != CITED,
+    )
     conditions = _conditions(index, reply.filters)
     facts = [Fact("質問", reply.question)]
     if history:
@@ -217,8 +235,7 @@ def of_reply(
         title=reply.question,
         when=occasion.when,
         sections=_reply_sections(reply),
-        sources_heading="出典" if reply.answerable else "参考：近い記述（答えではありません）",
-        sources=tuple(_cited(index, c, occasion, handling[c.id]) for c in reply.citations),
+        sources=tuple(sources),
         facts=(
             *facts,
             *_origin(
@@ -233,7 +250,7 @@ def of_reply(
 
 def of_case(index: Index, entry: CaseEntry, occasion: Occasion) -> Dossier:
     """The dossier of a case: every field with its source, and all its passages as sources."""
-    found = _Sources(index, occasion)
+    found = _Sources(index, occasion, PASSAGES)
     passages = [chunk for chunk in index.chunks if chunk.case_id == entry.id]
     for chunk in passages[:MOST_SOURCES]:
         found.passage(chunk)
@@ -258,7 +275,6 @@ def of_case(index: Index, entry: CaseEntry, occasion: Occasion) -> Dossier:
         title=_case_words(entry.number, entry.title, entry.organization),
         when=occasion.when,
         sections=(Section("基本情報", lines, columns=("内容",), rows=tuple(rows)),),
-        sources_heading="資料の記述（出典）",
         sources=tuple(found.made),
         facts=(
             Fact("事例", _case_words(entry.number, entry.title, entry.organization)),
@@ -269,7 +285,7 @@ def of_case(index: Index, entry: CaseEntry, occasion: Occasion) -> Dossier:
 
 def of_comparison(index: Index, comparison: Comparison, occasion: Occasion) -> Dossier:
     """The dossier of a comparison: a row a thing, a column a case, and the passages in which the values stand."""
-    found = _Sources(index, occasion)
+    found = _Sources(index, occasion, CITED)
     columns: list[list[Value]] = []
     for place, case in enumerate(comparison.cases):  # a case's sources follow each other
         title = case.fields.get("title")
@@ -302,7 +318,6 @@ def of_comparison(index: Index, comparison: Comparison, occasion: Occasion) -> D
                 ),
             ),
         ),
-        sources_heading="出典",
         sources=tuple(found.made),
         facts=(
             Fact(
@@ -399,8 +414,8 @@ def _url_number(entry: CaseEntry, url: str, found: _Sources) -> int | None:
 class _Sources:
     """Sources as they are needed, numbered from 1; what stands in the same passage or line is one source."""
 
-    def __init__(self, index: Index, occasion: Occasion) -> None:
-        self._index, self._occasion = index, occasion
+    def __init__(self, index: Index, occasion: Occasion, part: str) -> None:
+        self._index, self._occasion, self._part = index, occasion, part
         self._numbers: dict[tuple[str, int, int], int] = {}
         self._chunks: dict[str, list[Chunk]] = {}
         self.made: list[Source] = []
@@ -453,7 +468,16 @@ class _Sources:
             words = "" if case is None else _case_words(case.number, case.title, case.organization)
             self.made.append(
                 _source(
-                    document, self._occasion, len(self.made) + 1, start, end, place, headings, lines, words
+                    document,
+                    self._occasion,
+                    self._part,
+                    len(self.made) + 1,
+                    start,
+                    end,
+                    place,
+                    headings,
+                    lines,
+                    words,
                 )
             )
         return self._numbers[key]
@@ -467,12 +491,13 @@ def _line(text: str, start: int, end: int) -> tuple[int, int]:
     return max(begin, start - LINE_CHARS), min(stop, end + LINE_CHARS)
 
 
-def _cited(index: Index, citation: Citation, occasion: Occasion, handling: str) -> Source:
+def _cited(index: Index, citation: Citation, occasion: Occasion, part: str) -> Source:
     """The source of a citation, with the spans that the answer quotes."""
     case = citation.case
     return _source(
         index.documents[citation.document_id],
         occasion,
+        part,
         citation.id,
         citation.char_start,
         citation.char_end,
@@ -480,7 +505,7 @@ def _cited(index: Index, citation: Citation, occasion: Occasion, handling: str) 
         citation.heading_path,
         (citation.line_start, citation.line_end),
         "" if case is None else _case_words(case.number, case.title, case.organization),
-        handling,
+        _HANDLING[part],
         tuple(
             (h.char_start - citation.char_start, h.char_end - citation.char_start)
             for h in citation.highlights
@@ -491,6 +516,7 @@ def _cited(index: Index, citation: Citation, occasion: Occasion, handling: str) 
 def _source(
     document: Document,
     occasion: Occasion,
+    part: str,
     number: int,
     start: int,
     end: int,
@@ -518,6 +544,7 @@ def _source(
     )
     return Source(
         number=number,
+        part=part,
         title=document.title,
         place=place,
         facts=tuple(Fact(label, value) for label, value in zip(SOURCE_LABELS, values, strict=True) if value),

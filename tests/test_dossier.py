@@ -35,8 +35,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
 def answered(index: Index, question: str, *history: str, **more: object) -> Dossier:
     reply = ask(index, FakeEncoder(), question, history=history, top_k=8, most=20, **more)  # type: ignore[arg-type]
     made = of_reply(index, reply, OCCASION, history=history)
-    assert [s.number for s in made.sources] == [c.id for c in reply.citations]
-    assert [s.quotation for s in made.sources] == [c.text for c in reply.citations]
+    assert {s.number: s.quotation for s in made.sources} == {c.id: c.text for c in reply.citations}
     return checked(index, made)
 
 
@@ -50,7 +49,7 @@ def checked(index: Index, made: Dossier) -> Dossier:
         lines = index.documents[source.document_id].text.split("\n")
         first, _, last = said(source)["本文の行"].replace("行目", "").partition("～")
         assert source.quotation in "\n".join(lines[int(first) - 1 : int(last or first)])
-    assert [s.number for s in made.sources] == list(range(1, len(made.sources) + 1))
+    assert sorted(s.number for s in made.sources) == list(range(1, len(made.sources) + 1))
     quoted = {s.number: s.quotation for s in made.sources}
     for section in made.sections:
         for sentence in section.sentences:
@@ -109,8 +108,10 @@ def test_an_answer_with_its_sources_and_how_to_repeat_it(index: Index) -> None:
     assert told["埋め込みモデル"] == "fake"
     assert told["アドレス"] == OCCASION.address
     assert list(told)[-1] == "再現のしかた"
-    others = {said(source)["扱い"] for source in made.sources[1:]}
-    assert "近い記述（回答には引用していません）" in others
+    cited = {number for sentence in answer.sentences for number in sentence.numbers}
+    assert [part for part, _ in made.parts()] == ["出典", "そのほかの近い記述"]
+    assert {source.number for source in made.parts()[0][1]} == cited
+    assert {said(source)["扱い"] for source in made.parts()[1][1]} == {"近い記述（回答には引用していません）"}
 
 
 def test_the_moment_an_index_was_built_is_told_in_the_time_of_the_place(index: Index) -> None:
@@ -134,7 +135,7 @@ def test_no_says_no_and_calls_the_nearest_passages_a_reference(index: Index) -> 
     assert made.sections[0].heading == "資料の中に答えが見つかりませんでした"
     assert "札幌市" in made.sections[0].lines[0]
     assert made.sections[0].sentences == ()
-    assert made.sources_heading == "参考：近い記述（答えではありません）"
+    assert [part for part, _ in made.parts()] == ["参考：近い記述（答えではありません）"]
     assert made.mark(2) == "参考2"
     assert {said(source)["扱い"] for source in made.sources} == {"参考（答えではありません）"}
 

@@ -23,7 +23,7 @@ from lxml import etree
 from markdown_it import MarkdownIt
 from office_made import SOFFICE, converter, needs_soffice
 
-from qa.dossier import SOURCE_LABELS, Dossier, Fact, Row, Section, Sentence, Source, Value
+from qa.dossier import CITED, SOURCE_LABELS, Dossier, Fact, Row, Section, Sentence, Source, Value
 from web.writers import excel, markdown, word
 from web.writers.letters import NOTE_LABEL, readable, writable
 
@@ -67,6 +67,7 @@ def dossier(words: list[str], *, reference: bool = False, columns: int = 1) -> D
     sources = tuple(
         Source(
             number=number,
+            part=CITED,
             title=some(),
             place=some(),
             facts=tuple(Fact(label, some()) for label in SOURCE_LABELS),
@@ -97,7 +98,6 @@ def dossier(words: list[str], *, reference: bool = False, columns: int = 1) -> D
             Section("回答", (some(),), () if reference else sentences),
             Section("比較" if columns > 1 else "連絡先", (), (), tuple(some() for _ in range(columns)), rows),
         ),
-        sources_heading="出典",
         sources=sources,
         facts=(Fact("質問", some()), Fact("条件", some()), Fact("索引の版", some())),
         reference=reference,

@@ -29,11 +29,12 @@ def _lines(dossier: Dossier) -> Iterator[str]:
     yield from (f"{PRODUCT}（{dossier.kind}）　{moment_words(dossier.when)}", "", _NOTE, "")
     for section in dossier.sections:
         yield from _section(dossier, section)
-    yield from (f"## {dossier.sources_heading}", "")
-    for source in dossier.sources:
-        yield from _source(dossier, source)
-    if not dossier.sources:
-        yield from (ABSENT, "")
+    for part, sources in dossier.parts():
+        yield from (f"## {_inline(part)}", "")
+        for source in sources:
+            yield from _source(dossier, source)
+        if not sources:
+            yield from (ABSENT, "")
     yield from ("## 条件と再現のしかた", "")
     yield from _table(
         ("項目", "内容"), ((f.label, _address(f.value) or _inline(f.value)) for f in dossier.facts)

@@ -45,11 +45,12 @@ def write(dossier: Dossier) -> bytes:
     _paragraph(document, "Subtitle", f"{PRODUCT}（{dossier.kind}）　{moment_words(dossier.when)}")
     for section in dossier.sections:
         _section(document, dossier, section)
-    _paragraph(document, "Heading1", dossier.sources_heading)
-    for source in dossier.sources:
-        _source(document, dossier, source)
-    if not dossier.sources:
-        _paragraph(document, "Normal", ABSENT)
+    for part, sources in dossier.parts():
+        _paragraph(document, "Heading1", part)
+        for source in sources:
+            _source(document, dossier, source)
+        if not sources:
+            _paragraph(document, "Normal", ABSENT)
     _paragraph(document, "Heading1", "条件と再現のしかた")
     _table(document, dossier, ("項目", "内容"), [Row(f.label, (Value(f.value),)) for f in dossier.facts])
     file = io.BytesIO()
