@@ -59,7 +59,7 @@ from qa.quote import LIST_CASES
 from qa.similar import SimilarCase, similar_cases
 from qa.synonyms import SynonymsError, SynonymsFile
 from qa.usage import DEFAULT_DAYS, MAX_DAYS, Usage
-from web import admin, admin_usage, asking, cases, compare, documents, feedback, similar, view
+from web import admin, admin_usage, asking, cases, compare, documents, export, feedback, similar, view
 from web.contract import Asked, AskRequest, FilterRequest, Question
 from web.examples import Examples
 from web.gate import Gate, Guard, secured
@@ -242,6 +242,7 @@ def create_app(
         compare.router(site),
         feedback.pages(site),
         admin_usage.pages(site),
+        export.router(site),
     ):
         app.include_router(routes)
 

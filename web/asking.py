@@ -25,6 +25,7 @@ from qa.understand import Filters
 from web import rich, view
 from web.contract import Asked, asked
 from web.examples import Examples
+from web.export import links
 from web.site import NO_INDEX, Site
 
 CONDITIONS = {
@@ -94,6 +95,7 @@ def router(site: Site, examples: Examples) -> APIRouter:
             "ask.html",
             **{**shown, "chips": chips(index, reply, state), "reply": reply_page(index, reply)},
             scope=scope(index, reply, state),
+            taking=links(request, "answer", state.pairs(), state.address()),
             with_conditions=replace(state, without=()).address() if state.without else None,
         )
 

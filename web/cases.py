@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
@@ -25,6 +25,7 @@ from qa.similar import similar_cases
 from qa.understand import Filters
 from web import view
 from web.contract import Asked, FilterRequest, filter_pairs
+from web.export import links
 from web.site import Loaded, Site, case_of
 from web.view import dialled, population_text
 
@@ -89,7 +90,8 @@ def router(site: Site) -> APIRouter:
     @routes.get("/cases/{case_id}")
     def page_case(request: Request, case_id: str, index: Loaded) -> HTMLResponse:
         shown = case_page(index, case_of(index, case_id))
-        return site.page(request, "case.html", **shown, index=view.index_page(index))
+        taking = links(request, "case", [("case", case_id)], f"/cases/{quote(case_id, safe='')}")
+        return site.page(request, "case.html", **shown, taking=taking, index=view.index_page(index))
 
     return routes
 

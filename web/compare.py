@@ -21,6 +21,7 @@ from qa.comparison import LEAST, MOST, Comparison, Row, compare
 from qa.similar import SimilarCase, similar_cases
 from web import view
 from web.cases import Listing
+from web.export import links
 from web.site import Loaded, Site
 from web.view import dialled, population_text
 
@@ -136,7 +137,10 @@ def router(site: Site) -> APIRouter:
         if problem:
             shown["enough_url"] = address(known, differences) if few_or_many(len(known)) is None else None
             return site.page(request, "compare.html", status, **shown)
-        return site.page(request, "compare.html", **shown, **compare_page(index, known, differences))
+        taking = links(request, "compare", [("case", name) for name in known], address(known, differences))
+        return site.page(
+            request, "compare.html", **shown, **compare_page(index, known, differences), taking=taking
+        )
 
     return routes
 

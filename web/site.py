@@ -26,7 +26,7 @@ from qa.quote import LIST_CASES
 from qa.synonyms import Synonyms, SynonymsFile
 from qa.understand import Filters
 from qa.usage import Usage
-from web import view
+from web import rich, view
 from web.contract import TOP_K, Asked
 
 NO_INDEX = "索引がまだありません。資料を置いて build_index.py を実行するか、しばらく待ってからもう一度お試しください。"
@@ -103,11 +103,12 @@ def environment(folder: Path) -> Environment:
         trim_blocks=False,
         auto_reload=False,
     )
-    filters: dict[str, Callable[..., str]] = {
+    filters: dict[str, Callable[..., Any]] = {
         "dialled": view.dialled,
         "exact": view.exact,
         "size": view.size_text,
         "local_time": local_time,
+        "blocks": rich.blocks,
     }
     made.filters |= filters
     return made
