@@ -27,8 +27,8 @@ from test_writers import WRITERS, squeezed
 
 from qa.answer import Reply, ask
 from qa.quote import LIST_CASES
+from web.contract import TOP_K
 from web.export import NAME_BYTES, NAME_CHARS, file_name
-from web.site import PAGE_PASSAGES
 
 PHONE = "若草市の担当部署の電話番号は？"
 FORMS = tuple(WRITERS)
@@ -41,7 +41,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Service:
 
 def reply_of(service: Service, question: str) -> Reply:
     index = service.app.state.current.get()
-    return ask(index, service.encoder, question, top_k=PAGE_PASSAGES, most=LIST_CASES)
+    return ask(index, service.encoder, question, top_k=TOP_K, most=LIST_CASES)
 
 
 def fetched(service: Service, path: str, **query: str | list[str]) -> Response:
@@ -79,8 +79,13 @@ def test_a_file_says_what_the_page_says(service: Service, question: str, form: s
     ):
         assert squeezed(words) in whole
     page = service.client.get("/", params={"q": question})
-    shown = re.sub(r"<[^>]*>", "", page.text)
-    assert f"{len(reply.citations)}件" in shown
+    assert re.findall(r'<li class="card" id="c(\d+)"', page.text) == [
+        str(n) for n in sorted(range(1, len(reply.citations) + 1), key=lambda n: n not in _cited(reply))
+    ]
+
+
+def _cited(reply: Reply) -> set[int]:
+    return {number for sentence in reply.answer.sentences for number in sentence.citations}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -221,7 +226,7 @@ def test_the_names_of_documents_cannot_hurt(service: Service) -> None:
         ("/export/answer.docx", 422, "質問がありません"),
         ("/export/answer.docx?q=" + "あ" * 501, 422, "500文字以内"),
         ("/export/answer.docx?q=%00", 422, "制御文字"),
-        ("/export/answer.docx?q=a&population_min=x", 422, "整数で指定"),
+        ("/export/answer.docx?q=a&population_min=x", 422, "人口"),
         ("/export/answer.exe?q=a", 422, "docx"),
         ("/export/case.docx", 422, "必要な項目"),
         ("/export/case.docx?case=no", 404, "この事例は見つかりません"),

@@ -13,9 +13,6 @@ from typing import Any
 from urllib.parse import quote
 
 from fastapi import Response
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
 
 from qa.masking import cleaned
 
@@ -51,6 +48,8 @@ def csv_file(head: Sequence[str], rows: Rows) -> bytes:
 
 def workbook(sheets: Mapping[str, tuple[Sequence[str], Rows]]) -> bytes:
     """Lists as a workbook, one a sheet, with a head that stays when the sheet is scrolled."""
+    from openpyxl import Workbook  # half a second, which the start need not wait for
+
     book = Workbook(write_only=True)
     for name, (head, rows) in sheets.items():
         sheet = book.create_sheet(name)
@@ -68,6 +67,9 @@ def workbook(sheets: Mapping[str, tuple[Sequence[str], Rows]]) -> bytes:
 
 
 def _text(sheet: Any, value: str, *, bold: bool = False) -> Any:
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Font
+
     cell = WriteOnlyCell(sheet, cleaned(value)[:_MAX_CELL_CHARS])  # XML has no control characters
     cell.data_type = "s"  # a text, whatever it begins with
     if bold:
