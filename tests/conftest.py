@@ -40,9 +40,12 @@ def encoder(models_dir: Path) -> SentenceEncoder:
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real browser; without one the test is left out, except in CI, where it fails."""
+    """A real browser; without one the test is left out, except in CI, where it fails.
+
+    One a module: while it runs, its event loop is this thread's, and other tests need their own.
+    """
     if CHROMIUM is None and not os.environ.get("CI"):
         pytest.skip("chromium is not installed (make tools)")
     with sync_playwright() as playwright:

@@ -44,6 +44,7 @@ CASES = [
     case(8, "秋田県五城目町", population_band="1万人未満"),
     case(9, "京都府伊根町"),
     case(10, "神奈川県横浜市", population=3_754_000),
+    case(11, "長野県小布施町", population_band="1万人以上5万人未満"),
 ]
 
 
@@ -62,10 +63,10 @@ def test_nearest_by_population_and_kind() -> None:
     # 6,000 is five times away, 5,000 six times; a city of 96,000 three times, and twice for another kind: 6.4
     assert organizations(Profile(kind="町", population=30_000))[:5] == [
         "埼玉県上里町",
+        "長野県小布施町",  # within its band: 1.5 times
         "京都府伊根町",  # nothing stated: four times
         "秋田県五城目町",  # three times as much as its band reaches to, and 1.5 times for the band: 4.5
         "福島県西会津町",
-        "山形県舟形町",
     ]
 
 
@@ -85,6 +86,7 @@ def test_by_kind_alone_prefectures_stand_among_themselves() -> None:
         (Profile(population=6_000), 9, UNKNOWN),
         (Profile(population=6_000), 8, BY_BAND),
         (Profile(population=20_000), 8, BY_BAND + math.log(2)),
+        (Profile(population=5_000), 11, BY_BAND + math.log(2)),
         (Profile(region="東北", prefecture="山形県"), 2, 0.0),
         (Profile(region="東北", prefecture="山形県"), 4, OTHER_PREFECTURE),
         (Profile(region="東北", prefecture="山形県"), 5, OTHER_REGION),
