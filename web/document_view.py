@@ -201,9 +201,11 @@ def hits_of(document: Document, citations: Sequence[Citation]) -> list[tuple[int
 
 
 def hit_step(reading: Reading, span: tuple[int, int] | None, hits: Sequence[tuple[int, int]]) -> Step:
-    """Where the passage stands among the hits."""
-    if span is not None and span in hits:
-        number = hits.index(span) + 1
+    """Where the passage stands among the hits; one that it is a part of is the same place."""
+    same = [n for n, hit in enumerate(hits, 1) if hit == span]
+    same += [n for n, hit in enumerate(hits, 1) if span and hit[0] < span[1] and span[0] < hit[1]]
+    if same:
+        number = same[0]
         before, after = number - 1, number + 1
     else:
         number = 0

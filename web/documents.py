@@ -23,7 +23,7 @@ from web import finding, view
 from web.contract import Asked, asked
 from web.document_view import Reading
 from web.finding import MAX_WORDS
-from web.originals import Originals
+from web.originals import Originals, State
 from web.page_pictures import PagePictures, PictureError, Wanted
 from web.parts import part_of, parts
 from web.site import Loaded, Site, document_of
@@ -86,9 +86,12 @@ def router(site: Site, recent: Callable[[], Any], originals: Originals) -> APIRo
         document = document_of(index, document_id)
         if document.format != "pdf" or not 1 <= number <= (document.pages or 0):
             raise HTTPException(404, "そのページの紙面はありません。")
-        data = _original(originals, document)
+        state = originals.state(document)
+        if state != "same":
+            raise _not_there(state)
         try:
-            drawn = pictures.drawn(data, wanted_picture(document, number, start, end, size))
+            wanted = wanted_picture(document, number, start, end, size)
+            drawn = pictures.drawn(lambda: _original(originals, document), wanted)
         except PictureError as error:
             raise HTTPException(503 if error.busy else 422, str(error)) from error
         return Response(
@@ -273,6 +276,11 @@ def disposition(path: str) -> str:
 def _original(originals: Originals, document: Document) -> bytes:
     """The bytes of a document's file; an HTTPException where it is gone or another one."""
     data = originals.read(document)
-    if isinstance(data, bytes):
-        return data
-    raise HTTPException(409 if data == "changed" else 404, CHANGED if data == "changed" else MISSING)
+    if not isinstance(data, bytes):
+        raise _not_there(data)
+    return data
+
+
+def _not_there(state: State) -> HTTPException:
+    """What is said of a document whose file is gone or another one."""
+    return HTTPException(409, CHANGED) if state == "changed" else HTTPException(404, MISSING)
