@@ -203,18 +203,18 @@ def wanted(data: bytes, page: int = 1, **more: object) -> Wanted:
 def test_a_process_draws_the_same(pdf: bytes, words: list[str], pictures: PagePictures) -> None:
     start = words[0].index(BODY[1])
     asked = wanted(pdf, words=words[0], start=start, end=start + 20)
-    assert pictures.drawn(pdf, asked) == draw(pdf, 1, 900, words[0], start, start + 20)[1]
+    assert pictures.drawn(lambda: pdf, asked) == draw(pdf, 1, 900, words[0], start, start + 20)[1]
 
 
 def test_pictures_are_kept_within_a_bound(pdf: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = wanted(pdf, 1), wanted(pdf, 2)
     size = len(draw(pdf, 1, 900)[1])
     pictures = PagePictures(cache_bytes=size + 10)
-    first = pictures.drawn(pdf, one)
+    first = pictures.drawn(lambda: pdf, one)
     monkeypatch.setattr("subprocess.run", lambda *a, **k: pytest.fail("it is drawn already"))
-    assert pictures.drawn(pdf, one) == first
+    assert pictures.drawn(lambda: pdf, one) == first
     monkeypatch.undo()
-    pictures.drawn(pdf, two)
+    pictures.drawn(lambda: pdf, two)
     assert (pictures.kept(one), pictures.kept(two) is None) == (None, False)
 
 
@@ -237,16 +237,16 @@ def test_a_hostile_file_costs_its_own_process_only(pdf: bytes, name: str) -> Non
     data = hostile(pdf)[name]
     said = ""
     try:
-        picture = pictures.drawn(data, wanted(data))
+        picture = pictures.drawn(lambda: data, wanted(data))
     except PictureError as error:
         said = str(error)
     assert "描けません" in said or picture.startswith(b"\x89PNG")
-    assert pictures.drawn(pdf, wanted(pdf)).startswith(b"\x89PNG")
+    assert pictures.drawn(lambda: pdf, wanted(pdf)).startswith(b"\x89PNG")
 
 
 def test_a_page_that_there_is_not(pdf: bytes, pictures: PagePictures) -> None:
     with pytest.raises(PictureError):
-        pictures.drawn(pdf, wanted(pdf, 99))
+        pictures.drawn(lambda: pdf, wanted(pdf, 99))
 
 
 def test_who_takes_too_long_is_stopped(pdf: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_who_takes_too_long_is_stopped(pdf: bytes, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(page_pictures, "_HOME", tmp_path)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PictureError):
-        PagePictures(timeout_s=5).drawn(pdf, wanted(pdf))
+        PagePictures(timeout_s=5).drawn(lambda: pdf, wanted(pdf))
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
@@ -269,5 +269,10 @@ def test_those_who_wait_too_long_are_told_so(pdf: bytes, monkeypatch: pytest.Mon
     for _ in range(page_pictures.AT_ONCE):
         pictures._turns.acquire()
     with pytest.raises(PictureError) as caught:
-        pictures.drawn(pdf, wanted(pdf))
+        pictures.drawn(lambda: pytest.fail("nothing is read"), wanted(pdf))
     assert caught.value.busy
+    for _ in range(page_pictures.AT_ONCE + page_pictures.WAITING):
+        pictures._places.acquire()
+    monkeypatch.setattr(page_pictures, "WAIT_S", 600)
+    with pytest.raises(PictureError):  # at once: no more may wait
+        pictures.drawn(lambda: pytest.fail("nothing is read"), wanted(pdf))

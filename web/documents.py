@@ -18,14 +18,14 @@ from corpus.records import Document
 from index.store import Index
 from qa.catalog import document_detail, document_entries
 from qa.cite import page_name, place_of
+from web import document_view as shown
 from web import finding, view
-from web import reading as shown
 from web.contract import Asked, asked
+from web.document_view import Reading
 from web.finding import MAX_WORDS
-from web.originals import Originals
+from web.originals import Originals, State
 from web.page_pictures import PagePictures, PictureError, Wanted
 from web.parts import part_of, parts
-from web.reading import Reading
 from web.site import Loaded, Site, document_of
 
 CHANGED = "資料が差し替えられています。索引を作り直すと、新しい内容を読めます。"
@@ -86,9 +86,12 @@ def router(site: Site, recent: Callable[[], Any], originals: Originals) -> APIRo
         document = document_of(index, document_id)
         if document.format != "pdf" or not 1 <= number <= (document.pages or 0):
             raise HTTPException(404, "そのページの紙面はありません。")
-        data = _original(originals, document)
+        state = originals.state(document)
+        if state != "same":
+            raise _not_there(state)
         try:
-            drawn = pictures.drawn(data, wanted_picture(document, number, start, end, size))
+            wanted = wanted_picture(document, number, start, end, size)
+            drawn = pictures.drawn(lambda: _original(originals, document), wanted)
         except PictureError as error:
             raise HTTPException(503 if error.busy else 422, str(error)) from error
         return Response(
@@ -182,24 +185,21 @@ def document_page(
 
 
 def passage_bar(index: Index, document: Document, start: int, end: int) -> dict[str, Any]:
-    """Where a passage stands: lines from 1, and the place in the file where a chunk of it knows one."""
-    place = next(
-        (
-            place_of(document.format, c)
-            for c in index.chunks
-            if c.document_id == document.id and c.start <= start < c.end
-        ),
-        "",
-    )
-    if not place and (page := shown.page_at(document, start)) is not None:
+    """Where a passage stands, as a person looks for it: the lines of a text, the page, sheet or slide of a file, else the
+    heading that it stands under."""
+    chunk = next((c for c in index.chunks if c.document_id == document.id and c.start <= start < c.end), None)
+    place = "" if chunk is None else place_of(document.format, chunk)
+    page = shown.page_at(document, start)
+    if not place and page is not None:
         place = page_name(document.format, page.number, page.label)
-    return {
-        "start": start,
-        "end": end,
-        "line_start": document.text.count("\n", 0, start) + 1,
-        "line_end": document.text.count("\n", 0, max(start, end - 1)) + 1,
-        "place": place,
-    }
+    where = [place] if place else []
+    if document.format in {"txt", "md"}:
+        first = document.text.count("\n", 0, start) + 1
+        last = document.text.count("\n", 0, max(start, end - 1)) + 1
+        where.insert(0, f"{first}行目" if first == last else f"{first}行目～{last}行目")
+    if not where and chunk is not None and chunk.heading_path:
+        where = [f"見出し「{chunk.heading_path[-1]}」"]
+    return {"start": start, "end": end, "where": where}
 
 
 # ---------------------------------------------------------------- the original
@@ -276,6 +276,11 @@ def disposition(path: str) -> str:
 def _original(originals: Originals, document: Document) -> bytes:
     """The bytes of a document's file; an HTTPException where it is gone or another one."""
     data = originals.read(document)
-    if isinstance(data, bytes):
-        return data
-    raise HTTPException(409 if data == "changed" else 404, CHANGED if data == "changed" else MISSING)
+    if not isinstance(data, bytes):
+        raise _not_there(data)
+    return data
+
+
+def _not_there(state: State) -> HTTPException:
+    """What is said of a document whose file is gone or another one."""
+    return HTTPException(409, CHANGED) if state == "changed" else HTTPException(404, MISSING)

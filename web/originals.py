@@ -38,9 +38,9 @@ class Originals:
             changed = True
         return "changed" if changed else "missing"
 
-    def read(self, document: Document) -> bytes | State:
+    def read(self, document: Document) -> bytes | Literal["changed", "missing"]:
         """The bytes that were indexed, or why they cannot be had."""
-        state: State = "missing"
+        state: Literal["changed", "missing"] = "missing"
         for file in self._files(document):
             data = _bytes(file)
             if data is not None and hashlib.sha256(data).hexdigest() == document.sha256:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ CACHE_BYTES = 64 * 2**20
 """Some two hundred pages."""
 AT_ONCE = 2
 """Processes at once: those who wait are answered in turn, and a question still has a processor."""
+WAITING = 6
+"""Requests that wait for a process: each holds a thread of the server, and questions need some too."""
 WAIT_S = 20.0
 _MOST_WORDS = 50_000  # of a page, over to the process: a page of a newspaper has 12,000
 _HOME = Path(__file__).resolve().parent.parent
@@ -59,6 +62,7 @@ class PagePictures:
         self._size = 0
         self._lock = threading.Lock()
         self._turns = threading.Semaphore(AT_ONCE)
+        self._places = threading.Semaphore(AT_ONCE + WAITING)
 
     def kept(self, wanted: Wanted) -> bytes | None:
         """A picture that was drawn before, None where it was not or is no longer kept."""
@@ -67,17 +71,22 @@ class PagePictures:
                 self._kept.move_to_end(wanted)
             return self._kept.get(wanted)
 
-    def drawn(self, data: bytes, wanted: Wanted) -> bytes:
-        """The picture of a page of a file's bytes; raises PictureError."""
+    def drawn(self, read: Callable[[], bytes], wanted: Wanted) -> bytes:
+        """The picture of a page of a file, whose bytes are read only when it is drawn; raises PictureError."""
         found = self.kept(wanted)
         if found is not None:
             return found
-        if not self._turns.acquire(timeout=WAIT_S):
+        if not self._places.acquire(blocking=False):
             raise PictureError(_BUSY, busy=True)
         try:
-            picture = self._ask(data, wanted)
+            if not self._turns.acquire(timeout=WAIT_S):
+                raise PictureError(_BUSY, busy=True)
+            try:
+                picture = self.kept(wanted) or self._ask(read(), wanted)
+            finally:
+                self._turns.release()
         finally:
-            self._turns.release()
+            self._places.release()
         with self._lock:
             if wanted not in self._kept and len(picture) <= self._cache_bytes:
                 self._kept[wanted] = picture

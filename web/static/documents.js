@@ -47,4 +47,43 @@ if (picture) {
   };
   if (picture.complete && !picture.naturalWidth) failed();
   else picture.addEventListener("error", failed);
+
+  // the page beside the text is the one that is being read
+  const sheet = document.getElementById("sheet");
+  const large = picture.closest("a");
+  const came = { page: Number(sheet.dataset.page), picture: picture.getAttribute("src"), large: large.getAttribute("href") };
+  const note = sheet.querySelector(".sheet-view__note");
+  const turns = sheet.querySelectorAll(".sheet-view__turn a");
+  const marks = [...document.querySelectorAll("#canonical .page-mark")];
+  const wide = window.matchMedia("(min-width: 80.01rem)"); // only where it stands beside the text
+  function turn(mark) {
+    const page = Number(mark.id.slice(1)), own = page === came.page;
+    sheet.dataset.page = page;
+    picture.src = own ? came.picture : `${sheet.dataset.address}${page}.png`;
+    large.href = own ? came.large : `${sheet.dataset.address}${page}.png?size=large`;
+    picture.alt = `${mark.dataset.label}の紙面。押すと大きく表示します。`;
+    sheet.querySelector(".sheet-view__name").textContent = mark.dataset.label;
+    if (note) note.hidden = !own;
+    for (const link of turns) {
+      const to = page + (link.rel === "next" ? 1 : -1);
+      const address = new URL(link.href);
+      address.searchParams.set("page", to);
+      address.hash = `p${to}`;
+      link.href = address.href;
+      link.hidden = to < 1 || to > Number(sheet.dataset.pages);
+    }
+  }
+  let timer = 0;
+  document.addEventListener("scroll", () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (!wide.matches || !sheet.querySelector("details").open) return;
+      const top = (mark) => mark.getBoundingClientRect().top;
+      const at = marks.findIndex((mark) => mark.id === `p${sheet.dataset.page}`);
+      const from = at < 0 ? Infinity : top(marks[at]), to = at >= 0 && marks[at + 1] ? top(marks[at + 1]) : Infinity;
+      if (at >= 0 && from < innerHeight * 0.9 && to > 160) return; // it is still in view
+      const above = marks.filter((mark) => top(mark) < 160).pop();
+      if (above) turn(above);
+    }, 500);
+  }, { passive: true });
 }

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from corpus.records import Document, Heading, Page
+from corpus.text import squeeze
 from qa.cite import Citation, page_name
 from web.contract import Asked
 from web.finding import Found
@@ -127,12 +128,20 @@ def text_blocks(
         for mark in marks
         if mark.start < part.end and mark.end > part.start
     ]
-    headings = [
-        Headline(h.start - shift, h.end - shift, h.level, f"h{h.start}")
-        for h in document.headings
-        if part.start <= h.start < part.end
-    ]
-    return blocks(document.text[part.start : part.end], here, headings=headings, stops=_stops(document, part))
+    headings, stops = [], _stops(document, part)
+    for h in document.headings:
+        if part.start <= h.start < part.end:
+            if _is_line(document.text, h):
+                headings.append(Headline(h.start - shift, h.end - shift, h.level, f"h{h.start}"))
+            else:
+                stops.append(Stop(h.start - shift, f"h{h.start}"))
+    return blocks(document.text[part.start : part.end], here, headings=headings, stops=stops)
+
+
+def _is_line(text: str, heading: Heading) -> bool:
+    """Whether a heading is what stands there, and not the title of a record, whose lines all belong to it."""
+    words = text[heading.start : heading.end]
+    return "\n" not in words.strip() or len(squeeze(words)) <= 1.5 * len(squeeze(heading.text))
 
 
 def _stops(document: Document, part: Part) -> list[Stop]:
@@ -163,7 +172,8 @@ def outline(document: Document, found: Sequence[Part], part: Part, reading: Read
         name = f"h{heading.start}"
         place = part_of(found, heading.start)
         address = f"#{name}" if place == part else reading.address(name, part=place.number, at=0)
-        page = page_at(document, heading.start)
+        # sheets are headings themselves
+        page = None if document.format == "xlsx" else page_at(document, heading.start)
         label = "" if page is None else (page.label or str(page.number))
         lines.append(OutlineLine(heading.text.strip(), heading.level, address, label))
     return lines
@@ -191,9 +201,11 @@ def hits_of(document: Document, citations: Sequence[Citation]) -> list[tuple[int
 
 
 def hit_step(reading: Reading, span: tuple[int, int] | None, hits: Sequence[tuple[int, int]]) -> Step:
-    """Where the passage stands among the hits."""
-    if span is not None and span in hits:
-        number = hits.index(span) + 1
+    """Where the passage stands among the hits; one that it is a part of is the same place."""
+    same = [n for n, hit in enumerate(hits, 1) if hit == span]
+    same += [n for n, hit in enumerate(hits, 1) if span and hit[0] < span[1] and span[0] < hit[1]]
+    if same:
+        number = same[0]
         before, after = number - 1, number + 1
     else:
         number = 0
