@@ -10,6 +10,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import docx
@@ -29,7 +30,7 @@ from test_writers import WRITERS, squeezed
 from build_index import HOME
 from qa.answer import Reply
 from web.contract import Asked
-from web.export import NAME_BYTES, NAME_CHARS, file_name
+from web.export import NAME_BYTES, NAME_CHARS, base_of, file_name
 from web.site import Site, environment
 
 PHONE = "若草市の担当部署の電話番号は？"
@@ -186,6 +187,7 @@ def test_a_name_that_every_file_system_takes(title: str, form: str) -> None:
         ("", "回答_2026-11-21.md"),
         ("...", "回答_2026-11-21.md"),
         ("../../etc/passwd", "回答_etc_passwd_2026-11-21.md"),
+        ("\u202egpj.exe\u200f\x00", "回答_gpj.exe_2026-11-21.md"),
         ("CON", "回答_CON_2026-11-21.md"),
         ("一 行\r\nX-Evil: 1", "回答_一 行 X-Evil_ 1_2026-11-21.md"),
         ("あ" * 100, "回答_" + "あ" * 63 + "_2026-11-21.md"),
@@ -210,6 +212,16 @@ def test_an_unclear_host_is_not_written_down(service: Service) -> None:
         assert "evil" not in response.text
         assert "script" not in response.text
         assert "/?q=%E8%8B%A5" in response.text
+    for base in (
+        "http://evil.example/<script>/",
+        "http://a b/",
+        "javascript://x/",
+        "http://[::1",
+        "http:///",
+    ):
+        assert base_of(SimpleNamespace(base_url=base)) == ""  # type: ignore[arg-type]
+    for base in ("http://10.0.0.1:8000/", "https://dx.example.jp/qa/", "http://[::1]:8000/"):
+        assert base_of(SimpleNamespace(base_url=base)) == base.rstrip("/")  # type: ignore[arg-type]
 
 
 def test_the_names_of_documents_cannot_hurt(service: Service) -> None:
