@@ -30,7 +30,7 @@ _HANDLING = {
     REFERENCE: "参考（答えではありません）",
 }
 MOST_SOURCES = 300
-"""Sources of one dossier, about 100 pages of A4; the longest case of the real documents has 18."""
+"""Sources of one dossier, about 100 pages of A4; the longest case of the real documents has 22."""
 LINE_CHARS = 400
 """A field that stands in no passage is quoted with its line, and of a line beyond that so many characters on either side."""
 CONDITION_LABELS = {
@@ -63,6 +63,7 @@ _MODES = {
 _CASE_FIELDS = (
     ("organization", "団体"),
     ("prefecture", "都道府県"),
+    ("region", "地方"),
     ("organization_kind", "団体の種類"),
     ("population", "人口"),
     ("population_as_of", "人口の時点"),

@@ -129,6 +129,27 @@ def _with(index: Index, manifest: dict[str, object]) -> Index:
     return Moved()  # type: ignore[return-value]
 
 
+def test_what_is_cited_comes_first_and_keeps_its_number(index: Index) -> None:
+    reply = ask(index, FakeEncoder(), "手数料はどのように払いますか？", top_k=4)
+    third = replace(reply.answer.sentences[0], text=reply.citations[2].text, citations=(3,))
+    made = of_reply(index, replace(reply, answer=replace(reply.answer, sentences=(third,))), OCCASION)
+    assert [source.number for source in made.sources] == [3, 1, 2, 4]
+    assert [(part, len(sources)) for part, sources in made.parts()] == [
+        ("出典", 1),
+        ("そのほかの近い記述", 3),
+    ]
+
+
+def test_blanks_around_a_quotation_belong_to_it(index: Index) -> None:
+    reply = ask(index, FakeEncoder(), "手数料はどのように払いますか？", top_k=1)
+    (citation,) = reply.citations
+    text = index.documents[citation.document_id].text
+    wider = replace(citation, char_start=citation.char_start - 2)
+    (source,) = of_reply(index, replace(reply, citations=(wider,)), OCCASION).sources
+    assert source.quotation == text[wider.char_start : wider.char_end]
+    assert source.quotation.startswith("\n")
+
+
 def test_no_says_no_and_calls_the_nearest_passages_a_reference(index: Index) -> None:
     made = answered(index, "札幌市の予算は？")
     assert made.reference
@@ -230,6 +251,7 @@ def test_a_field_in_a_long_line_is_quoted_with_what_is_near(index: Index) -> Non
     begin, end = dossier._line(text, 3_000, 3_012)
     assert (begin, end) == (3_000 - dossier.LINE_CHARS, 3_012 + dossier.LINE_CHARS)
     assert dossier._line("前\n中の行\n後", 3, 4) == (2, 5)
+    assert dossier._line("前\n中の\n二行\n後", 3, 6) == (2, 7)
     assert dossier._line("前\n中の行", 3, 4) == (2, 5)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import docx
@@ -25,10 +27,10 @@ from served import screenshot, serving, violations
 from test_server import Service
 from test_writers import WRITERS, squeezed
 
-from qa.answer import Reply, ask
-from qa.quote import LIST_CASES
-from web.contract import TOP_K
-from web.export import NAME_BYTES, NAME_CHARS, file_name
+from qa.answer import Reply
+from web.contract import Asked
+from web.export import NAME_BYTES, NAME_CHARS, base_of, file_name
+from web.site import Site
 
 PHONE = "若草市の担当部署の電話番号は？"
 FORMS = tuple(WRITERS)
@@ -40,8 +42,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Service:
 
 
 def reply_of(service: Service, question: str) -> Reply:
-    index = service.app.state.current.get()
-    return ask(index, service.encoder, question, top_k=TOP_K, most=LIST_CASES)
+    site: Site = service.app.state.site
+    index = site.current.get()
+    assert index is not None
+    return site.answered(index, Asked(question))
 
 
 def fetched(service: Service, path: str, **query: str | list[str]) -> Response:
@@ -79,13 +83,9 @@ def test_a_file_says_what_the_page_says(service: Service, question: str, form: s
     ):
         assert squeezed(words) in whole
     page = service.client.get("/", params={"q": question})
-    assert re.findall(r'<li class="card" id="c(\d+)"', page.text) == [
-        str(n) for n in sorted(range(1, len(reply.citations) + 1), key=lambda n: n not in _cited(reply))
-    ]
-
-
-def _cited(reply: Reply) -> set[int]:
-    return {number for sentence in reply.answer.sentences for number in sentence.citations}
+    shown = squeezed(html.unescape(re.sub(r"<[^>]*>", "", page.text)))
+    for text in told.quotations:
+        assert squeezed(text) in shown
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -187,6 +187,7 @@ def test_a_name_that_every_file_system_takes(title: str, form: str) -> None:
         ("", "回答_2026-11-21.md"),
         ("...", "回答_2026-11-21.md"),
         ("../../etc/passwd", "回答_etc_passwd_2026-11-21.md"),
+        ("\u202egpj.exe\u200f\x00", "回答_gpj.exe_2026-11-21.md"),
         ("CON", "回答_CON_2026-11-21.md"),
         ("一 行\r\nX-Evil: 1", "回答_一 行 X-Evil_ 1_2026-11-21.md"),
         ("あ" * 100, "回答_" + "あ" * 63 + "_2026-11-21.md"),
@@ -211,6 +212,16 @@ def test_an_unclear_host_is_not_written_down(service: Service) -> None:
         assert "evil" not in response.text
         assert "script" not in response.text
         assert "/?q=%E8%8B%A5" in response.text
+    for base in (
+        "http://evil.example/<script>/",
+        "http://a b/",
+        "javascript://x/",
+        "http://[::1",
+        "http:///",
+    ):
+        assert base_of(SimpleNamespace(base_url=base)) == ""  # type: ignore[arg-type]
+    for base in ("http://10.0.0.1:8000/", "https://dx.example.jp/qa/", "http://[::1]:8000/"):
+        assert base_of(SimpleNamespace(base_url=base)) == base.rstrip("/")  # type: ignore[arg-type]
 
 
 def test_the_names_of_documents_cannot_hurt(service: Service) -> None:
@@ -226,7 +237,7 @@ def test_the_names_of_documents_cannot_hurt(service: Service) -> None:
         ("/export/answer.docx", 422, "質問がありません"),
         ("/export/answer.docx?q=" + "あ" * 501, 422, "500文字以内"),
         ("/export/answer.docx?q=%00", 422, "制御文字"),
-        ("/export/answer.docx?q=a&population_min=x", 422, "人口"),
+        ("/export/answer.docx?q=a&population_min=x", 422, "てください"),
         ("/export/answer.exe?q=a", 422, "docx"),
         ("/export/case.docx", 422, "必要な項目"),
         ("/export/case.docx?case=no", 404, "この事例は見つかりません"),

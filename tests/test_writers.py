@@ -396,7 +396,7 @@ def test_many_columns_turn_the_page() -> None:
 
 def test_quoted_words_are_marked_without_colour() -> None:
     made = dossier(["あいうえおかきくけこ"])
-    source = replace(made.sources[0], quoted=((2, 4), (3, 6), (6, 6)))
+    source = replace(made.sources[0], quoted=((2, 4), (3, 6), (4, 5), (6, 6)))
     opened = docx.Document(io.BytesIO(word.write(replace(made, sources=(source,)))))
     paragraph = [p for p in opened.paragraphs if p.style and p.style.style_id == "Quote"][-1]
     assert paragraph.text == "あいうえおかきくけこ"
