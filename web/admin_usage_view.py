@@ -41,7 +41,7 @@ CONDITIONS = {
     "near_population": "人口が近い順",
 }
 WIDTH, HEIGHT = 960, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 8, 12, 32
+_LEFT, _RIGHT, _TOP, _BOTTOM = 28, 44, 12, 32
 _WIDEST = 56.0
 _BY_DAY_MOST, _BY_WEEK_MOST = 92, 731
 
