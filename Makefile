@@ -6,13 +6,14 @@ PIP_ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev tools index serve test check format bench clean
+.PHONY: help setup dev tools index serve test images check format bench clean
 
 help:
 	@echo "make serve   準備をして、索引を作り、http://127.0.0.1:8000/ で動かす"
 	@echo "make index   documents/ の資料から索引を作り直す"
 	@echo "make test    準備をして、すべてのテストを動かす"
 	@echo "make check   書式・静的検査・型検査"
+	@echo "make images  説明書の画面の図を作り直す"
 	@echo "make bench   速さを測る（DOCUMENTS=資料のフォルダー）"
 
 $(VENV)/.created:
@@ -48,6 +49,10 @@ serve: setup
 
 test: dev tools
 	@$(BIN)/python -m pytest
+
+# The pictures of the README, from the test that walks through the product.
+images: dev tools
+	@DXQA_IMAGES=docs/images $(BIN)/python -m pytest tests/test_tour.py
 
 check: dev
 	@$(BIN)/ruff check .

@@ -106,7 +106,7 @@ def test_a_narrow_screen_does_not_scroll_sideways(browser: Browser, address: str
 
 def test_the_static_files_are_small(address: str) -> None:
     folder = Path(__file__).resolve().parents[1] / "web" / "static"
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 60_000
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 100_000
     assert address.startswith("http://127.0.0.1:")
 
 
