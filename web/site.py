@@ -58,6 +58,7 @@ class Site:
     def page(self, request: Request, name: str, status: int = 200, **context: Any) -> HTMLResponse:
         """A rendered template; the foot shows the index in use unless `index` says another."""
         context.setdefault("index", view.index_page(self.current.get()))
+        context.setdefault("status", status)
         return HTMLResponse(self.templates.get_template(name).render(**context), status_code=status)
 
     def answered(self, index: Index, asked: Asked) -> answer.Reply:
