@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import doctest
 import io
 import re
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import docx
@@ -24,7 +26,8 @@ from markdown_it import MarkdownIt
 from office_made import SOFFICE, converter, needs_soffice
 
 from qa.dossier import CITED, SOURCE_LABELS, Dossier, Fact, Row, Section, Sentence, Source, Value
-from web.writers import excel, markdown, word
+from web import export
+from web.writers import excel, letters, markdown, word
 from web.writers.letters import NOTE_LABEL, readable, writable
 
 WHEN = datetime(2026, 11, 21, 9, 5, tzinfo=timezone(timedelta(hours=9)))
@@ -251,6 +254,13 @@ def test_any_text_comes_back_to_the_letter(form: str, words: list[str]) -> None:
     assert found.sentences == [writable(text) for text in words]
     whole = squeezed("\n".join(found.texts))
     assert all(squeezed(text) in whole for text in all_words(dossier(words)))
+
+
+@pytest.mark.parametrize("module", [excel, markdown, letters, export])
+def test_the_examples_in_the_documentation(module: ModuleType) -> None:
+    done = doctest.testmod(module)
+    assert done.attempted
+    assert done.failed == 0
 
 
 # ---------------------------------------------------------------- letters

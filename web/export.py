@@ -195,7 +195,9 @@ def file_name(kind: str, title: str, day: str, ending: str) -> str:
     >>> file_name("回答", "../a:b\\u202e?.exe ", "2026-11-21", "md")
     '回答_a_b_.exe_2026-11-21.md'
     """
-    words = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in title)
+    # marks of direction and joiners are left out, line breaks and other controls become blanks
+    seen = (c for c in title if unicodedata.category(c) != "Cf")
+    words = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in seen)
     words = _NOT_IN_NAMES.sub("_", " ".join(words.split())).strip("._ ")
     around = f"{kind}__{day}.{ending}"
     words = words[: NAME_CHARS - len(around)]
