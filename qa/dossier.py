@@ -298,7 +298,9 @@ def of_comparison(index: Index, comparison: Comparison, occasion: Occasion) -> D
                 Value(None)
                 if cell is None
                 else Value(
-                    cell.value, number=found.at(cell.document_id, cell.char_start, cell.char_end, case.id)
+                    cell.value,
+                    cell.reading or ("" if cell.complete else "続きは出典にあります"),
+                    found.at(cell.document_id, cell.char_start, cell.char_end, case.id),
                 )
             )
         columns.append(column)

@@ -156,7 +156,7 @@ def test_media_types_and_names(service: Service) -> None:
         media[form] = response.headers["content-type"]
         disposition = response.headers["content-disposition"]
         found = re.fullmatch(
-            r"attachment; filename=\"answer-\d{4}-\d\d-\d\d\.(\w+)\"; filename\*=UTF-8''(\S+)", disposition
+            r"attachment; filename=answer-\d{4}-\d\d-\d\d\.(\w+); filename\*=UTF-8''(\S+)", disposition
         )
         assert found
         assert found[1] == form

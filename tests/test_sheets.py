@@ -86,5 +86,5 @@ def test_an_attachment_has_a_plain_and_a_full_name() -> None:
     reply = attachment(b"x", '質問"\n;.csv', CSV)
     value = reply.headers["content-disposition"]
     assert "\n" not in value
-    assert value.startswith('attachment; filename="csv"; ')
+    assert value.startswith("attachment; filename=usage.csv; ")
     assert value.endswith("filename*=UTF-8''%E8%B3%AA%E5%95%8F%22%0A%3B.csv")

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from qa import usage as usage_module
 from qa import usage_file
-from qa.answer import AnswerSentence, AnswerText, AppliedFilters, Reply
+from qa.answer import AnswerSentence, AnswerText, AppliedFilters, Reply, Understood
 from qa.cite import Citation, Scores
 from qa.masking import PHONE, cleaned, folded, masked
 from qa.usage import RATINGS_A_MINUTE, WAITING_MOST, Rating, TooManyRatingsError, Usage, key_of
@@ -70,7 +70,8 @@ def reply(
     )
     return Reply(
         question, reason is None, reason, AnswerText("x", "extractive", () if reason else sentences),
-        tuple(citation(number, name) for number, name in enumerate(documents, 1)), filters, "v1", took_ms,
+        tuple(citation(number, name) for number, name in enumerate(documents, 1)), filters,
+        Understood("text", question, (), (), (), ()), "v1", took_ms,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from corpus.text import squeeze
 from index.store import Index
 from qa.answer import AnswerSentence, Reply
 from qa.cite import Citation
+from qa.dossier import CONDITION_LABELS
 from qa.facets import facets, toggled
 from qa.understand import Filters
 from web import rich, view
@@ -28,19 +29,6 @@ from web.examples import Examples
 from web.export import links
 from web.site import NO_INDEX, Site
 
-CONDITIONS = {
-    "organizations": "団体",
-    "prefectures": "都道府県",
-    "regions": "地方",
-    "organization_kinds": "団体の種類",
-    "population_bands": "人口規模",
-    "categories": "分類",
-    "population_min": "人口（以上）",
-    "population_max": "人口（以下）",
-    "near_population": "人口が近い順",
-    "document_ids": "資料",
-    "case_ids": "事例",
-}
 VALUES = {
     "phone": "電話番号",
     "email": "メールアドレス",
@@ -139,7 +127,7 @@ class Chip:
 def chips(index: Index | None, reply: Reply | None, state: Asked) -> list[Chip]:
     """The conditions that were applied: the person's own, value by value, then those that were read from the question."""
     shown: list[Chip] = []
-    for name, label in CONDITIONS.items():
+    for name, label in CONDITION_LABELS.items():
         own = getattr(state.filters, name, None)
         values = own if isinstance(own, tuple) else () if own is None else (own,)
         for value in values:
@@ -151,7 +139,7 @@ def chips(index: Index | None, reply: Reply | None, state: Asked) -> list[Chip]:
         value = getattr(reply.filters, name)
         words = "、".join(value) if isinstance(value, tuple) else _words(index, name, value)
         without = replace(state, without=(*state.without, name)).address()
-        shown.append(Chip(CONDITIONS[name], words, True, without))
+        shown.append(Chip(CONDITION_LABELS[name], words, True, without))
     return shown
 
 

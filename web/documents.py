@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse
@@ -106,7 +106,7 @@ def router(site: Site, recent: Callable[[], Any], originals: Originals) -> APIRo
             data,
             media_type=_TYPES.get(document.format, "application/octet-stream"),
             headers={
-                "Content-Disposition": disposition(document.path),
+                "Content-Disposition": view.disposition(PurePosixPath(document.path).name, "document"),
                 "Content-Security-Policy": _FILE_POLICY,
                 "Cache-Control": "private, no-store",
             },
@@ -259,18 +259,6 @@ def wanted_picture(document: Document, number: int, start: int, end: int, size: 
     if begin >= stop:
         return Wanted(document.sha256, number, size)
     return Wanted(document.sha256, number, size, document.text[first:last], begin - first, stop - first)
-
-
-def disposition(path: str) -> str:
-    """The header that makes a browser save a file under its own name, whatever letters that has.
-
-    >>> disposition("計画/第1版.pdf")
-    "attachment; filename=document.pdf; filename*=UTF-8''%E7%AC%AC1%E7%89%88.pdf"
-    """
-    name = PurePosixPath(path).name
-    suffix = PurePosixPath(path).suffix.lower()
-    plain = f"document{suffix}" if suffix.isascii() and suffix[1:].isalnum() else "document"
-    return f"attachment; filename={plain}; filename*=UTF-8''{quote(name.encode('utf-8', 'replace'), safe='')}"
 
 
 def _original(originals: Originals, document: Document) -> bytes:

@@ -23,6 +23,7 @@ from qa.comparison import LEAST, MOST, compare
 from qa.dossier import Dossier, Occasion
 from web.contract import Asked, asked
 from web.site import Loaded, Site, case_of
+from web.view import disposition
 from web.writers.letters import readable
 
 Form = Literal["docx", "xlsx", "md"]
@@ -176,13 +177,13 @@ def _file(made: Dossier, form: str) -> Response:
     write: Callable[[Dossier], bytes] = import_module(module).write
     shown = readable(made)
     day = made.when.date().isoformat()
-    plain = f"{_KINDS[made.kind]}-{day}.{form}"
+    plain = f"{_KINDS[made.kind]}-{day}"
     name = file_name(shown.kind, shown.title, day, form)
     return Response(
         write(shown),
         media_type=media,
         headers={
-            "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}",
+            "Content-Disposition": disposition(name, plain),
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
         },

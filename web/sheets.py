@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import Response
 
 from qa.masking import cleaned
+from web.view import disposition
 
 Cell = str | int | float | None
 Rows = Iterable[Sequence[Cell]]
@@ -84,6 +83,5 @@ def _width(value: Cell) -> int:
 
 def attachment(content: bytes, name: str, media_type: str) -> Response:
     """A reply that a browser saves under a name."""
-    plain = re.sub(r"[^0-9A-Za-z._-]", "", name).lstrip(".-") or "file"
-    disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}"
-    return Response(content, media_type=media_type, headers={"Content-Disposition": disposition})
+    headers = {"Content-Disposition": disposition(name, "usage")}
+    return Response(content, media_type=media_type, headers=headers)

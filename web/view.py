@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
@@ -68,3 +70,13 @@ def exact(text: str) -> Markup:
     Markup('a&lt;b&#13;')
     """
     return escape(_UNWRITABLE.sub("\ufffd", text)).replace("\r", Markup("&#13;"))
+
+
+def disposition(name: str, plain: str) -> str:
+    """The header that makes a browser save a file under a name, whatever letters it has; `plain` is for what reads ASCII only.
+
+    >>> disposition("第1版.pdf", "document")
+    "attachment; filename=document.pdf; filename*=UTF-8''%E7%AC%AC1%E7%89%88.pdf"
+    """
+    ending = re.sub(r"[^.0-9A-Za-z]", "", PurePosixPath(name).suffix)
+    return f"attachment; filename={plain}{ending}; filename*=UTF-8''{quote(name.encode('utf-8', 'replace'), safe='')}"
