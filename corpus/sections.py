@@ -146,7 +146,8 @@ class _Reader:
         return self.sections
 
     def _read_cover(self) -> int:
-        cover = _cover(self.blocks, self.book)
+        front = sum(block.why == "front matter" for block in self.blocks)
+        cover = front + _cover(self.blocks[front:], self.book)
         members = tuple(b for b in self.blocks[:cover] if b.searched)
         if members:
             self.sections.append(Section((COVER,), None, (), members, None, "cover"))
@@ -309,7 +310,7 @@ def _cover(blocks: list[Block], book: CaseBook) -> int:
         if first_case is not None and block.start >= first_case:
             return index
         if index == 0:
-            if block.form == "styled" or block.kind == "record":
+            if block.form in {"styled", "numbered", "chapter", "question"} or block.kind == "record":
                 return 0
             continue
         following = blocks[index + 1] if index + 1 < len(blocks) else None

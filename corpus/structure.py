@@ -25,6 +25,8 @@ MARKDOWN = re.compile(r"^(?=.{1,1000}$)(#{1,6})\s+(\S.*?)\s*#*$")
 CHAPTER = re.compile(
     r"^(?:第\s*[0-9０-９一二三四五六七八九十]+\s*(?P<unit>[編部章節款])|[ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩ])(?:[\s.．　:：、]|$)"
 )
+# 「第3条　利用の申請」
+ARTICLE = re.compile(r"^第\s*[0-9０-９一二三四五六七八九十百]+\s*条")
 # 「2. ありたい姿」「1.2 現状」「（3）方法」
 NUMBERED = re.compile(
     r"^(?P<number>[0-9０-９]{1,2}(?:[.．-][0-9０-９]{1,2})*)(?:[.．、)）]\s*|\s+)(?=\S)(?![0-9０-９])"
@@ -80,6 +82,10 @@ DATE_ONLY = re.compile(
     r"^(?:(?:令和|平成|昭和|[RHS])\s*[0-9０-９元]{1,2}|[0-9０-９]{4})\s*年[\s0-9０-９年月日度版（）()月火水木金土日]*$"
 )
 SENTENCE_END = re.compile(r"[。！？!?」』）)】：:；;]$")
+# 「---」「title: 計画」「tags:」「  - 窓口」「---」 at the head of Markdown: keys with values, and lists of them
+FRONT_MATTER = re.compile(
+    r"---[ \t]*\n(?:(?:[A-Za-z_][\w-]*[ \t]*:.*|[ \t]+\S.*|-[ \t]+\S.*|#.*|[ \t]*)\n){1,60}?---[ \t]*(?:\n|$)"
+)
 # 「Copyright(c) …」
 COPYRIGHT = re.compile(r"^(?:copyright|©|\(c\)\s)", re.IGNORECASE)
 # 「- 3 -」「12 / 40」「P.5」 a page number printed on a line of its own
@@ -170,7 +176,13 @@ def split_blocks(text: str, marks: Sequence[Mark] = ()) -> list[Block]:
     blocks = _numbered_openings(blocks)
     blocks = _headings(blocks)
     blocks = _furniture(blocks)
-    return blocks
+    front = FRONT_MATTER.match(text)
+    return [
+        replace(block, kind="paragraph", form="", searched=False, why="front matter")
+        if front and block.end <= front.end()
+        else block
+        for block in blocks
+    ]
 
 
 def rank(block: Block) -> int:

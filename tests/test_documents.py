@@ -37,10 +37,33 @@ def document(text, path="folder/plan.txt"):
         ("議事の録\n" + "\n".join(f"発言{i}です" for i in range(9)), "議事の録"),
         ("あ" * 200, "あ" * 80),
         (f"短い行\n{BODY}", "短い行"),
+        (f"1. パスワードの管理\n\n{BODY}", "plan"),
+        (f"# 第１章　総則\n\n{BODY}", "plan"),
+        (f"問１　何歳から作れますか。\n\n答　{BODY}", "plan"),
+        (f"第1回　推進会議　議事録\n\n{BODY}", "第1回　推進会議　議事録"),
+        ("| 年度 | 件数 |\n|---|---|\n| 令和5年度 | 120 |", "plan"),
+        (
+            f"７企第１２３号\n\n令和７年６月２日\n\n各所属長　様\n\n企画課長\n\n研修の開催について（通知）\n\n{BODY}",
+            "研修の開催について（通知）",
+        ),
+        (f"事務連絡\n令和7年6月2日\n関係各位\n研修の開催について\n\n{BODY}", "研修の開催について"),
+        (f"資料１\n\n窓口改善計画\n\n{BODY}", "窓口改善計画"),
+        (f"第123号\n\n令和7年6月2日\n\n{BODY}", BODY),
+        (f'---\ntitle: "窓口の方針"\ntags:\n  - 窓口\n\n---\n\n# はじめに\n\n{BODY}', "窓口の方針"),
+        (f"---\ndate: 2025-04-01\n---\n\n# 窓口改善計画\n\n{BODY}", "窓口改善計画"),
+        (f"---\n\n窓口の計画は次のとおり。\n\n---\n\n{BODY}", "窓口の計画は次のとおり。"),
     ],
 )
 def test_the_title(text, title):
     assert document(text).title == title
+
+
+def test_front_matter_is_no_passage():
+    text = f"---\ntitle: 窓口の方針\n---\n# はじめに\n\n{BODY}\n"
+    parsed = parse("plan.md", text.encode())
+    assert [(chunk.heading_path, chunk.text) for chunk in parsed.chunks] == [
+        (("はじめに",), text[text.index("# は") :].rstrip())
+    ]
 
 
 @pytest.mark.parametrize(
