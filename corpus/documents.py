@@ -85,6 +85,7 @@ def recognise(path: str, source: Source, sha256: str, *, max_chars: int = MAX_CH
         path=path,
         repeated=repeated_blocks(text, sections),
         pages=source.pages,
+        tables=[mark for mark in source.marks if mark.kind == "table"],
         max_chars=max_chars,
     )
     cases = tuple(replace(case, document_id=document_id) for case in book.cases)

@@ -324,3 +324,17 @@ def test_an_endless_line_of_marks_takes_no_endless_time(text: str) -> None:
     assert time.process_time() - started < 8  # 1 to 2 s; each took half a minute and more
     for chunk in parsed.chunks:
         assert parsed.document.text[chunk.start : chunk.end] == chunk.text
+
+
+def test_the_rows_of_tables_and_their_parts():
+    rows = "\n".join(f"令和{n}年度,{1_000 + n},{2_000 + n},{3_000 + n}" for n in range(1, 60))
+    parsed = parse("推移.csv", f"申請の件数の推移\n\n年度,窓口,郵送,オンライン\n{rows}\n".encode())
+    assert len(parsed.chunks) > 2
+    assert [chunk.rows for chunk in parsed.chunks if chunk.row is not None] == []
+    for chunk in parsed.chunks:
+        assert chunk.rows is not None
+        first, last = chunk.rows
+        table = [line for line in chunk.text.splitlines() if line.startswith("|")]
+        # the file's third row is the header, the fourth 令和1年度
+        shown = [3 if "窓口" in line else int(line.split("令和")[1].split("年")[0]) + 3 for line in table]
+        assert shown == list(range(first, last + 1))
