@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from corpus.cases import CaseBook
 from corpus.records import Case
-from corpus.structure import COLON_LABEL, PICTURE_GAP, Block, Line, is_deck, plain, rank
+from corpus.structure import COLON_LABEL, PICTURE_GAP, QUESTION_MARK, Block, Line, is_deck, plain, rank
 
 COVER = "表紙"
 INTERVIEW = "インタビュー"
@@ -139,12 +139,15 @@ class _Reader:
             elif block.kind == "record":
                 self._take_record(block)
             else:
+                if block.kind == "list" and block.form:
+                    self._leave(rank(block))
                 self._take(block)
         self._close()
         return self.sections
 
     def _read_cover(self) -> int:
-        cover = _cover(self.blocks, self.book)
+        front = sum(block.why == "front matter" for block in self.blocks)
+        cover = front + _cover(self.blocks[front:], self.book)
         members = tuple(b for b in self.blocks[:cover] if b.searched)
         if members:
             self.sections.append(Section((COVER,), None, (), members, None, "cover"))
@@ -187,6 +190,13 @@ class _Reader:
             self.openers = []
         self.openers = [*self.openers, *[b for b in held if b not in self.openers]]
         self.open.append(_Open(rank(block), block))
+
+    def _leave(self, inner: int) -> None:
+        """Before an item that was written as a heading: 「５　閉会」 is no part of 「４　報告」."""
+        if self.open and self.open[-1].rank >= inner:
+            self._close()
+            while self.open and self.open[-1].rank >= inner:
+                self.open.pop()
 
     def _take(self, block: Block) -> None:
         closing = bool(self.pending) and self.pending[0].kind == "label"
@@ -300,7 +310,8 @@ def _cover(blocks: list[Block], book: CaseBook) -> int:
         if first_case is not None and block.start >= first_case:
             return index
         if index == 0:
-            if block.form == "styled" or block.kind == "record":
+            first_part = block.form in {"styled", "numbered", "chapter"} or block.kind == "record"
+            if first_part or (block.form == "question" and QUESTION_MARK.match(plain(block.text))):
                 return 0
             continue
         following = blocks[index + 1] if index + 1 < len(blocks) else None

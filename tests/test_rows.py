@@ -6,6 +6,7 @@ import pytest
 
 from corpus.readers.rows import Area, Grid, lay_out
 from corpus.readers.source import ReadError
+from corpus.records import Mark
 
 FAQ = [
     ["番号", "質問", "回答", "担当課"],
@@ -139,7 +140,7 @@ def test_several_tables_on_a_sheet():
 def test_figures_with_heads_of_rows_are_a_table():
     rows = [["地区", "人口", "世帯", "面積"], ["東", "1,200", "480", "3.2"], ["西", "980", "-", "4.1"]]
     result = laid(rows)
-    assert not result.marks
+    assert result.marks == (Mark("table", 0, len(result.text), row=1),)
     assert result.text == "| 地区 | 人口 | 世帯 | 面積 |\n| 東 | 1,200 | 480 | 3.2 |\n| 西 | 980 | - | 4.1 |"
 
 

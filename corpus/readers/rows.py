@@ -167,6 +167,11 @@ class _Writer:
         start, end = self.block("\n".join(lines))
         self.marks.append(Mark("record", start, end, row=row, title=title))
 
+    def table(self, lines: Iterable[str], row: int) -> None:
+        """Adds the lines of a table, of which the first is `row`."""
+        start, end = self.block("\n".join(lines))
+        self.marks.append(Mark("table", start, end, row=row))
+
     def text(self) -> str:
         """All blocks."""
         return "\n\n".join(self._parts)
@@ -505,8 +510,9 @@ class _Sheet:
             if name or any(self._at(row, c) for row in body)
         ]
         lines = [_row(columns.names[c - columns.left] for c in kept)] if any(columns.names) else []
+        first = self.grid.numbers[body[0]] - len(lines)  # the header's last row stands right above
         lines += [_row(self._at(row, c) for c in kept) for row in body]
-        writer.block("\n".join(lines))
+        writer.table(lines, first)
 
     def _free(self, rows: list[int], writer: _Writer) -> None:
         """Rows that are no table: those of several cells as rows, the others as lines."""
