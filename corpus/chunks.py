@@ -25,7 +25,7 @@ MAX_CHARS = 400
 TAIL = 1.3
 """A last piece may make a chunk this much longer, rather than stand alone."""
 LEAST_LETTERS = 12
-"""Below this a chunk is a fragment of a picture (「→ 効果」) and not a passage."""
+"""Below this what stands under no heading is a fragment of a picture (「→ 効果」) and not a passage."""
 RECORD_CHARS = 700
 """A record longer than this, in searchable characters, becomes several chunks: with its headings it fills the encoder's 512 tokens."""
 LONGEST_UNIT = 1200
@@ -384,7 +384,7 @@ def _emit(
         while end > start and text[end - 1].isspace():
             end -= 1
         words = text[start:end]
-        if letters(searchable(words)) < LEAST_LETTERS and section.form not in {"cover", "record"}:
+        if section.form not in {"cover", "record"} and _is_fragment(words, start, section):
             continue
         page, label = places.page(start)
         chunks.append(
@@ -405,6 +405,21 @@ def _emit(
             )
         )
     return chunks
+
+
+def _is_fragment(words: str, start: int, section: Section) -> bool:
+    """Whether a piece says too little to be a passage: 「→ 効果」 of a picture.
+
+    A value or a sentence says enough (「45%」「中止します。」), and so does anything under a heading of its own (「担当課」「企画課」);
+    in brackets a value is a note to what the picture showed: 「(2割)」.
+    """
+    said = letters(searchable(words))
+    if said == 0 or said >= LEAST_LETTERS:
+        return said == 0
+    headed = section.heading is not None and start <= section.heading.start
+    if headed or any(block.kind == "list" and block.form for block in section.blocks):
+        return not any(letters(searchable(block.text)) for block in section.blocks)
+    return words.startswith(("（", "(")) or not re.search(r"\d|。$", words)
 
 
 def passage_of(title: str, chunk: Chunk, organization: str | None) -> Passage:

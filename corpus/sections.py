@@ -139,6 +139,8 @@ class _Reader:
             elif block.kind == "record":
                 self._take_record(block)
             else:
+                if block.kind == "list" and block.form:
+                    self._leave(rank(block))
                 self._take(block)
         self._close()
         return self.sections
@@ -187,6 +189,13 @@ class _Reader:
             self.openers = []
         self.openers = [*self.openers, *[b for b in held if b not in self.openers]]
         self.open.append(_Open(rank(block), block))
+
+    def _leave(self, inner: int) -> None:
+        """Before an item that was written as a heading: 「５　閉会」 is no part of 「４　報告」."""
+        if self.open and self.open[-1].rank >= inner:
+            self._close()
+            while self.open and self.open[-1].rank >= inner:
+                self.open.pop()
 
     def _take(self, block: Block) -> None:
         closing = bool(self.pending) and self.pending[0].kind == "label"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -52,8 +53,14 @@ CONTACT_LABEL = re.compile(
 QUESTION_END = re.compile(
     r"(?:教え|聞かせ|説明し|述べ|話し|示し)て?(?:みて)?(?:ください|下さい|ほしい|欲しい)[。！!]*+$|か[。？?]*+$|(?<![？?])[？?]++$"
 )
+# 「石田委員：障がいのある方の利用はどうですか。」 who speaks, unless it is the question's own label: 「質問：…」
+SPEAKER = re.compile(r"^(?!(?:ご?質問|問い?|設問)[0-9０-９]*\s*[：:])[^\s：:。、！？!?]{1,20}[：:]\s*\S")
 QUESTION_MARK = re.compile(
     r"^(?:[QＱ][0-9０-９]*\s*[.．:：、)）]?\s*|[問質][0-9０-９]+\s*[.．:：、)）]?\s*)(?=\S)"
+)
+# 「１　日時　令和7年7月8日」「■ 導入費用 1,320万円」 a label and its value after a number or a mark
+VALUED = re.compile(
+    r"^(?:[0-9０-９]{1,2}[.．、)）]?|[■◆□◇▼▽])[\s\u3000]*[^\s：:。、，]{1,12}(?:[ \u3000]+|[：:])\s*\S"
 )
 # 「・項目」「- 項目」「① 項目」「1. 項目」「➤ 要点」「※注」
 BULLET = re.compile(
@@ -161,6 +168,7 @@ def plain(line: str) -> str:
 def split_blocks(text: str, marks: Sequence[Mark] = ()) -> list[Block]:
     """The blocks of a text in order, headings recognised, furniture marked; `marks` are what the format says of it."""
     blocks = _group(split_lines(text), marks)
+    blocks = _numbered_openings(blocks)
     blocks = _headings(blocks)
     blocks = _furniture(blocks)
     return blocks
@@ -307,6 +315,53 @@ def _line_kind(
 # ---------------------------------------------------------------- headings
 
 
+def _numbered_openings(blocks: list[Block]) -> list[Block]:
+    """The blocks, the first line of some cut off as a heading: 「２　議題」 right above its 「（１）…」, after the heading 「１　開会」.
+
+    It goes on with the numbers of the headings, or is the first of them over items of another form; no line below it goes on
+    with its own number.
+    """
+    out: list[Block] = []
+    last: dict[str, int] = {}  # the number of the last heading, by what stands before it: 「2.」 of 「2.3」
+    for index, block in enumerate(blocks):
+        words = plain(block.lines[0].text) if block.lines else ""
+        level, number = _number(words) if block.kind in {"heading", "list", "paragraph"} else ("", 0)
+        if number and block.form == "numbered":
+            last[level] = number
+        elif number and (block.gap > 0 or index == 0) and _opens(words):
+            below = list(block.lines[1:])
+            for later in blocks[index + 1 :]:
+                if later.gap > 0:
+                    break
+                below += later.lines
+            first = plain(below[0].text) if below else ""
+            over_items = bool(NUMBERED_PAREN.match(first) or CIRCLED.match(first))
+            goes_on = last.get(level) == number - 1 if number > 1 else over_items
+            if first and goes_on and all(_number(plain(line.text)) != (level, number + 1) for line in below):
+                line, *rest = block.lines
+                out.append(Block("heading", line.start, line.end, (line,), block.gap, form="numbered"))
+                out.extend(_split_run(rest, 0, {}) if rest else ())
+                out[-1] = replace(out[-1], gap_after=block.gap_after)
+                last[level] = number
+                continue
+        out.append(block)
+    return out
+
+
+def _number(words: str) -> tuple[str, int]:
+    """What a line's number begins with, and its last part, 0 without a number: ("2.", 3) of 「2.3 現状」."""
+    found = NUMBERED.match(words)
+    if not found:
+        return "", 0
+    before, last = re.fullmatch(r"(.*?)([0-9０-９]+)", found["number"]).groups()  # type: ignore[union-attr]
+    return before, int(last)
+
+
+def _opens(words: str) -> bool:
+    """Whether a numbered line is as short and bare as a heading: 「３　議題」."""
+    return len(words) <= HEADING_CHARS // 2 and not re.search(r"[。、，：:；;|\t]", words)
+
+
 def _headings(blocks: list[Block]) -> list[Block]:
     """Standalone lines that head what follows: interview questions and short lines without a full stop."""
     found, deck = list(blocks), is_deck(blocks)
@@ -324,6 +379,7 @@ def _headings(blocks: list[Block]) -> list[Block]:
         if (
             not spoken
             and len(words) <= 2 * HEADING_CHARS
+            and not SPEAKER.match(words)
             and QUESTION_END.search(words)
             and _is_question(words, following)
         ):
@@ -346,7 +402,59 @@ def _headings(blocks: list[Block]) -> list[Block]:
         )
         if weak and not _has_body(found, index):
             found[index] = replace(block, kind="paragraph", form="")
+    return _items(found)
+
+
+def _items(blocks: list[Block]) -> list[Block]:
+    """Headings with nothing under them that are items of a list become lists, and keep their form.
+
+    「１　日時　7月8日」 before 「２　場所　大会議室」, 「■書かない窓口」 right above 「■オンライン申請」. One whose words come back as a
+    heading announces it: such a list is one of contents.
+    """
+    found = list(blocks)
+    recurring = Counter(squeeze(b.text) for b in blocks if b.kind == "heading")
+    before: Block | None = None  # the last heading of this form, with its kind as it is now
+    for index, block in enumerate(blocks):
+        if block.kind != "heading" or block.form not in {"numbered", "marked"}:
+            before = before if block.form not in {"chapter", "styled"} else None
+            continue
+        after = blocks[index + 1] if index + 1 < len(blocks) else None
+        valued = bool(VALUED.match(plain(block.text)))
+        in_row = (before is not None and _follows(before, block)) or (
+            after is not None and _follows(block, after)
+        )
+        if recurring[squeeze(block.text)] == 1 and (
+            (
+                not _has_body(blocks, index)
+                and (in_row if block.form == "numbered" else valued or _touches(blocks, index))
+            )
+            # 「４　内容　（１）基礎」 over 「（２）書き方」 is of one kind with the items above it
+            or (valued and before is not None and before.kind == "list" and _follows(before, block))
+        ):
+            found[index] = replace(block, kind="list")
+        before = found[index]
     return found
+
+
+def _follows(one: Block, other: Block) -> bool:
+    """Whether a numbered heading or item has the number after another's."""
+    if not one.form == other.form == "numbered":
+        return False
+    (level, number), following = _number(plain(one.text)), _number(plain(other.text))
+    return following == (level, number + 1)
+
+
+def _touches(blocks: list[Block], index: int) -> bool:
+    """Whether a line stands right under or over another with the same mark (■), without a blank line between them."""
+    mark = plain(blocks[index].text)[0]
+    pairs = ((index, index + 1), (index - 1, index))
+    return any(
+        one >= 0
+        and other < len(blocks)
+        and blocks[other].gap == 0
+        and all(b.form == "marked" and plain(b.text)[0] == mark for b in (blocks[one], blocks[other]))
+        for one, other in pairs
+    )
 
 
 def _has_body(blocks: list[Block], index: int) -> bool:

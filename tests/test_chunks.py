@@ -266,6 +266,28 @@ def test_a_fragment_of_a_picture_is_no_chunk(words):
     assert [chunk.text for chunk in chunks_of(text) if words in chunk.text] == []
 
 
+def test_a_short_section_is_a_passage_of_its_own():
+    text = f"# 計画\n\n## 概要\n\n{SENTENCE}\n\n## 導入費用\n\n1,320万円\n\n## 担当課\n\n企画課\n\n## 利用率\n\n45%\n\n## 備考\n\n---\n\n## 資料\n"
+    assert [(chunk.heading_path, chunk.text) for chunk in chunks_of(text)[1:]] == [
+        (("導入費用",), "## 導入費用\n\n1,320万円"),
+        (("担当課",), "## 担当課\n\n企画課"),
+        (("利用率",), "## 利用率\n\n45%"),
+    ]
+
+
+@pytest.mark.parametrize("words", ["約45%", "中止します。"])
+def test_a_value_or_a_sentence_after_a_page_number_is_kept(words):
+    text = f"# 計画\n\n{SENTENCE}\n\n- 3 -\n\n{words}\n\n- 4 -\n\n{SENTENCE}\n"
+    assert [chunk.text for chunk in chunks_of(text) if words in chunk.text] == [words]
+
+
+def test_the_items_of_a_notice_stand_in_a_passage():
+    text = f"研修の開催について\n\n{SENTENCE}{SENTENCE}\n\n記\n\n１　日時　7月8日（火）\n\n２　場所　大会議室\n\n３　内容　（１）基礎\n\n（２）書き方\n\n４　対象　主任級\n"
+    last = chunks_of(text)[-1]
+    assert last.text == text[text.index("１　日時") :].rstrip()
+    assert last.heading_path == ()
+
+
 def test_pages_cases_and_paths_travel_with_the_chunk():
     text = f"事例集\n\n目次\n\n{ONE} …… 3\n{TWO} …… 5\n\n{ONE}\n\n事業の概要\n\n一{SENTENCE}\n\n{ONE}\n\n事業の効果\n\n二{SENTENCE}\n\n{TWO}\n\n事業の概要\n\n三{SENTENCE}\n"
     assert [chunk_with(text, f"{n}住民").page for n in "一二三"] == [3, 4, 5]

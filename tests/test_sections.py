@@ -54,6 +54,12 @@ def test_a_heading_without_body_opens_the_section_below_it():
     assert text[: section.end].endswith(f"窓口{BODY}")
 
 
+def test_an_item_written_as_a_heading_is_no_part_of_the_section_above_it():
+    text = f"会議の次第\n\n{BODY}{BODY}\n\n１　開会\n\n２　報告\n\n報告{BODY}\n\n３　閉会\n"
+    assert path_of(text, "１　開会") == path_of(text, "３　閉会") == ()
+    assert path_of(text, "報告住民") == ("２　報告",)
+
+
 def test_marked_documents_have_parts():
     text = f"議事の録\n\n{BODY}{BODY}\n\n説明（みずほ県 課長）\n\n■目的\n\n一{BODY}\n\n■経緯\n\n二{BODY}\n\n意見交換\n\n■費用\n\n三{BODY}\n"
     assert path_of(text, "一住民") == ("説明（みずほ県 課長）", "■目的")

@@ -78,6 +78,72 @@ def test_kinds_of_blocks(text, kinds):
 # ---------------------------------------------------------------- headings
 
 
+AGENDA = f"""会議の次第
+
+{BODY}
+
+１　開会
+
+２　本部長あいさつ
+
+３　議題
+（１）手続のオンライン化について
+　　　事務局が説明した。
+
+４　報告
+
+（１）標準化について
+
+　　　事務局が説明した。
+
+５　閉会
+"""
+
+
+def test_numbered_lines_with_nothing_under_them_are_items_and_the_others_head_what_follows():
+    forms = {block.lines[0].text: (block.kind, block.form) for block in split_blocks(AGENDA)}
+    assert forms["１　開会"] == forms["２　本部長あいさつ"] == forms["５　閉会"] == ("list", "numbered")
+    assert forms["３　議題"] == forms["４　報告"] == ("heading", "numbered")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"1 概要\n\n{BODY}\n\n9 別の題\n\n1 経緯\n\n{BODY}",  # no sibling: a heading of its own
+        f"1 概要\n\n2 体制\n\n{BODY}\n\n1 概要\n\n{BODY}\n\n2 体制\n\n{BODY}",  # announced: contents
+    ],
+)
+def test_a_numbered_heading_alone_or_announced_is_no_item(text):
+    assert [block.lines[0].text for block in split_blocks(text) if block.kind == "list"] == []
+
+
+def test_a_numbered_first_line_heads_a_block_only_where_the_numbers_go_on():
+    text = f"1 概要\n\n{BODY}\n\n3 体制\n副市長の下に置く。\n\n2 費用\n県の補助を使う。\n\n3 体制\n4 費用\n"
+    headings = [block.text for block in split_blocks(text) if block.kind == "heading"]
+    assert headings == ["1 概要", "2 費用"]
+
+
+def test_marked_lines_one_under_the_other_are_a_list():
+    text = f"■ねらい\n\n■書かない窓口\n■オンライン申請\n\n■ 費用 1,320万円\n\n■体制\n\n{BODY}"
+    found = [(block.kind, block.text) for block in split_blocks(text)]
+    assert found == [
+        ("heading", "■ねらい"),
+        ("list", "■書かない窓口"),
+        ("list", "■オンライン申請"),
+        ("list", "■ 費用 1,320万円"),
+        ("heading", "■体制"),
+        ("paragraph", BODY),
+    ]
+
+
+def test_what_somebody_asks_in_minutes_is_no_heading():
+    text = (
+        f"会議の記録\n\n石田委員：利用はどうですか。\n\n事務局：{BODY}\n\n質問：利用はどうですか。\n\n{BODY}"
+    )
+    headings = [block.text for block in split_blocks(text) if block.form == "question"]
+    assert headings == ["質問：利用はどうですか。"]
+
+
 @pytest.mark.parametrize(
     ("line", "form"),
     [
