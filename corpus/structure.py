@@ -330,10 +330,10 @@ def _numbered_openings(blocks: list[Block]) -> list[Block]:
             last[level] = number
         elif number and (block.gap > 0 or index == 0) and _opens(words):
             below = list(block.lines[1:])
-            for later in blocks[index + 1 :]:
-                if later.gap > 0:
+            for place in range(index + 1, len(blocks)):
+                if blocks[place].gap > 0:
                     break
-                below += later.lines
+                below += blocks[place].lines
             first = plain(below[0].text) if below else ""
             over_items = bool(NUMBERED_PAREN.match(first) or CIRCLED.match(first))
             goes_on = last.get(level) == number - 1 if number > 1 else over_items

@@ -51,18 +51,23 @@ def searchable(text: str) -> str:
     Line breaks stay single (they separate items of a list), spaces are folded.
     """
     text = unicodedata.normalize("NFKC", text.replace("\x00", " "))
-    text = _LATEX_FRAME.sub(" ", text)
-    text = _LATEX_GROUP.sub(r"\1", text)
-    text = _LATEX_WORD.sub(" ", text)
-    text = _LINK.sub(r"\1", text)
-    text = _TAG.sub(" ", text)
+    # most sentences have none of these, and a file may have a hundred thousand sentences
+    if "\\" in text or "$$" in text:
+        text = _LATEX_FRAME.sub(" ", text)
+        text = _LATEX_GROUP.sub(r"\1", text)
+        text = _LATEX_WORD.sub(" ", text)
+    if "](" in text:
+        text = _LINK.sub(r"\1", text)
+    if "<" in text:
+        text = _TAG.sub(" ", text)
     text = text.replace("**", "").replace("__", "")
-    text = _TABLE_RULE.sub(" ", text)
+    if "--" in text:
+        text = _TABLE_RULE.sub(" ", text)
     text = _EMPTY_CELL.sub(" ", text)
     text = text.replace("|", " ").replace("\t", " ")
     # Lone surrogates cannot be encoded as UTF-8 and mean nothing.
     text = _SURROGATE.sub(" ", text)
-    lines = (_SPACES.sub(" ", line).strip() for line in text.splitlines())
+    lines = (line.strip() for line in _SPACES.sub(" ", text).splitlines())
     return "\n".join(line for line in lines if line)
 
 
