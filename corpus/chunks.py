@@ -30,9 +30,9 @@ RECORD_CHARS = 700
 """A record longer than this, in searchable characters, becomes several chunks: with its headings it fills the encoder's 512 tokens."""
 LONGEST_UNIT = 1200
 """Above this many characters a sentence or a row is cut: the encoder reads 512 tokens."""
-MOST_WASTE = 20_000
-"""Longest chunk as it is written: addresses, empty cells and marks do not count for its size, and without a bound a file of
-nothing else is looked at again and again."""
+MOST_WASTE = 4_000
+"""Longest chunk as it is written: addresses, empty cells and marks do not count for its size, and a file may hold nothing else.
+A row of a list with the addresses of its pictures reaches 2,000."""
 MAX_CONTEXT = 160
 
 _ADDRESS = re.compile(r"<?https?://\S+")
@@ -277,7 +277,8 @@ def _goes_on(text: str, last: _Unit, first: _Unit) -> bool:
         or last.block is first.block
     ):
         return False
-    words = plain(text[last.start : last.end])
+    # its end says it: what page breaks cut again and again is not read again and again
+    words = plain(text[max(last.start, last.end - MAX_CHARS) : last.end])
     line = words.rsplit("\n", 1)[-1]
     if len(line) < 30 or SENTENCE_END.search(words) or first.block.gap >= 3:
         return False
@@ -372,21 +373,36 @@ def _pack(
     reaches at least to `whole`."""
     pieces: list[tuple[int, int, str]] = []
     begin, end, header = start, start, ""
+    size = 0  # the sum of the sizes of what is held, each with a line break: only where it is too much all is measured
     for unit in units:
-        full = unit.end - begin > MOST_WASTE or (
-            _size(text[begin : unit.end]) > max_chars and _size(text[begin:end]) >= max_chars // 4
-        )
+        size += _size(text[end : unit.end]) + 1
+        full = unit.end - begin > MOST_WASTE
+        if not full and size > max_chars:
+            size = _size(text[begin : unit.end])
+            full = size > max_chars and _size(text[begin:end]) >= max_chars // 4
         if end > begin and end >= whole and full:
             pieces.append((begin, end, header))
             begin, header = unit.start, unit.header
+            size = _size(text[begin : unit.end])
         end = unit.end
     pieces.append((begin, end, header))
-    if len(pieces) > 1:
+    if len(pieces) > 1 and pieces[-1][1] - pieces[-2][0] <= MOST_WASTE:
         (s1, _e1, h1), (s2, e2, _) = pieces[-2:]
         fragment = letters(searchable(text[s2:e2])) < LEAST_LETTERS  # it would be left out on its own
         if fragment or (_size(text[s2:e2]) < max_chars // 4 and _size(text[s1:e2]) <= max_chars * TAIL):
             pieces[-2:] = [(s1, e2, h1)]
     return pieces
+
+
+def _bounded(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """A piece in parts no longer than a chunk may be: headings over headings, an address without end."""
+    parts: list[tuple[int, int]] = []
+    while end - start > MOST_WASTE:
+        stop = text.rfind("\n", start + 1, start + MOST_WASTE)
+        stop = stop if stop > 0 else start + MOST_WASTE
+        parts.append((start, stop))
+        start = stop
+    return [*parts, (start, end)]
 
 
 def _emit(
@@ -397,7 +413,9 @@ def _emit(
     document_id: str,
 ) -> list[Chunk]:
     chunks: list[Chunk] = []
-    for start, end, header in pieces:
+    for start, end, header in [
+        (s, e, h) for first, last, h in pieces for s, e in _bounded(text, first, last)
+    ]:
         while start < end and text[start].isspace():
             start += 1
         while end > start and text[end - 1].isspace():

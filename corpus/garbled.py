@@ -30,10 +30,11 @@ def garbled(text: str) -> str | None:
     True
     """
     sure = [found.span() for pattern in (_SURE, _MOJIBAKE, _HALF_WIDTH) for found in pattern.finditer(text)]
-    rare = [(place, place + 1) for place, character in enumerate(text) if _rare(character)]
+    strange = {character for character in set(text) if _rare(character)}
+    rare = [(place, place + 1) for place, character in enumerate(text) if character in strange]
     places = [*sure, *rare]
     count = sum(end - start for start, end in places)
-    visible = sum(1 for character in text if not character.isspace())
+    visible = len("".join(text.split()))
     if (
         len(sure) < LEAST
         and not _MOJIBAKE.search(text)

@@ -165,9 +165,7 @@ def municipalities() -> dict[str, tuple[Municipality, ...]]:
 # 「京都市中京区」 show why 都, 道 and 府 are not, 「山県郡…」 why no 郡 may follow.
 _MUNICIPALITY = re.compile(r"^(?P<prefecture>.{1,4}?県(?!郡))?(?P<name>.+?(?P<kind>[市区町村]))$")
 # 「市町村」「各都道府県」: a class of bodies and not the name of one
-_CLASS_OF_BODIES = re.compile(
-    r"^(?:各|全|全国|関係|関連|国|都道府県|道府県|市区町村|市町村|市町|町村|府省庁?|省庁|[県市区町村及び・の])+$"
-)
+_CLASS_OF_BODIES = re.compile(r"^(?:[各全国県市区町村及び・の]|関[係連]|都?道府県|府省庁?|省庁)+$")
 _PREFECTURE = re.compile(r"^.{1,3}(?P<kind>[都道府県])$")
 
 

@@ -8,6 +8,7 @@ that are not searched stay out of `blocks`.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ POINT = "Point"
 CLOSING = "参考情報"
 """Names of the places whose heading the conversion lost (it was a picture) or that never have one."""
 COVER_BLOCKS = 12
+DEEPEST = 20
+"""Most headings one in another: lines in brackets, each with nothing under it but the next, would be so without end."""
 # 「【1.体制整備】」 on a cover: the volume of a series
 _VOLUME = re.compile(r"^【\s*(\d+\s*[.．].{1,30})】$")
 # 「【担当部署】 …」「担当部署 …」 names its section by its label
@@ -92,6 +95,7 @@ class _Reader:
 
     def __init__(self, blocks: list[Block], book: CaseBook, title: str, breaks: Sequence[int]) -> None:
         titles = {start for start, _ in book.title_lines}
+        self.titles = sorted(titles)
         self.blocks = [part for block in blocks for part in _titles_apart(block, titles)]
         self.book, self.title, self.breaks = book, title, deque(breaks)
         self.sections: list[Section] = []
@@ -106,7 +110,6 @@ class _Reader:
     def read(self) -> list[Section]:
         """All sections in order."""
         cover = self._read_cover()
-        title_starts = [start for start, _ in self.book.title_lines]
         for block in self.blocks[cover:]:
             if self.breaks and block.start >= self.breaks[0]:
                 self._close()
@@ -122,7 +125,7 @@ class _Reader:
                 self.openers = []
                 continue
             here = self.book.case_at(block.start)
-            opens_page = any(block.start <= start < block.end for start in title_starts)
+            opens_page = bisect_left(self.titles, block.start) < bisect_left(self.titles, block.end)
             if here is not self.case or opens_page:
                 self._close()
                 self.open.clear()
@@ -173,6 +176,7 @@ class _Reader:
             and not self.open[-1].used
             and block.form in _INNER
             and self.open[-1].rank >= rank(block)
+            and len(self.open) < DEEPEST
         ):
             same = [
                 place
@@ -188,7 +192,8 @@ class _Reader:
         held = [open_.block for open_ in self.open if not open_.used]
         if not held and self.openers and any(o.used for o in self.open):
             self.openers = []
-        self.openers = [*self.openers, *[b for b in held if b not in self.openers]]
+        reached = self.openers[-1].start if self.openers else -1
+        self.openers = [*self.openers, *[b for b in held if b.start > reached]]
         self.open.append(_Open(rank(block), block))
 
     def _leave(self, inner: int) -> None:

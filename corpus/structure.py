@@ -10,6 +10,7 @@ stands with each rule.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +20,8 @@ from corpus.text import letters, squeeze
 
 # ---------------------------------------------------------------- the form of a line
 
-# 「# 見出し」; its end is tried at every place of the line, which must not be endless
-MARKDOWN = re.compile(r"^(?=.{1,1000}$)(#{1,6})\s+(\S.*?)\s*#*$")
+# 「# 見出し」, which is no endless line
+MARKDOWN = re.compile(r"^(?=.{1,1000}$)(#{1,6})\s+\S")
 # 「第3章 推進体制」「第２節　方針」「Ⅱ 現状」
 CHAPTER = re.compile(
     r"^(?:第\s*[0-9０-９一二三四五六七八九十]+\s*(?P<unit>[編部章節款])|[ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩ])(?:[\s.．　:：、]|$)"
@@ -52,7 +53,7 @@ CONTACT_LABEL = re.compile(
 )
 # 「今後の展望を教えてください。」「取組にコストはかかりましたか。」「費用は？」
 QUESTION_END = re.compile(
-    r"(?:教え|聞かせ|説明し|述べ|話し|示し)て?(?:みて)?(?:ください|下さい|ほしい|欲しい)[。！!]*$|か[。？?]*$|[？?]+$"
+    r"(?:教え|聞かせ|説明し|述べ|話し|示し)て?(?:みて)?(?:ください|下さい|ほしい|欲しい)[。！!]*+$|か[。？?]*+$|(?<![？?])[？?]++$"
 )
 # 「石田委員：障がいのある方の利用はどうですか。」 who speaks, unless it is the question's own label: 「質問：…」
 SPEAKER = re.compile(r"^(?!(?:ご?質問|問い?|設問)[0-9０-９]*\s*[：:])[^\s：:。、！？!?]{1,20}[：:]\s*\S")
@@ -92,10 +93,10 @@ COPYRIGHT = re.compile(r"^(?:copyright|©|\(c\)\s)", re.IGNORECASE)
 PAGE_NUMBER = re.compile(
     r"^(?:[-–—―－]\s*[0-9０-９]{1,4}\s*[-–—―－]|[pPｐＰ][.．]?\s*[0-9０-９]{1,4}|[0-9０-９]{1,4}\s*/\s*[0-9０-９]{1,4})$"
 )
-# 「● 未 ● 作業中 ● 完了済み」 the options of a form on a screen
-WIDGETS = re.compile(r"(?:[●○◉□☐☑▽]\s*[^\s●○◉□☐☑▽]{1,8}\s*){2,}[●○◉□☐☑]?$")
+# 「● 未 ● 作業中 ● 完了済み」 the options of a form on a screen, the last two of them
+WIDGETS = re.compile(r"(?:[●○◉□☐☑▽]\s*+[^\s●○◉□☐☑▽]{1,8}+\s*+){2}[●○◉□☐☑]?$")
 # 「https://example.jp/k/109/show#record=85&id=1」 an address bar: a bare address with a query or fragment
-ADDRESS_BAR = re.compile(r"^https?://\S+[?#&]\S*=\S*(?:\s.{0,8})?$")
+ADDRESS_BAR = re.compile(r"^https?://\S[^\s?#&]*+[?#&][^\s=]*+=\S*+(?:\s.{0,8})?$")
 # 「担当者一覧 - 青葉野市 x +」 a browser's tabs
 TAB_BAR = re.compile(r"\s[x×✕]\s*[+＋]$")
 
@@ -341,10 +342,10 @@ def _numbered_openings(blocks: list[Block]) -> list[Block]:
             last[level] = number
         elif number and (block.gap > 0 or index == 0) and _opens(words):
             below = list(block.lines[1:])
-            for later in blocks[index + 1 :]:
-                if later.gap > 0:
+            for place in range(index + 1, len(blocks)):
+                if blocks[place].gap > 0:
                     break
-                below += later.lines
+                below += blocks[place].lines
             first = plain(below[0].text) if below else ""
             over_items = bool(NUMBERED_PAREN.match(first) or CIRCLED.match(first))
             goes_on = last.get(level) == number - 1 if number > 1 else over_items
@@ -529,7 +530,7 @@ def _furniture(blocks: list[Block]) -> list[Block]:
 
     for index in contents_blocks(blocks):
         drop(index, "contents")
-    heading_keys = [squeeze(b.text) for b in blocks if b.kind == "heading"]
+    heading_keys = sorted(squeeze(b.text) for b in blocks if b.kind == "heading")
     for index, block in enumerate(blocks):
         if block.kind == "record":
             continue
@@ -586,7 +587,7 @@ def contents_blocks(blocks: list[Block]) -> list[int]:
     found: set[int] = set()
     for number, title in enumerate(titles):
         limit = titles[number + 1] if number + 1 < len(titles) else len(blocks)
-        inside = [row for row in rows if title < row < limit]
+        inside = rows[bisect_right(rows, title) : bisect_left(rows, limit)]
         # rows that stand together; a far one belongs to something else
         last = title
         for row in inside:
@@ -600,9 +601,16 @@ def contents_blocks(blocks: list[Block]) -> list[int]:
 
 
 def _announces(block: Block, heading_keys: list[str]) -> bool:
-    """Whether most lines of a list come back as headings: a slide of contents without page numbers."""
-    lines = [squeeze(line.text) for line in block.lines]
-    hits = sum(any(key.startswith(line[:12]) for key in heading_keys) for line in lines if len(line) >= 4)
+    """Whether most lines of a list come back as headings: a slide of contents without page numbers.
+
+    `heading_keys` are in ascending order: the first that is not before a line begins with it, if any does.
+    """
+    lines = [squeeze(line.text)[:12] for line in block.lines]
+    places = [bisect_left(heading_keys, line) for line in lines]
+    hits = sum(
+        len(line) >= 4 and place < len(heading_keys) and heading_keys[place].startswith(line)
+        for line, place in zip(lines, places, strict=True)
+    )
     return hits * 10 >= len(lines) * 6 and all(NUMBERED.match(plain(line.text)) for line in block.lines)
 
 

@@ -1,8 +1,8 @@
 """Reading documents for a build, in a process apart, and what went wrong with each.
 
-In: files with the paths that name them. Out: for each what was recognised in it, or a problem in words. Texts are read here;
-files that a library takes apart (PDF, Office, HTML) are read by `corpus.worker` in a process of its own. One that runs too
-long, takes too much memory or brings the library down costs its own document and nothing else.
+In: files with the paths that name them. Out: for each what was recognised in it, or a problem in words. Every file, a plain
+text too, is read by `corpus.worker` in a process of its own: one that runs too long, takes too much memory or brings a
+library down costs its own document and nothing else, and whoever asks a question meanwhile does not wait for it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,8 @@ from types import TracebackType
 
 from corpus.documents import Parsed
 from corpus.lines import parsed_of
-from corpus.readers.kinds import kind_of
-from corpus.worker import answer
-from index.plan import FileProblem, suffix
+from index.plan import FileProblem
 
-SIMPLE = frozenset({".txt", ".text", ".md", ".markdown", ".csv", ".tsv"})
-"""Suffixes whose readers are this project's own, in Python and linear."""
-SIMPLE_BYTES = 2**20
-"""Largest file that is read in this process: the texts of a hundred pages have a tenth of it."""
 TIMEOUT_S = 300.0
 """Longest time for one document: a PDF of a thousand pages takes about a minute."""
 HOME = Path(__file__).resolve().parent.parent
@@ -115,17 +109,6 @@ class ReaderProcess:
                     continue  # what was left to be written to it is lost with it
 
 
-def _is_simple(file: Path) -> bool:
-    """Whether a file is read in this process: a short text, and no other format under a text's name."""
-    try:
-        if suffix(file.name) not in SIMPLE or file.stat().st_size > SIMPLE_BYTES:
-            return False
-        with file.open("rb") as handle:
-            return kind_of(handle.read(1024)) is None
-    except OSError:
-        return True  # which says so
-
-
 def read_documents(
     files: Mapping[str, Path],
     paths: Collection[str],
@@ -137,8 +120,9 @@ def read_documents(
     with ReaderProcess(timeout_s) as process:
         for number, path in enumerate(paths):
             progress("reading", number, len(paths))
-            ask = answer if path in files and _is_simple(files[path]) else process.ask
-            found = ask(path, files[path], max_chars) if path in files else {"unopened": "なくなりました"}
+            found = (
+                process.ask(path, files[path], max_chars) if path in files else {"unopened": "なくなりました"}
+            )
             if "message" in found:
                 yield path, FileProblem(path, str(found["message"]))
             elif "unopened" in found:

@@ -11,6 +11,7 @@ import pytest
 from made import CASE_BOOK, FAQ, MINUTES
 
 from corpus.documents import Parsed, parse
+from corpus.worker import answer
 from index import reading
 from index.plan import FileProblem, find_files, relative
 from index.reading import ReaderProcess, read_documents
@@ -34,12 +35,7 @@ def silent(stage: str, done: int, total: int) -> None:
     pass
 
 
-@pytest.mark.parametrize("apart", [False, True])
-def test_what_is_read_is_what_is_parsed(folder: Path, apart: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if apart:
-        monkeypatch.setattr(reading, "SIMPLE", frozenset())
-        # in this process nothing is read then
-        monkeypatch.setattr("index.reading.answer", lambda *arguments: pytest.fail("read here"))
+def test_what_is_read_is_what_is_parsed(folder: Path) -> None:
     paths = ["下/議事録.txt", "空.txt", "事例.txt", "なくなった.txt", "よくある.md"]
     calls: list[tuple[str, int, int]] = []
     found = dict(read_documents(places(folder), paths, 300, lambda *call: calls.append(call)))
@@ -56,10 +52,17 @@ def test_what_is_read_is_what_is_parsed(folder: Path, apart: bool, monkeypatch: 
     assert calls[-1] == ("reading", 5, 5)
 
 
-def test_letters_that_no_encoding_can_write_come_through(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "SIMPLE", frozenset())
+def test_nothing_is_read_in_the_process_that_answers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def here(*arguments: object, **options: object) -> None:
+        raise AssertionError("read here")
+
+    monkeypatch.setattr("corpus.documents.read", here)
+    (folder / "表.csv").write_text("件名,本文\n窓口,九時に開きます。\n", encoding="utf-8")
+    paths = ["よくある.md", "事例.txt", "表.csv"]
+    assert all(isinstance(found, Parsed) for _, found in read_documents(places(folder), paths, 300, silent))
+
+
+def test_letters_that_no_encoding_can_write_come_through(folder: Path) -> None:
     words = "窓口\u2028の\x85案内\x0b改行\x1e文字🀀葛󠄀城市です。\n" * 5
     (folder / "変.txt").write_text(words, encoding="utf-8")
     ((_, found),) = read_documents(places(folder), ["変.txt"], 300, silent)
@@ -96,7 +99,6 @@ def test_an_error_of_a_library_is_an_answer(folder: Path, monkeypatch: pytest.Mo
         raise RecursionError("too deep")
 
     monkeypatch.setattr("corpus.worker.parse", broken)
-    ((_, found),) = read_documents(places(folder), ["よくある.md"], 300, silent)
-    assert isinstance(found, FileProblem)
-    assert "RecursionError" in found.message
-    assert found.message.endswith("ください。")
+    message = str(answer("よくある.md", folder / "よくある.md", 300)["message"])
+    assert "RecursionError" in message
+    assert message.endswith("ください。")

@@ -76,7 +76,7 @@ _CODECS = {
 _JAPANESE = frozenset({"utf-8", "cp932", "euc_jp", "iso2022_jp", "utf-16"})
 # white space that a line break of the source makes between two Japanese characters: no space is meant
 _WRAP = re.compile(
-    r"(?<=[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef])[ \t\r\n\f]*[\r\n][ \t\r\n\f]*(?=[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef])"
+    r"(?<=[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef])[ \t\f]*+[\r\n][ \t\r\n\f]*+(?=[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef])"
 )
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 _BREAK = "\x00"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import re
 import statistics
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,8 @@ MAX_ROWS = 200_000
 """Rows of a file: the largest lists that offices publish (all postal codes) have 125,000."""
 MAX_CELLS = 1_500_000
 """Cells of a file, empty ones between others too: 40 seconds with openpyxl (24 µs each), 100,000 rows of 15 columns."""
+MAX_AREA = 6_000_000
+"""Cells of a file's tables, those that are not there too: 16,000 columns over rows of one cell each are looked through row by row."""
 HEADER_CHARS, HEADER_LEVELS = 40, 3
 """Longest name of a column, and how many rows may name the columns together."""
 TITLE_CHARS = 100
@@ -53,7 +56,7 @@ _PERIOD = re.compile(
     r"(?:(?:19|20)\d\d|(?:令和|平成|昭和|[RHS])\.?\s*(?:\d{1,2}|元))(?:年度?)?(?:[(（].*[)）])?|\d{1,2}月|第?\d四半期"
 )
 _REACH = re.compile(
-    r"(?:https?://|www\.)\S+|\S+@\S+\.\S+|[(（]?0\d{1,4}[)）\-ー－]\d{1,4}[)）\-ー－]\d{3,4}.*|〒?\d{3}-\d{4}"
+    r"(?:https?://|www\.)\S+|\S[^\s@]*+@\S[^\s.]*+\.\S+|[(（]?0\d{1,4}[)）\-ー－]\d{1,4}[)）\-ー－]\d{3,4}.*|〒?\d{3}-\d{4}"
 )
 # 「名称」「担当課」「備考」: words that stand over columns
 _COLUMN_WORD = re.compile(
@@ -123,7 +126,8 @@ def lay_out(grids: Sequence[Grid], *, paged: bool) -> Laid:
     Raises ReadError where no cell holds a letter or a digit.
     """
     writer = _Writer()
-    filled = [sheet for grid in grids if (sheet := _Sheet(grid)).top is not None]
+    room = [MAX_AREA]
+    filled = [sheet for grid in grids if (sheet := _Sheet(grid, room)).top is not None]
     if not any(letters(cell) for sheet in filled for row in sheet.cells for cell in row):
         raise ReadError("文字情報がありません（どのセルも空です）。内容のあるファイルか確かめてください。")
     titles: list[str] = []
@@ -192,16 +196,20 @@ class _Columns:
 
 
 class _Sheet:
-    """One grid: its values with those of merged cells repeated downwards, and how its rows fall into tables."""
+    """One grid: its values with those of merged cells repeated downwards, and how its rows fall into tables.
 
-    def __init__(self, grid: Grid) -> None:
+    `room` is how many cells the tables of the file may still have.
+    """
+
+    def __init__(self, grid: Grid, room: list[int]) -> None:
         self.grid = grid
+        self.room = room
         self.cells = [[_trim(cell) for cell in row] for row in grid.cells]
         self.copies: set[tuple[int, int]] = set()
         index = {number - 1: place for place, number in enumerate(grid.numbers)}
         self.merged = _areas(grid.merged, index, self.cells)
         self.starting: dict[int, list[Area]] = {}  # merged cells with a value, by their first row
-        if sum((a.bottom - a.top + 1) * (a.right - a.left + 1) for a in self.merged) > MAX_CELLS:
+        if sum((a.bottom - a.top + 1) * (a.right + 1) for a in self.merged) > MAX_CELLS:
             raise ReadError("結合されたセルが多すぎます。結合を減らして保存し直してください。")
         for area in self.merged:
             value = self._at(area.top, area.left)
@@ -324,10 +332,12 @@ class _Sheet:
             return None, []
         left, right = used[0], used[-1]
         if before is not None and before.left <= left and right <= before.right:
+            self._take(rows, before.right - before.left + 1)
             again = [self._at(rows[0], c) for c in before.places] == before.names
             if again or not self._heads(rows, 1, left, right, surely=True):
                 body = rows[1:] if again else rows
                 return _Columns(before.names, before.left, before.right, before.kinds), body
+        self._take(rows, right - left + 1)
         levels = self._levels(rows, left, right)
         if len(rows) > levels and self._heads(rows, levels, left, right, surely=False):
             wide = {
@@ -348,6 +358,13 @@ class _Sheet:
             return None, []  # a form: values here and there
         columns.kinds = [_kind([self._at(row, c) for row in body]) for c in columns.places]
         return columns, body
+
+    def _take(self, rows: list[int], width: int) -> None:
+        self.room[0] -= len(rows) * width
+        if self.room[0] < 0:
+            raise ReadError(
+                f"表が大きすぎます（{self.grid.numbers[rows[0]]:,}行目からの表は{len(rows):,}行、{width:,}列）。離れた列に値が残っていないか確かめ、使っていない列を消すか、ファイルを分けてください。"
+            )
 
     def _levels(self, rows: list[int], left: int, right: int) -> int:
         """How many rows name the columns: as far as merged cells of the first ones reach, and one more under a wide one."""
@@ -544,9 +561,7 @@ def _areas(merged: Sequence[Area], index: dict[int, int], cells: list[list[str]]
     for area in merged:
         if area.top not in index or area.left >= width:
             continue
-        bottom = min(area.bottom, rows[-1])
-        while bottom not in index:
-            bottom -= 1  # ends at the top at the latest
+        bottom = rows[bisect_right(rows, area.bottom) - 1]  # ends at the top at the latest
         areas.append(Area(index[area.top], index[bottom], area.left, min(area.right, width - 1)))
     return areas
 
@@ -595,7 +610,7 @@ def _may_head(name: str) -> bool:
 def _counts_up(figures: Sequence[str]) -> bool:
     """「1」「2」「3」: columns that are counted and not named."""
     values = [normalize(figure) for figure in figures]
-    if len(values) < 2 or not all(value.isdecimal() for value in values):
+    if len(values) < 2 or not all(value.isdecimal() and len(value) < 10 for value in values):
         return False
     steps = {int(b) - int(a) for a, b in itertools.pairwise(values)}
     return steps == {1}

@@ -24,9 +24,9 @@ from corpus.readers.source import ReadError, Source
 MAX_MERGED = 100_000
 EMPTY_ROWS = 10_000
 """A sheet ends where so many rows in a row are empty: some are formatted down to the last of 1,048,576 rows."""
-_MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]*?ref=[\"']([A-Z]{1,3}\d{1,7}(?::[A-Z]{1,3}\d{1,7})?)[\"']")
+_MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^<>]*?ref=[\"']([A-Z]{1,3}\d{1,7}(?::[A-Z]{1,3}\d{1,7})?)[\"']")
 # a formula whose cell ends without a result
-_UNCALCULATED = re.compile(rb"(?:</f>|<f\b[^>]*/>)\s*(?:<v\s*/>|<v></v>)?\s*</c>")
+_UNCALCULATED = re.compile(rb"(?:</f>|<f\b[^<>]*/>)\s*+(?:(?:<v\s*+/>|<v></v>)\s*+)?</c>")
 _OPEN_AND_SAVE = "Excelで開いて保存し直してください。"
 
 
