@@ -30,7 +30,9 @@ from index.versions import (
     IndexUnusableError,
     ModelRecord,
     NothingToRollBackError,
+    WrongFolderError,
     alone,
+    check_place,
     earlier_version,
     history,
     switch,
@@ -93,6 +95,14 @@ def documents_folder(given: str) -> Path:
         return folder
     own = HOME / "documents"
     return own if own.is_dir() and find_files(own) else SAMPLES
+
+
+def index_folder(args: argparse.Namespace) -> Path:
+    """The folder of the index; raises WrongFolderError where it touches a folder that documents come to."""
+    root = Path(args.index)
+    for folder in {documents_folder(args.documents), Path(args.documents or HOME / "documents")}:
+        check_place(root, folder)
+    return root
 
 
 def load_encoder(args: argparse.Namespace) -> SentenceEncoder:
@@ -288,10 +298,10 @@ def main(argv: list[str] | None = None) -> int:
         if args.rollback is not None:
             print(f"版 {roll_back(Path(args.index), args.rollback or None)} に戻しました。")
             return 0
+        folder, root = documents_folder(args.documents), index_folder(args)
         if args.dry_run:
-            show_plan(plan(documents_folder(args.documents), Path(args.index)))
+            show_plan(plan(folder, root))
             return 0
-        folder = documents_folder(args.documents)
         encoder = load_encoder(args)
         run(args, folder, encoder)
         if args.watch:
@@ -299,7 +309,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("中断しました。前の索引はそのままです。", file=sys.stderr)
         return 1
-    except (UsageError, NothingToIndexError, ModelNotFoundError) as error:
+    except (UsageError, WrongFolderError, NothingToIndexError, ModelNotFoundError) as error:
         print(error, file=sys.stderr)
         return 2
     except (BuildRefusedError, BuildingError, IndexUnusableError, NothingToRollBackError) as error:

@@ -34,6 +34,7 @@ from build_index import (
     UsageError,
     add_common_options,
     documents_folder,
+    index_folder,
     load_encoder,
     setting,
     summary,
@@ -47,6 +48,7 @@ from index.passages import model_record
 from index.report import BuildReport
 from index.reranker import Reranker, RerankerError
 from index.store import Index, current_version
+from index.versions import WrongFolderError
 from qa import present
 from qa.answer import Passages, Reply, ask, search
 from qa.catalog import (
@@ -577,30 +579,28 @@ def main(argv: list[str] | None = None) -> int:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         synonyms = SynonymsFile(Path(args.synonyms))
-        folder = documents_folder(args.documents)
+        folder, root = documents_folder(args.documents), index_folder(args)
         encoder = load_encoder(args)
-        if current_version(Path(args.index)) is None:
+        if current_version(root) is None:
             print(f"索引がないので作ります（{folder}）。", flush=True)
             bar = Bar()
             try:
-                report = build(folder, Path(args.index), encoder, progress=bar)
+                report = build(folder, root, encoder, progress=bar)
             finally:
                 bar.close()
             print(summary(report), flush=True)
             for path, message in report.errors:
                 print(f"読めなかった資料：{path}：{message}", file=sys.stderr)
-    except (UsageError, NothingToIndexError, ModelNotFoundError, SynonymsError) as error:
+    except (UsageError, WrongFolderError, NothingToIndexError, ModelNotFoundError, SynonymsError) as error:
         print(error, file=sys.stderr)
         return 2
     except BuildRefusedError as error:
         print(error, file=sys.stderr)
         return 1
     app = create_app(
-        current=CurrentIndex(Path(args.index), model_record(encoder)),
+        current=CurrentIndex(root, model_record(encoder)),
         encoder=encoder,
-        rebuild=lambda progress: build(
-            documents_folder(args.documents), Path(args.index), encoder, progress=progress
-        ),
+        rebuild=lambda progress: build(documents_folder(args.documents), root, encoder, progress=progress),
         admin_token=setting("ADMIN_TOKEN", ""),
         synonyms=synonyms,
         reranker=_reranker(args.reranker, args.allow_hub),

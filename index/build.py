@@ -48,6 +48,7 @@ from index.versions import (
     KEEP_VERSIONS,
     BuildingError,
     alone,
+    check_place,
     clear,
     manifest_bytes,
     new_name,
@@ -86,8 +87,9 @@ def build(
     """Brings the index of a folder up to date; `full` reads and encodes everything anew, `keep` versions stay.
 
     Raises NothingToIndexError where no file can be read (the old version stays), BuildRefusedError where another
-    build runs or the new version does not answer.
+    build runs or the new version does not answer, WrongFolderError where `root` is no place for an index.
     """
+    check_place(root, documents)
     try:
         with alone(root):
             return _Build(documents, root, encoder, full, max_chars, keep, progress or _silent).run()

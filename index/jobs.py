@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from index.build import BuildRefusedError, Progress
 from index.report import BuildReport
+from index.versions import WrongFolderError
 
 _log = logging.getLogger("dxqa.jobs")
 KEPT = 50
@@ -95,7 +96,7 @@ class Jobs:
 
             try:
                 report = self._build(progress)
-            except BuildRefusedError as error:
+            except (BuildRefusedError, WrongFolderError) as error:
                 self._set(job_id, replace(state, status="failed", errors=(JobError("", str(error)),)))
             except Exception:
                 _log.exception("rebuild %s failed", job_id)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import build_index
+import server
 from build_index import HOME, SAMPLES, Bar, main
 from index.build import BuildRefusedError
 from index.store import current_version, load_current
@@ -171,7 +172,7 @@ def test_an_index_folder_that_cannot_be_made(
     documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    assert main(["--documents", str(documents), "--index", str(tmp_path / "file")]) == 1
+    assert main(["--documents", str(documents), "--index", str(tmp_path / "file")]) == 2
     assert SENTENCE.match(capsys.readouterr().err)
 
 
@@ -297,3 +298,33 @@ def test_how_many_versions_are_kept(documents: Path, tmp_path: Path) -> None:
     for wrong in ("0", "-1", "x"):
         with pytest.raises(SystemExit):
             main(["--documents", str(documents), "--keep", wrong])
+
+
+@pytest.mark.parametrize("place", ["documents", "documents/index", ".", "home"])
+def test_an_index_in_a_wrong_place_is_refused_and_nothing_is_touched(
+    documents: Path, tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = [
+        documents / ".removed" / "x.txt",
+        tmp_path / "home" / ".ssh" / "id",
+        tmp_path / "home" / "segments" / "a",
+    ]
+    for file in theirs:
+        file.parent.mkdir(parents=True)
+        file.write_text("theirs")
+    before = sorted(tmp_path.rglob("*"))
+    for more in ([], ["--dry-run"], ["--full"]):
+        assert main(["--documents", str(documents), "--index", str(tmp_path / place), *more]) == 2
+        assert SENTENCE.match(capsys.readouterr().err)
+    assert server.main(["--documents", str(documents), "--index", str(tmp_path / place)]) == 2
+    assert SENTENCE.match(capsys.readouterr().err)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_index_of_the_samples_is_not_put_among_the_documents_to_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(build_index, "HOME", tmp_path)
+    assert main(["--index", str(tmp_path / "documents")]) == 2
+    assert SENTENCE.match(capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == []
