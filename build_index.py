@@ -41,7 +41,13 @@ from index.versions import (
 HOME = Path(__file__).resolve().parent
 SAMPLES = HOME / "corpus" / "samples"
 WATCH_S = 5.0
-STAGES = {"reading": "読み込み", "encoding": "ベクトル化", "writing": "書き込み", "checking": "確認"}
+STAGES = {
+    "waiting": "ほかの作成を待っています",
+    "reading": "読み込み",
+    "encoding": "ベクトル化",
+    "writing": "書き込み",
+    "checking": "確認",
+}
 
 
 class UsageError(ValueError):

@@ -12,7 +12,8 @@ import logging
 import socket
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -194,6 +195,13 @@ def create_app(
     `library` is the folder that documents are added to, None where none can be; `samples` is what is indexed while it
     is empty, if anything.
     """
+    jobs = Jobs(rebuild)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        jobs.close()
+
     # The pages of FastAPI's documentation load scripts from another host; /openapi.json stays.
     app = FastAPI(
         title="DX資料アシスタント",
@@ -201,10 +209,10 @@ def create_app(
         description="自治体のDX資料への質問に、確かめられる引用で答えます。位置はすべて資料の本文（canonical text）の文字数です。",
         docs_url=None,
         redoc_url=None,
+        lifespan=lifespan,
     )
     app.state.current, app.state.gate = current, Gate(admin_token)
     app.add_middleware(Guard)
-    jobs = Jobs(rebuild)
     looking = Looking(library, current.get) if library is not None else None
     if looking is not None:
         looking.wake()  # what waited when the server was stopped

@@ -70,6 +70,10 @@ class BuildRefusedError(RuntimeError):
     """A build that cannot begin or must not be used; the message is for people."""
 
 
+class BuildBusyError(BuildRefusedError):
+    """Another build, or a step back to an earlier version, holds the index; the message is for people."""
+
+
 class NothingToIndexError(BuildRefusedError):
     """The folder holds no document that can be read."""
 
@@ -86,15 +90,15 @@ def build(
 ) -> BuildReport:
     """Brings the index of a folder up to date; `full` reads and encodes everything anew, `keep` versions stay.
 
-    Raises NothingToIndexError where no file can be read (the old version stays), BuildRefusedError where another
-    build runs or the new version does not answer, WrongFolderError where `root` is no place for an index.
+    Raises NothingToIndexError where no file can be read (the old version stays), BuildBusyError where another build
+    runs, BuildRefusedError where the new version does not answer, WrongFolderError where `root` is no place for an index.
     """
     check_place(root, documents)
     try:
         with alone(root):
             return _Build(documents, root, encoder, full, max_chars, keep, progress or _silent).run()
     except BuildingError as error:
-        raise BuildRefusedError(str(error)) from error
+        raise BuildBusyError(str(error)) from error
 
 
 def plan(documents: Path, root: Path, *, max_chars: int = MAX_CHARS) -> Plan:

@@ -342,6 +342,27 @@ def test_a_full_disk_is_507(shared: Service, monkeypatch: pytest.MonkeyPatch) ->
     assert (page.status_code, "空き容量" in page.text) == (507, True)
 
 
+def test_what_comes_while_another_build_runs_is_indexed_after_it(own: Service) -> None:
+    """The lock of the index is held as by the command line or by a step back, while a document is sent."""
+    with alone(own.root):
+        sent = own.client.post("/api/documents", files=named("水道.md"))
+        assert sent.status_code == 202
+        address = f"/api/index/jobs/{sent.json()['job_id']}"
+        wait_for(lambda: own.client.get(address).json()["stage"] == "waiting")
+        assert own.client.get(address).json()["status"] == "running"
+        assert "ほかの作成を待っています" in own.client.get("/admin").text
+    assert finished(own, sent.json()["job_id"])["added"] == 1
+    assert own.ask("水道の検針は何か月に一度？")["citations"][0]["path"] == "水道.md"
+
+
+def test_a_server_that_stops_does_not_wait_for_another_build(own: Service) -> None:
+    with alone(own.root):
+        with own.client as client:  # its end is that of the server
+            job = client.post("/api/index/rebuild").json()["job_id"]
+            wait_for(lambda: client.get(f"/api/index/jobs/{job}").json()["stage"] == "waiting")
+        assert "サーバーが止められました" in finished(own, job)["errors"][0]["message"]
+
+
 # ---------------------------------------------------------------- uploads
 
 
