@@ -318,6 +318,91 @@ def test_the_samples_cannot_be_removed_and_the_last_document_stays(tmp_path: Pat
     assert [d["path"] for d in client.get("/api/documents").json()["documents"]] == ["見本.md"]
 
 
+def test_a_document_that_was_replaced_is_not_removed_by_its_old_id(own: Service) -> None:
+    finished(own, own.client.post("/api/documents", files=named("水道.md")).json()["job_id"])
+    old = own.ask("水道の検針")["citations"][0]["document_id"]
+    with alone(own.root):  # the new content is in the folder and not yet in the index
+        job = own.client.post("/api/documents", files=named("水道.md", WATER + "新しい文です。\n")).json()[
+            "job_id"
+        ]
+        refused = own.client.delete(f"/api/documents/{old}")
+        assert (refused.status_code, "差し替えられています" in said(refused)) == (409, True)
+        page = own.client.post(f"/admin/documents/{old}/remove", headers=HERE)
+        assert (page.status_code, "差し替えられています" in page.text) == (409, True)
+        assert own.client.get(f"/admin/documents/{old}/remove").status_code == 409
+    assert (own.documents / "水道.md").read_text() == WATER + "新しい文です。\n"
+    assert finished(own, job)["changed"] == 1
+
+
+def test_only_the_copies_that_are_still_the_document_are_removed(own: Service) -> None:
+    for name in ("水道.md", "写し.md"):
+        (own.documents / name).write_text(WATER)
+    finished(own, own.client.post("/api/index/rebuild").json()["job_id"])
+    identity = own.ask("水道の検針")["citations"][0]["document_id"]
+    (own.documents / "写し.md").write_text("# 別の資料\n\n別の資料の本文です。\n")
+    dropped = own.client.delete(f"/api/documents/{identity}").json()
+    assert dropped["paths"] == ["水道.md"]
+    job = finished(own, dropped["job_id"])
+    assert (job["changed"], job["removed"]) == (1, 0)
+    assert (own.documents / "写し.md").exists()
+
+
+def test_removing_everything_at_once_leaves_the_last_document(own: Service) -> None:
+    """Nothing is built in between: what remains is told by the folder, and each document goes once."""
+    documents = own.client.get("/api/documents").json()["documents"]
+    assert len(documents) == 4
+    with alone(own.root):
+        replies = [own.client.delete(f"/api/documents/{document['id']}") for document in documents]
+        assert [reply.status_code for reply in replies] == [202, 202, 202, 409]
+        assert "最後の一つ" in said(replies[3])
+        again = own.client.delete(f"/api/documents/{documents[0]['id']}")
+        assert (again.status_code, "もうありません" in said(again)) == (409, True)
+    assert finished(own, replies[2].json()["job_id"])["status"] == "succeeded"
+    left = own.client.get("/api/documents").json()["documents"]
+    assert [document["id"] for document in left] == [documents[3]["id"]]
+    assert own.client.delete(f"/api/documents/{documents[0]['id']}").status_code == 404
+
+
+@pytest.mark.parametrize("rest", ["unreadable", "not yet indexed", "replaced"])
+def test_what_cannot_stand_in_for_the_last_document(own: Service, rest: str) -> None:
+    *others, last = own.client.get("/api/documents").json()["documents"]
+    for document in others[1:]:
+        (own.documents / document["path"]).unlink()
+    if rest == "replaced":
+        (own.documents / others[0]["path"]).write_text("")
+    else:
+        (own.documents / others[0]["path"]).unlink()
+        (own.documents / "新.txt").write_text("" if rest == "unreadable" else "新しい資料の本文です。\n")
+    refused = own.client.delete(f"/api/documents/{last['id']}")
+    assert (refused.status_code, "最後の一つ" in said(refused)) == (409, True)
+    assert (own.documents / last["path"]).exists()
+
+
+def test_two_who_remove_the_last_two_at_the_same_moment(own: Service) -> None:
+    first, second, *others = own.client.get("/api/documents").json()["documents"]
+    for document in others:
+        (own.documents / document["path"]).unlink()
+    finished(own, own.client.post("/api/index/rebuild").json()["job_id"])
+    for _ in range(5):
+        together = threading.Barrier(2)
+        found: list[int] = []
+
+        def drop(document: dict[str, Any], together: Any = together, found: Any = found) -> None:
+            together.wait(10)
+            found.append(own.client.delete(f"/api/documents/{document['id']}").status_code)
+
+        with alone(own.root):
+            threads = [threading.Thread(target=drop, args=(document,)) for document in (first, second)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(20)
+            assert sorted(found) == [202, 409]
+            for file in (own.documents / ".removed").rglob("*"):
+                if file.is_file():
+                    file.rename(own.documents / file.name)
+
+
 def test_without_a_folder_nothing_can_be_added(tmp_path: Path) -> None:
     service = Service(tmp_path)
     app = create_app(

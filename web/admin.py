@@ -34,6 +34,7 @@ from index.library import (
     Library,
     Looking,
     NotReadError,
+    NotRemovableError,
     NotStagedError,
     Staged,
     StorageError,
@@ -294,22 +295,29 @@ class Parts:
         return document
 
     def removable(self, document: Document) -> None:
-        """Raises 409 where a document cannot be taken out."""
-        library, index = self.held(), self.current.get()
-        if library.paths().intersection(document.paths):
-            if self.samples is None and index is not None and set(index.documents) == {document.id}:
-                raise HTTPException(
-                    409,
-                    "最後の一つの資料は取り除けません。先にほかの資料を加えてください。",
-                )
-        elif self.samples is not None and any((self.samples / path).is_file() for path in document.paths):
+        """Raises 409 or a NotRemovableError where a document cannot be taken out."""
+        library = self.held()
+        if (
+            self.samples is not None
+            and not library.paths().intersection(document.paths)
+            and any((self.samples / path).is_file() for path in document.paths)
+        ):
             raise HTTPException(409, "同梱の見本は取り除けません。資料を加えると、見本は使われなくなります。")
+        library.removable(document, self._others(document), samples=self.samples is not None)
 
     def remove(self, document_id: str) -> list[str]:
         """Takes a document's files out of the folder."""
         document = self.document(document_id)
         self.removable(document)
-        return self.held().remove(document.paths)
+        return self.held().remove_document(document, self._others(document), samples=self.samples is not None)
+
+    def _others(self, document: Document) -> list[Document]:
+        """The other documents of the index in use that something can be found in."""
+        index = self.current.get()
+        if index is None:
+            return []
+        found = {chunk.document_id for chunk in index.chunks} - {document.id}
+        return [other for other in index.documents.values() if other.id in found]
 
     def roll_back(self, version: str | None) -> str:
         """Makes an earlier version the one in use; 409 where it cannot be."""
@@ -702,5 +710,6 @@ def failures() -> Iterator[tuple[type[Exception], int]]:
     """Errors of the library, each with the status that says it."""
     yield NotStagedError, 404
     yield NotReadError, 409
+    yield NotRemovableError, 409
     yield UploadRefusedError, 409
     yield StorageError, 507
