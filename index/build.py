@@ -103,7 +103,7 @@ def build(
 
 def plan(documents: Path, root: Path, *, max_chars: int = MAX_CHARS) -> Plan:
     """What `build` would find changed in a folder; nothing is written."""
-    old = Previous.of(root, max_chars)
+    old = Previous.of(root, max_chars, segments="seen")
     return make_plan(documents, old.manifest, old.files, old.refused)
 
 
@@ -130,7 +130,7 @@ class _Build:
         self.documents, self.root, self.encoder = documents, root, encoder
         self.full, self.max_chars, self.keep, self.progress = full, max_chars, keep, progress
         self.model = model_record(encoder)
-        self.old = Previous.of(root, max_chars)
+        self.old = Previous.of(root, max_chars, segments="none" if full else "checked")
         manifest = self.old.manifest
         self.same_engines = (
             manifest is not None
