@@ -33,6 +33,7 @@ from index.versions import (
     WrongFolderError,
     alone,
     check_place,
+    current_version,
     earlier_version,
     history,
     switch,
@@ -211,7 +212,7 @@ def show_plan(found: Plan) -> None:
 
 
 def show_history(root: Path) -> None:
-    """The versions that are kept, newest first."""
+    """The versions that are kept, newest first; raises IndexUnusableError where it is not known which one is in use."""
     entries = history(root)
     if not entries:
         raise UsageError("索引がまだありません。build_index.py で作ってください。")
@@ -221,6 +222,7 @@ def show_history(root: Path) -> None:
             f"{entry.built_at}・資料 {entry.documents}件・事例 {entry.cases}件・本文 {entry.chunks}件"
         )
         print(f"{mark}{entry.name}　{told}")
+    current_version(root)
     print("＊はいま使っている版です。戻すには build_index.py --rollback 版の名前")
 
 

@@ -48,8 +48,8 @@ from index.library import Library, Looking
 from index.passages import model_record
 from index.report import BuildReport
 from index.reranker import Reranker, RerankerError
-from index.store import Index, current_version
-from index.versions import WrongFolderError
+from index.store import Index
+from index.versions import WrongFolderError, named_version
 from qa import present
 from qa.answer import Passages, Reply, ask, search
 from qa.catalog import (
@@ -589,8 +589,8 @@ def main(argv: list[str] | None = None) -> int:
         synonyms = SynonymsFile(Path(args.synonyms))
         folder, root = documents_folder(args.documents), index_folder(args)
         encoder = load_encoder(args)
-        if current_version(root) is None:
-            print(f"索引がないので作ります（{folder}）。", flush=True)
+        if named_version(root) is None:
+            print(f"使える索引がないので作ります（{folder}）。", flush=True)
             bar = Bar()
             try:
                 report = build(folder, root, encoder, progress=bar)

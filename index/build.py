@@ -156,7 +156,7 @@ class _Build:
         if self._nothing_to_do(plan, parsed, problems):
             clear(self.root, self.keep)  # of what a build left that was cut off after its switch
             return self._report(self.old.name or "", items, plan, {}, [], problems, started)
-        name = new_name()
+        name = new_name(self.root)
         fresh = [parsed[item.id] for item in items if item.id in parsed]
         works = [
             _Work(
@@ -262,7 +262,8 @@ class _Build:
     ) -> bool:
         manifest = self.old.manifest
         return manifest is not None and (
-            not parsed
+            self.old.in_use
+            and not parsed
             and not plan.changes
             and [_problem_line(problem) for problem in problems] == manifest["errors"]
         )

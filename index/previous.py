@@ -17,7 +17,7 @@ from typing import Any, Literal
 from corpus.documents import rules
 from index.plan import FileState, suffix
 from index.segment import SegmentDamagedError, StoredSegment
-from index.versions import IndexUnusableError, current_version, read_manifest
+from index.versions import IndexUnusableError, history, named_version, read_manifest
 
 _log = logging.getLogger("dxqa.build")
 
@@ -26,7 +26,8 @@ _log = logging.getLogger("dxqa.build")
 class Previous:
     """What a build takes over from the version in use; `manifest` is None where there is none that can serve.
 
-    `segments` are those that are whole. `same_rules` says whether documents were recognised as they would be now.
+    `segments` are those that are whole. `same_rules` says whether documents were recognised as they would be now, `in_use`
+    whether it is known to be the version in use.
     """
 
     name: str | None = None
@@ -35,6 +36,7 @@ class Previous:
     files: Mapping[str, FileState] = field(default_factory=dict)
     refused: Mapping[tuple[str, str], str] = field(default_factory=dict)
     same_rules: bool = False
+    in_use: bool = True
 
     @classmethod
     def of(cls, root: Path, max_chars: int, *, segments: Literal["checked", "seen", "none"]) -> Previous:
@@ -42,7 +44,10 @@ class Previous:
 
         `segments` are checked byte for byte, or only seen to be there (for a plan), or not wanted (everything is made anew).
         """
-        name = current_version(root)
+        name = named_version(root)
+        in_use = name is not None
+        # which one is in use is not known: what the newest one holds need not be made again
+        name = name or next((entry.name for entry in history(root) if entry.problem is None), None)
         if name is None:
             return cls()
         try:
@@ -68,7 +73,7 @@ class Previous:
             for problem in manifest["errors"]
             if problem["sha256"] and same_rules
         }
-        return cls(name, manifest, whole, _read_files(root, name), refused, same_rules)
+        return cls(name, manifest, whole, _read_files(root, name), refused, same_rules, in_use)
 
 
 def _read_files(root: Path, name: str) -> dict[str, FileState]:

@@ -30,13 +30,14 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 FORMAT_VERSION = 3
 KEEP_VERSIONS = 5
 REBUILD = "build_index.py --full で作り直してください。"
+_TIME = "%Y%m%dT%H%M%S%fZ"
 _NAME = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9a-f]{6}")
 """Of a version: 「20261121T090000000000Z-ab12cd」."""
 _SEGMENT = re.compile(rf"{_NAME.pattern}(-[a-z]+)?")
@@ -146,16 +147,39 @@ def alone(root: Path) -> Iterator[None]:
         yield
 
 
-def new_name() -> str:
-    """A name for a version or segment: the time, so that names are in order, and a part by chance."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(3)}"
+def new_name(root: Path) -> str:
+    """A name for a new version: the time and a part by chance. It is greater than all names that are there, so that names
+    are in the order in which they were made, also where the clock was set back."""
+    now = f"{datetime.now(UTC):{_TIME}}"
+    last = max(_names(root), default="")[: len(now)]
+    return f"{_after(last) if now <= last else now}-{secrets.token_hex(3)}"
+
+
+def _after(time: str) -> str:
+    """The microsecond after a time in a name; 「20991231T235959999999Z」 → 「21000101T000000000000Z」."""
+    try:
+        return f"{datetime.strptime(time, _TIME) + timedelta(microseconds=1):{_TIME}}"
+    except (ValueError, OverflowError):  # digits that are no time
+        return time
 
 
 def current_version(root: Path) -> str | None:
-    """The name of the version in use, None where none was built."""
+    """The name of the version in use, None where none was built; raises IndexUnusableError where it cannot be read."""
     try:
         return (root / "CURRENT").read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise IndexUnusableError(
+            "使用中の版を示すファイル（CURRENT）を読めません。索引を作り直すか、残っている版に戻してください。"
+        ) from error
+
+
+def named_version(root: Path) -> str | None:
+    """The name of the version in use, None also where it cannot be read."""
+    try:
+        return current_version(root)
+    except IndexUnusableError:
         return None
 
 
@@ -196,8 +220,8 @@ def read_manifest(root: Path, name: str) -> dict[str, Any]:
 
 
 def history(root: Path) -> list[VersionEntry]:
-    """The versions that are kept, newest first."""
-    current = current_version(root)
+    """The versions that are kept, newest first; none of them is current where it cannot be read which one is."""
+    current = named_version(root)
     found = []
     for name in sorted(_names(root), reverse=True):
         try:
@@ -220,11 +244,11 @@ def history(root: Path) -> list[VersionEntry]:
 
 
 def earlier_version(root: Path, name: str | None = None) -> str:
-    """The version to go back to: the named one, else the newest before the one in use.
+    """The version to go back to: the named one, else the one made before the one in use, or the newest where none is known.
 
     Raises NothingToRollBackError where there is none.
     """
-    names, current = _names(root), current_version(root)
+    names, current = _names(root), named_version(root)
     if name is not None:
         if name not in names:
             raise NothingToRollBackError(
@@ -243,11 +267,18 @@ def switch(root: Path, name: str) -> None:
     try:
         temporary.write_text(name + "\n", encoding="utf-8")
         sync(temporary)
+        _set_aside(root / "CURRENT")
         temporary.replace(root / "CURRENT")
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     sync(root)
+
+
+def _set_aside(current: Path) -> None:
+    """Takes a folder out of the place where the name of the version in use belongs; what is in it is kept."""
+    if current.is_dir() and not current.is_symlink():
+        current.rename(current.with_name(f"CURRENT.{secrets.token_hex(3)}"))
 
 
 def clear(root: Path, keep: int = KEEP_VERSIONS) -> None:

@@ -18,6 +18,7 @@ from fastapi import HTTPException
 from fastapi.testclient import TestClient
 from made import CASE_BOOK, FAQ, FakeEncoder
 from test_server import Service
+from test_versions import spoil
 
 import web.gate
 from corpus.documents import Parsed
@@ -1005,6 +1006,29 @@ def test_a_damaged_index_says_so_with_the_way_out(own: Service) -> None:
     assert f"/admin/versions/{older}/restore" in page
     assert client.post("/api/index/rollback").json() == {"version": older}
     assert "索引に問題があります" not in client.get("/admin").text
+
+
+@pytest.mark.parametrize("how", ["no UTF-8", "a folder"])
+@pytest.mark.parametrize("way_out", ["rebuild", "rollback", "restore"])
+def test_a_current_that_cannot_be_read_is_said_and_mended(own: Service, how: str, way_out: str) -> None:
+    before = own.client.get("/api/index").json()["version"]
+    spoil(own.root, how)
+    assert own.ask("若草市の電話番号は？")["index_version"] == before
+    for path in ("/", "/documents", "/cases", "/api/documents", "/api/index/versions", "/readyz"):
+        assert own.client.get(path).status_code == 200, path
+    page = own.client.get("/admin")
+    assert (page.status_code, "索引に問題があります" in page.text) == (200, True)
+    assert "CURRENT）を読めません。索引を作り直すか、残っている版に戻してください。" in page.text
+    if way_out == "rebuild":
+        done = finished(own, own.client.post("/api/index/rebuild").json()["job_id"])
+        assert (done["status"], done["version"] > before) == ("succeeded", True)
+    elif way_out == "rollback":
+        assert own.client.post("/api/index/rollback").json() == {"version": before}
+    else:
+        assert f"/admin/versions/{before}/restore" in page.text
+        assert own.client.post(f"/admin/versions/{before}/restore", headers=HERE).status_code == 200
+    assert "索引に問題があります" not in own.client.get("/admin").text
+    assert own.ask("若草市の電話番号は？")["index_version"] == current_version(own.root)
 
 
 def test_every_reply_of_the_administrator_is_secured(shared: Service) -> None:

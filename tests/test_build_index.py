@@ -275,6 +275,22 @@ def test_history_and_rollback(documents: Path, tmp_path: Path, capsys: pytest.Ca
     assert len(load_current(tmp_path / "index").documents) == 4
 
 
+def test_the_history_beside_a_current_that_cannot_be_read(
+    documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--documents", str(documents)]) == 0
+    version = current_version(tmp_path / "index") or ""
+    (tmp_path / "index" / "CURRENT").write_bytes(b"\xff\xfe")
+    capsys.readouterr()
+    assert main(["--history"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"　{version}　")
+    assert SENTENCE.match(shown.err)
+    assert main(["--documents", str(documents), "--dry-run"]) == 0
+    assert main(["--rollback"]) == 0
+    assert current_version(tmp_path / "index") == version
+
+
 def test_no_rollback_to_a_damaged_version(
     documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,8 @@ from index.versions import (
     earlier_version,
     history,
     manifest_bytes,
+    named_version,
+    new_name,
     publish,
     read_manifest,
     switch,
@@ -141,6 +143,45 @@ def test_going_back(root: Path) -> None:
         earlier_version(root)
     with pytest.raises(NothingToRollBackError, match=f"{C}、{B}、{A}"):
         earlier_version(root, "../b")
+
+
+def test_a_name_is_greater_than_all_before_whatever_the_clock_says(root: Path) -> None:
+    assert new_name(root) > C
+    for ahead, after in (
+        ("20991231T235959999999Z-ffffff", "21000101T000000000000Z-"),
+        ("29001121T090000000007Z-ab12cd", "29001121T090000000008Z-"),
+    ):
+        write(root, ahead)  # made while the clock was ahead
+        name = new_name(root)
+        assert name.startswith(after)
+        switch(root, write(root, name))
+        assert earlier_version(root) == ahead  # the one before it in the order in which they were made
+        assert history(root)[0].name == name
+    write(root, "99999999T999999999999Z-000000")  # digits that are no time
+    assert len(new_name(root)) == len(C)
+
+
+def spoil(root: Path, how: str) -> None:
+    """Makes CURRENT unreadable."""
+    (root / "CURRENT").unlink()
+    if how == "no UTF-8":
+        (root / "CURRENT").write_bytes(b"\xff\xfe")
+    else:
+        (root / "CURRENT").mkdir()
+        (root / "CURRENT" / "theirs").write_text("theirs")
+
+
+@pytest.mark.parametrize("how", ["no UTF-8", "a folder"])
+def test_current_that_cannot_be_read(root: Path, how: str) -> None:
+    spoil(root, how)
+    with pytest.raises(IndexUnusableError, match="CURRENT"):
+        current_version(root)
+    assert named_version(root) is None
+    assert [(entry.name, entry.current) for entry in history(root)] == [(C, False), (B, False), (A, False)]
+    assert earlier_version(root) == C
+    switch(root, B)
+    assert current_version(root) == B
+    assert [file.read_text() for file in root.glob("CURRENT.*/theirs")] == ["theirs"] * (how == "a folder")
 
 
 def test_only_the_last_versions_are_kept_with_their_segments(root: Path) -> None:
