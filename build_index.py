@@ -69,6 +69,13 @@ def setting(name: str, default: str) -> str:
     return os.environ.get(f"DXQA_{name}") or default
 
 
+def _versions(text: str) -> int:
+    """A number of versions to keep: at least the one in use."""
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError("残す版の数は1以上の整数で指定してください")
+    return int(text)
+
+
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     """The options that building and serving share."""
     parser.add_argument(
@@ -90,6 +97,12 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         default=setting("ALLOW_HUB", "") == "1",
         help="モデルがないとき、モデル配布サイトから取得してよい",
+    )
+    parser.add_argument(
+        "--keep",
+        type=_versions,
+        default=setting("KEEP", str(KEEP_VERSIONS)),
+        help=f"残す版の数（既定 {KEEP_VERSIONS}）",
     )
 
 
@@ -273,25 +286,12 @@ def watch(args: argparse.Namespace, folder: Path, encoder: SentenceEncoder) -> N
             print(error, file=sys.stderr)
 
 
-def _versions(text: str) -> int:
-    """A number of versions to keep: at least the one in use."""
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError("残す版の数は1以上の整数で指定してください")
-    return int(text)
-
-
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(description="資料のフォルダーから検索の索引を作ります。")
     add_common_options(parser)
     parser.add_argument("--full", action="store_true", help="変わっていない本文も作り直す")
     parser.add_argument("--watch", action="store_true", help="資料が変わるたびに作り直す")
-    parser.add_argument(
-        "--keep",
-        type=_versions,
-        default=setting("KEEP", str(KEEP_VERSIONS)),
-        help=f"残す版の数（既定 {KEEP_VERSIONS}）",
-    )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="何が変わるかを示すだけで、作らない")
     instead.add_argument("--history", action="store_true", help="残っている版の一覧を示す")

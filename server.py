@@ -8,11 +8,13 @@ serves. Pages are server-rendered and work without JavaScript; nothing is fetche
 
 from __future__ import annotations
 
+import argparse
 import logging
+import re
 import socket
 import sys
 import unicodedata
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -67,7 +69,7 @@ from qa.quote import LIST_CASES
 from qa.synonyms import Synonyms, SynonymsError, SynonymsFile
 from qa.understand import Filters
 from web import admin
-from web.gate import Gate, Guard, secured
+from web.gate import Gate, Guard, is_local, secured
 
 MAX_QUESTION_CHARS = 500
 MAX_HISTORY = 20
@@ -186,6 +188,7 @@ def create_app(
     reranker: Reranker | str | None = None,
     library: Library | None = None,
     samples: Path | None = None,
+    hosts: Collection[str] | None = (),
     web: Path = HOME / "web",
 ) -> FastAPI:
     """The application over an index, an encoder and a function that rebuilds.
@@ -193,7 +196,7 @@ def create_app(
     Calls that change something need `admin_token` as a bearer token; without one they are taken from the loopback
     address only. `reranker` may be the message of why the one that was asked for cannot be used: replies say it.
     `library` is the folder that documents are added to, None where none can be; `samples` is what is indexed while it
-    is empty, if anything.
+    is empty, if anything. `hosts` are names, beside the local ones, that this server may be called by; None is any.
     """
     jobs = Jobs(rebuild)
 
@@ -212,7 +215,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.current, app.state.gate = current, Gate(admin_token)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, hosts=hosts)
     looking = Looking(library, current.get) if library is not None else None
     if looking is not None:
         looking.wake()  # what waited when the server was stopped
@@ -561,6 +564,17 @@ def _reranker(name: str, allow_hub: bool) -> Reranker | str | None:
         return str(error)
 
 
+def _hosts(text: str) -> frozenset[str]:
+    """Names in a list like 「dx.example.jp, 192.0.2.10」."""
+    names = frozenset(name.strip().lower() for name in text.split(",") if name.strip())
+    wrong = sorted(name for name in names if not re.fullmatch(r"[\w.-]+|[0-9a-f:.]+", name))
+    if wrong:
+        raise argparse.ArgumentTypeError(
+            f"「{wrong[0]}」は名前ではありません。http:// やポート番号を付けずに、コンマで区切って指定してください"
+        )
+    return names
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(description="DX資料アシスタントを動かします。")
@@ -581,6 +595,17 @@ def main(argv: list[str] | None = None) -> int:
         default=setting("RERANKER", ""),
         help="再順位付けのモデル（sentence-transformers の CrossEncoder のフォルダーか名前。既定は使わない）",
     )
+    parser.add_argument(
+        "--allowed-hosts",
+        type=_hosts,
+        default=setting("ALLOWED_HOSTS", ""),
+        help="このサーバーを呼んでよい名前（コンマ区切り。localhost などは常に使える）",
+    )
+    parser.add_argument(
+        "--trusted-proxies",
+        default=setting("TRUSTED_PROXIES", ""),
+        help="X-Forwarded-For と X-Forwarded-Proto を信じてよいリバースプロキシのアドレス（コンマ区切り。既定は信じない）",
+    )
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for name in ("httpx", "bm25s", "sentence_transformers"):
@@ -593,7 +618,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"使える索引がないので作ります（{folder}）。", flush=True)
             bar = Bar()
             try:
-                report = build(folder, root, encoder, progress=bar)
+                report = build(folder, root, encoder, keep=args.keep, progress=bar)
             finally:
                 bar.close()
             print(summary(report), flush=True)
@@ -608,12 +633,16 @@ def main(argv: list[str] | None = None) -> int:
     app = create_app(
         current=CurrentIndex(root, model_record(encoder)),
         encoder=encoder,
-        rebuild=lambda progress: build(documents_folder(args.documents), root, encoder, progress=progress),
+        rebuild=lambda progress: build(
+            documents_folder(args.documents), root, encoder, keep=args.keep, progress=progress
+        ),
         admin_token=setting("ADMIN_TOKEN", ""),
         synonyms=synonyms,
         reranker=_reranker(args.reranker, args.allow_hub),
         library=Library(Path(args.documents) if args.documents else HOME / "documents"),
         samples=None if args.documents else SAMPLES,
+        # on other addresses the names of this server are not known, unless they are given
+        hosts=args.allowed_hosts if args.allowed_hosts or is_local(args.host) else None,
     )
     try:
         with socket.create_server((args.host, args.port)):
@@ -625,7 +654,15 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 1
     print(f"http://{args.host}:{args.port}/ で動いています（終えるには Ctrl+C）。", flush=True)
-    uvicorn.run(app, host=args.host, port=args.port, log_level="warning", server_header=False)
+    uvicorn.run(
+        app,
+        host=args.host,
+        port=args.port,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=bool(args.trusted_proxies),
+        forwarded_allow_ips=args.trusted_proxies or None,
+    )
     return 0
 
 

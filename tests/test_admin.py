@@ -46,13 +46,13 @@ def own(tmp_path: Path) -> Service:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    """One whose documents and index no test changes."""
-    return Service(tmp_path_factory.mktemp("shared"))
+    """One whose documents and index no test changes; it may be called by any name."""
+    return Service(tmp_path_factory.mktemp("shared"), hosts=None)
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    return Service(tmp_path_factory.mktemp("guarded"), token="ひみつ-token")
+    return Service(tmp_path_factory.mktemp("guarded"), token="ひみつ-token", hosts=("dx.example.jp",))
 
 
 def files(**contents: str | bytes) -> list[tuple[str, tuple[str, bytes]]]:
@@ -258,7 +258,7 @@ def test_a_body_that_is_announced_as_too_large_is_not_read_at_all() -> None:
         "type": "http",
         "method": "POST",
         "path": "/api/uploads",
-        "headers": [(b"content-length", str(MAX_UPLOAD_BYTES + 1).encode())],
+        "headers": [(b"host", b"localhost"), (b"content-length", str(MAX_UPLOAD_BYTES + 1).encode())],
     }
     asyncio.run(Guard(app)(scope, receive, receive))
 
@@ -671,8 +671,12 @@ def _routes(app: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS + PAGES)
-def test_who_is_no_administrator(guarded: Service, method: str, path: str) -> None:
-    client = guarded.client
+def test_who_is_no_administrator(
+    guarded: Service, method: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web.gate, "WRONG_DELAY_S", 0.0)
+    monkeypatch.setattr(web.gate, "WRONG_MOST", 10**6)
+    client, session_at = guarded.from_address("10.2.2.2"), guarded.app.state.gate.session
     wrong: list[dict[str, Any]] = [
         {},
         {"Authorization": "Bearer wrong"},
@@ -682,7 +686,8 @@ def test_who_is_no_administrator(guarded: Service, method: str, path: str) -> No
         {"Cookie": f"{SESSION_COOKIE}=9999999999.0.{'0' * 64}"},
         {"Cookie": f"{SESSION_COOKIE}=x"},
         {"Cookie": f"{SESSION_COOKIE}={Gate('another').session(time.time())}"},
-        {"Cookie": f"{SESSION_COOKIE}={Gate('ひみつ-token').session(time.time() - 13 * 3600)}"},
+        {"Cookie": f"{SESSION_COOKIE}={Gate('ひみつ-token').session(time.time())}"},  # of before a restart
+        {"Cookie": f"{SESSION_COOKIE}={session_at(time.time() - 13 * 3600)}"},
     ]
     for headers in wrong:
         refused = client.request(method, path, headers=headers | HERE, follow_redirects=False)
@@ -691,8 +696,11 @@ def test_who_is_no_administrator(guarded: Service, method: str, path: str) -> No
         else:
             assert refused.status_code == 401, headers
             said(refused)
-    session = {"Cookie": f"{SESSION_COOKIE}={Gate('ひみつ-token').session(time.time())}"}
+    session = {"Cookie": f"{SESSION_COOKIE}={session_at(time.time())}"}
     good = client.request(method, path, headers=session | HERE, follow_redirects=False)
+    session = {
+        "Cookie": f"{SESSION_COOKIE}={session_at(time.time())}"
+    }  # the first one may have been signed out
     assert good.status_code not in {401, 403}
     assert good.headers.get("location") != "/admin/login" or path == "/admin/logout"
     if method == "GET":
@@ -773,6 +781,10 @@ def test_signing_in_and_out(guarded: Service, monkeypatch: pytest.MonkeyPatch) -
     assert client.post("/admin/logout").status_code == 403  # not without saying where from
     assert client.post("/admin/logout", headers=HERE).status_code == 200
     assert "使用中の索引" not in client.get("/admin").text
+    stolen = {"Cookie": cookie.split(";")[0]}  # a copy of what was signed out
+    other = guarded.from_address("10.1.1.1")
+    assert other.get("/admin", headers=stolen, follow_redirects=False).status_code == 303
+    assert other.get("/api/uploads", headers=stolen).status_code == 401
     encrypted = TestClient(guarded.app, base_url="https://dx.example.jp", client=("10.1.1.1", 1))
     cookie = encrypted.post(
         "/admin/login",
@@ -804,6 +816,59 @@ def test_wrong_tries_are_slowed_down_and_then_refused(
     assert other.status_code == 200
     monkeypatch.setattr(web.gate, "WRONG_WINDOW_S", 0.0)
     assert client.post("/admin/login", data={"token": "ひみつ-token"}, headers=HERE).status_code == 200
+
+
+def test_wrong_bearer_tokens_count_as_wrong_tries_and_do_not_lock_out_the_right_one(
+    guarded: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr("web.gate.asyncio.sleep", sleep)
+    monkeypatch.setattr(web.gate, "WRONG_LONGEST_S", 0.6)
+    client, right = guarded.from_address("10.8.8.8"), {"Authorization": "Bearer ひみつ-token".encode()}
+
+    def bearer(token: str) -> int:
+        status: int = client.get(
+            "/api/uploads", headers={"Authorization": f"Bearer {token}".encode()}
+        ).status_code
+        return status
+
+    login = {"data": {"token": "x"}, "headers": HERE}
+    assert [client.post("/admin/login", **login).status_code for _ in range(10)] == [401] * 10
+    assert [bearer(f"wrong{number}") for number in range(5)] == [401] * 5
+    assert (
+        bearer("ひみつ-token") == 200
+    )  # forgives nothing: who guesses may be another behind the same address
+    assert [bearer(f"wrong{number}") for number in range(5)] == [401] * 5
+    assert len(waited) == 20
+    assert waited[:2] == [0.5, 0.6]
+    assert client.post("/admin/login", data={"token": "ひみつ-token"}, headers=HERE).status_code == 429
+    assert bearer("ひみつ-token") == 200  # the closed door opens for one at a time
+    closed = client.get("/api/uploads", headers=right)
+    assert (closed.status_code, closed.headers["retry-after"], "1分ほど" in said(closed)) == (429, "0", True)
+    assert client.get("/admin", headers=right).status_code == 429
+    assert guarded.from_address("10.8.8.9").get("/api/uploads", headers=right).status_code == 200
+    time.sleep(0.65)
+    assert [bearer("wrong"), bearer("ひみつ-token")] == [401, 429]
+    time.sleep(0.65)
+    assert [bearer("ひみつ-token"), bearer("wrong")] == [200, 429]
+    monkeypatch.setattr(web.gate, "WRONG_WINDOW_S", 0.0)
+    assert bearer("ひみつ-token") == 200
+
+
+def test_addresses_of_one_network_are_counted_together(
+    guarded: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web.gate, "WRONG_DELAY_S", 0.0)
+    for number in range(web.gate.WRONG_MOST):
+        client = guarded.from_address(f"2001:db8:1:2::{number:x}")
+        assert client.get("/api/uploads", headers={"Authorization": "Bearer x"}).status_code == 401
+    wrong = {"data": {"token": "x"}, "headers": HERE}
+    assert guarded.from_address("2001:db8:1:2:ffff::1").post("/admin/login", **wrong).status_code == 429
+    assert guarded.from_address("2001:db8:1:3::1").post("/admin/login", **wrong).status_code == 401
 
 
 def test_a_body_is_not_read_before_it_is_known_whose_it_is(

@@ -415,6 +415,7 @@ def api(parts: Parts, looking: Looking | None) -> APIRouter:
         responses={
             **_says(401, "管理者の合言葉（トークン）が必要です"),
             **_says(403, "ほかのサイトやコンピューターからの操作は受け付けません"),
+            **_says(429, "合言葉の間違いが続いています"),
         },
     )
     files_body = {"requestBody": _FILES_BODY}
@@ -528,11 +529,11 @@ def api(parts: Parts, looking: Looking | None) -> APIRouter:
 # ---------------------------------------------------------------- pages
 
 
-def visitor(request: Request) -> None:
+async def visitor(request: Request) -> None:
     """A page's dependency: who could sign in is led there."""
     gate: Gate = request.app.state.gate
     try:
-        gate.check(request)
+        await gate.check(request)
     except StarletteHTTPException as error:
         if error.status_code != 401:
             raise
@@ -571,6 +572,7 @@ def pages(parts: Parts, looking: Looking | None) -> APIRouter:
 
     @router.post("/logout", dependencies=inside)
     def logout(request: Request) -> Response:
+        parts.gate.sign_out(request)
         response = _to("/admin/login")
         parts.gate.keep(request, response, "")
         return response
