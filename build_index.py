@@ -13,6 +13,7 @@ import argparse
 import os
 import sys
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,6 +180,14 @@ RELATIONS = {
 """A change of a document, and how a document stands to another, in the words of a reader."""
 
 
+def visible(line: str) -> str:
+    """A line for a terminal: control characters and such as turn the direction of writing stand as 「\\u202e」."""
+    return "".join(
+        f"\\u{ord(letter):04x}" if unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else letter
+        for letter in line
+    )
+
+
 def summary(report: BuildReport) -> str:
     """What a build did, for people."""
     made = "索引を作りました" if report.changes or report.encoded else "索引は最新です"
@@ -215,9 +224,9 @@ def show_plan(found: Plan) -> None:
             continue
         before = f"（前の名前：{item.before[0]}）" if item.change == "renamed" else ""
         change = "copied" if item.change == "unchanged" else item.change
-        print(f"{CHANGES[change]}：{'・'.join(item.paths or item.before)}{before}")
+        print(visible(f"{CHANGES[change]}：{'・'.join(item.paths or item.before)}{before}"))
     for problem in found.problems:
-        print(f"読めない資料：{problem.path}：{problem.message}")
+        print(visible(f"読めない資料：{problem.path}：{problem.message}"))
     told = "・".join(
         f"{CHANGES[name]} {count[name]}" for name in ("added", "changed", "renamed", "removed", "unchanged")
     )
@@ -257,9 +266,9 @@ def run(args: argparse.Namespace, folder: Path, encoder: SentenceEncoder) -> Bui
         bar.close()
     print(summary(report))
     for line in details(report):
-        print(line)
+        print(visible(line))
     for path, message in report.errors:
-        print(f"読めなかった資料：{path}：{message}", file=sys.stderr)
+        print(visible(f"読めなかった資料：{path}：{message}"), file=sys.stderr)
     return report
 
 
@@ -283,7 +292,7 @@ def watch(args: argparse.Namespace, folder: Path, encoder: SentenceEncoder) -> N
         try:
             run(args, folder, encoder)
         except BuildRefusedError as error:
-            print(error, file=sys.stderr)
+            print(visible(str(error)), file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -318,10 +327,10 @@ def main(argv: list[str] | None = None) -> int:
         print("中断しました。前の索引はそのままです。", file=sys.stderr)
         return 1
     except (UsageError, WrongFolderError, NothingToIndexError, ModelNotFoundError) as error:
-        print(error, file=sys.stderr)
+        print(visible(str(error)), file=sys.stderr)
         return 2
     except (BuildRefusedError, BuildingError, IndexUnusableError, NothingToRollBackError) as error:
-        print(error, file=sys.stderr)
+        print(visible(str(error)), file=sys.stderr)
         return 1
     except OSError as error:
         print(

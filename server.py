@@ -41,6 +41,7 @@ from build_index import (
     load_encoder,
     setting,
     summary,
+    visible,
 )
 from index.build import BuildRefusedError, NothingToIndexError, Progress, build
 from index.current import CurrentIndex
@@ -560,7 +561,7 @@ def _reranker(name: str, allow_hub: bool) -> Reranker | str | None:
     try:
         return Reranker.load(name, allow_hub=allow_hub)
     except RerankerError as error:
-        print(error, file=sys.stderr)
+        print(visible(str(error)), file=sys.stderr)
         return str(error)
 
 
@@ -623,12 +624,12 @@ def main(argv: list[str] | None = None) -> int:
                 bar.close()
             print(summary(report), flush=True)
             for path, message in report.errors:
-                print(f"読めなかった資料：{path}：{message}", file=sys.stderr)
+                print(visible(f"読めなかった資料：{path}：{message}"), file=sys.stderr)
     except (UsageError, WrongFolderError, NothingToIndexError, ModelNotFoundError, SynonymsError) as error:
-        print(error, file=sys.stderr)
+        print(visible(str(error)), file=sys.stderr)
         return 2
     except BuildRefusedError as error:
-        print(error, file=sys.stderr)
+        print(visible(str(error)), file=sys.stderr)
         return 1
     app = create_app(
         current=CurrentIndex(root, model_record(encoder)),

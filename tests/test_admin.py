@@ -199,6 +199,12 @@ def test_what_is_no_upload(guarded: Service, route: str) -> None:
         assert response.status_code == 422, (body, response.text)
         said(response)
     assert "50件" in said(client.post(route, **bodies[-1], headers=key))
+    good = ("files", ("a.txt", b"a"))
+    long = client.post(route, files=[good, ("note", (None, "x" * (2**20 + 1)))], headers=key)
+    assert (long.status_code, "長すぎる項目" in said(long)) == (422, True)
+    fields = [(f"n{number}", (None, "x")) for number in range(51)]
+    many = client.post(route, files=[good, *fields], headers=key)
+    assert (many.status_code, "項目が多すぎます" in said(many)) == (422, True)
     assert client.get("/api/uploads", headers=key).json()["uploads"] == []
 
 
@@ -577,7 +583,10 @@ def test_versions_reports_and_the_way_back(own: Service) -> None:
     for name in ("nothing", "../x", ""):
         refused = own.client.post("/api/index/rollback", json={"version": name})
         assert (refused.status_code, name in said(refused)) == (409, True)
-    for bad in ({"version": 5}, [], "x"):
+    half = b'{"version": "\\ud800"}'  # half of a character
+    odd = own.client.post("/api/index/rollback", content=half, headers={"Content-Type": "application/json"})
+    assert (odd.status_code, "文字として正しくない" in said(odd)) == (422, True)
+    for bad in ({"version": 5}, {"version": "x" * 201}, [], "x"):
         assert own.client.post("/api/index/rollback", json=bad).status_code == 422
     with alone(own.root):
         busy = own.client.post("/api/index/rollback", json={"version": first})

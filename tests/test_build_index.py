@@ -248,6 +248,34 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(
     assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "index").rglob("*")) == before
 
 
+def test_names_that_turn_the_direction_of_writing_are_shown_as_what_they_are(
+    documents: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in {
+        "a\u202egpj.md": "# 窓口の\u2066案内\n\n受付は平日の午前九時からです。\n",
+        "空\u202efdp.txt": "",
+        "二行\n目\x1b[31m.txt": "",
+        "全角　の空白.md": "# 予算\n\n予算は前の年度より一割ほど増えました。\n",
+    }.items():
+        (documents / name).write_text(text, encoding="utf-8")
+    for arguments in (["--dry-run"], [], ["--full"]):
+        assert main(["--documents", str(documents), *arguments]) == 0
+        shown = capsys.readouterr()
+        told = shown.out + shown.err
+        for raw in "\u202e\u2066\x1b":
+            assert raw not in told
+        assert "空\\u202efdp.txt" in told
+        assert "二行\\u000a目\\u001b[31m.txt" in told
+        if arguments != ["--full"]:
+            assert "a\\u202egpj.md" in shown.out
+            assert "全角　の空白.md" in shown.out
+    for path in documents.glob("*.md"):
+        path.unlink()
+    assert main(["--documents", str(documents), "--full"]) == 2
+    assert "\\u202e" in (error := capsys.readouterr().err)
+    assert "\u202e" not in error
+
+
 def test_history_and_rollback(documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = []
     for number in range(3):

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -173,7 +173,8 @@ class RollBackRequest(BaseModel):
     """The version to go back to; null is the one before the one in use."""
 
     model_config = _example({"version": None})
-    version: str | None = None
+    # a limit makes pydantic look at the letters: half a character (「\\ud800」 in JSON) is none
+    version: Annotated[str, StringConstraints(max_length=200)] | None = None
 
 
 class RollBackReply(BaseModel):
@@ -201,8 +202,13 @@ async def uploaded(request: Request) -> AsyncIterator[list[UploadFile]]:
     except StarletteHTTPException as error:
         if error.status_code != 400:
             raise
-        many = f"一度に送れるのは{MAX_FILES}件までです。分けて送ってください。"
-        raise _invalid([many if "Too many" in str(error.detail) else problem]) from error
+        reasons = {
+            "Too many files": f"一度に送れるのは{MAX_FILES}件までです。分けて送ってください。",
+            "Too many fields": "ファイルのほかの項目が多すぎます。files の項目だけを送ってください。",
+            "Part exceeded": "ファイルのほかに、長すぎる項目があります。files の項目だけを送ってください。",
+        }
+        told = (reason for begin, reason in reasons.items() if str(error.detail).startswith(begin))
+        raise _invalid([next(told, problem)]) from error
     except ValueError as error:  # a charset that cannot name a file
         raise _invalid([problem]) from error
     try:
