@@ -13,6 +13,7 @@ import argparse
 import os
 import sys
 import time
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -33,7 +34,10 @@ from index.versions import (
     IndexUnusableError,
     ModelRecord,
     NothingToRollBackError,
+    WrongFolderError,
     alone,
+    check_place,
+    current_version,
     earlier_version,
     history,
     switch,
@@ -42,7 +46,13 @@ from index.versions import (
 HOME = Path(__file__).resolve().parent
 SAMPLES = HOME / "corpus" / "samples"
 WATCH_S = 5.0
-STAGES = {"reading": "読み込み", "encoding": "ベクトル化", "writing": "書き込み", "checking": "確認"}
+STAGES = {
+    "waiting": "ほかの作成を待っています",
+    "reading": "読み込み",
+    "encoding": "ベクトル化",
+    "writing": "書き込み",
+    "checking": "確認",
+}
 
 
 class UsageError(ValueError):
@@ -61,6 +71,13 @@ class Parser(argparse.ArgumentParser):
 def setting(name: str, default: str) -> str:
     """The environment variable of an option, or its default."""
     return os.environ.get(f"DXQA_{name}") or default
+
+
+def _versions(text: str) -> int:
+    """A number of versions to keep: at least the one in use."""
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError("残す版の数は1以上の整数で指定してください")
+    return int(text)
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +102,12 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         default=setting("ALLOW_HUB", "") == "1",
         help="モデルがないとき、モデル配布サイトから取得してよい",
     )
+    parser.add_argument(
+        "--keep",
+        type=_versions,
+        default=setting("KEEP", str(KEEP_VERSIONS)),
+        help=f"残す版の数（既定 {KEEP_VERSIONS}）",
+    )
 
 
 def documents_folder(given: str) -> Path:
@@ -96,6 +119,14 @@ def documents_folder(given: str) -> Path:
         return folder
     own = HOME / "documents"
     return own if own.is_dir() and find_files(own) else SAMPLES
+
+
+def index_folder(args: argparse.Namespace) -> Path:
+    """The folder of the index; raises WrongFolderError where it touches a folder that documents come to."""
+    root = Path(args.index)
+    for folder in {documents_folder(args.documents), Path(args.documents or HOME / "documents")}:
+        check_place(root, folder)
+    return root
 
 
 def load_encoder(args: argparse.Namespace) -> SentenceEncoder:
@@ -152,6 +183,14 @@ RELATIONS = {
 """A change of a document, and how a document stands to another, in the words of a reader."""
 
 
+def visible(line: str) -> str:
+    """A line for a terminal: control characters and such as turn the direction of writing stand as 「\\u202e」."""
+    return "".join(
+        f"\\u{ord(letter):04x}" if unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else letter
+        for letter in line
+    )
+
+
 def summary(report: BuildReport) -> str:
     """What a build did, for people."""
     made = "索引を作りました" if report.changes or report.encoded else "索引は最新です"
@@ -193,9 +232,9 @@ def show_plan(found: Plan) -> None:
             continue
         before = f"（前の名前：{item.before[0]}）" if item.change == "renamed" else ""
         change = "copied" if item.change == "unchanged" else item.change
-        print(f"{CHANGES[change]}：{'・'.join(item.paths or item.before)}{before}")
+        print(visible(f"{CHANGES[change]}：{'・'.join(item.paths or item.before)}{before}"))
     for problem in found.problems:
-        print(f"読めない資料：{problem.path}：{problem.message}")
+        print(visible(f"読めない資料：{problem.path}：{problem.message}"))
     told = "・".join(
         f"{CHANGES[name]} {count[name]}" for name in ("added", "changed", "renamed", "removed", "unchanged")
     )
@@ -219,7 +258,7 @@ def local_time(moment: str) -> str:
 
 
 def show_history(root: Path) -> None:
-    """The versions that are kept, newest first."""
+    """The versions that are kept, newest first; raises IndexUnusableError where it is not known which one is in use."""
     entries = history(root)
     if not entries:
         raise UsageError("索引がまだありません。build_index.py で作ってください。")
@@ -229,6 +268,7 @@ def show_history(root: Path) -> None:
             f"{local_time(entry.built_at)}・資料 {entry.documents}件・事例 {entry.cases}件・本文 {entry.chunks}件"
         )
         print(f"{mark}{entry.name}　{told}")
+    current_version(root)
     print("＊はいま使っている版です。戻すには build_index.py --rollback 版の名前")
 
 
@@ -250,9 +290,9 @@ def run(args: argparse.Namespace, folder: Path, encoder: SentenceEncoder) -> Bui
         bar.close()
     print(summary(report))
     for line in details(report):
-        print(line)
+        print(visible(line))
     for path, message in report.errors:
-        print(f"読めなかった資料：{path}：{message}", file=sys.stderr)
+        print(visible(f"読めなかった資料：{path}：{message}"), file=sys.stderr)
     return report
 
 
@@ -276,14 +316,7 @@ def watch(args: argparse.Namespace, folder: Path, encoder: SentenceEncoder) -> N
         try:
             run(args, folder, encoder)
         except BuildRefusedError as error:
-            print(error, file=sys.stderr)
-
-
-def _versions(text: str) -> int:
-    """A number of versions to keep: at least the one in use."""
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError("残す版の数は1以上の整数で指定してください")
-    return int(text)
+            print(visible(str(error)), file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -292,12 +325,6 @@ def main(argv: list[str] | None = None) -> int:
     add_common_options(parser)
     parser.add_argument("--full", action="store_true", help="変わっていない本文も作り直す")
     parser.add_argument("--watch", action="store_true", help="資料が変わるたびに作り直す")
-    parser.add_argument(
-        "--keep",
-        type=_versions,
-        default=setting("KEEP", str(KEEP_VERSIONS)),
-        help=f"残す版の数（既定 {KEEP_VERSIONS}）",
-    )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="何が変わるかを示すだけで、作らない")
     instead.add_argument("--history", action="store_true", help="残っている版の一覧を示す")
@@ -312,10 +339,10 @@ def main(argv: list[str] | None = None) -> int:
         if args.rollback is not None:
             print(f"版 {roll_back(Path(args.index), args.rollback or None)} に戻しました。")
             return 0
+        folder, root = documents_folder(args.documents), index_folder(args)
         if args.dry_run:
-            show_plan(plan(documents_folder(args.documents), Path(args.index)))
+            show_plan(plan(folder, root))
             return 0
-        folder = documents_folder(args.documents)
         encoder = load_encoder(args)
         run(args, folder, encoder)
         if args.watch:
@@ -323,11 +350,11 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("中断しました。前の索引はそのままです。", file=sys.stderr)
         return 1
-    except (UsageError, NothingToIndexError, ModelNotFoundError) as error:
-        print(error, file=sys.stderr)
+    except (UsageError, WrongFolderError, NothingToIndexError, ModelNotFoundError) as error:
+        print(visible(str(error)), file=sys.stderr)
         return 2
     except (BuildRefusedError, BuildingError, IndexUnusableError, NothingToRollBackError) as error:
-        print(error, file=sys.stderr)
+        print(visible(str(error)), file=sys.stderr)
         return 1
     except OSError as error:
         print(

@@ -9,10 +9,11 @@ serves. Pages are server-rendered and work without JavaScript; nothing is fetche
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import sys
 from argparse import ArgumentTypeError
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,9 +34,11 @@ from build_index import (
     UsageError,
     add_common_options,
     documents_folder,
+    index_folder,
     load_encoder,
     setting,
     summary,
+    visible,
 )
 from index.build import BuildRefusedError, NothingToIndexError, Progress, build
 from index.current import CurrentIndex
@@ -45,7 +48,7 @@ from index.library import Library, Looking
 from index.passages import model_record
 from index.report import BuildReport
 from index.reranker import Reranker, RerankerError
-from index.store import current_version
+from index.versions import WrongFolderError, named_version
 from qa.answer import Passages, Reply
 from qa.catalog import (
     CaseEntry,
@@ -62,7 +65,7 @@ from qa.usage import DEFAULT_DAYS, MAX_DAYS, Usage
 from web import admin, admin_usage, asking, cases, compare, documents, export, feedback, similar, view
 from web.contract import Asked, AskRequest, FilterRequest, Question
 from web.examples import Examples
-from web.gate import Gate, Guard, secured
+from web.gate import Gate, Guard, is_local, secured
 from web.originals import Originals
 from web.site import Loaded, Site, case_of, document_of, environment
 
@@ -83,6 +86,7 @@ def create_app(
     library: Library | None = None,
     samples: Path | None = None,
     usage: Usage | None = None,
+    hosts: Collection[str] | None = (),
     web: Path = HOME / "web",
 ) -> FastAPI:
     """The application over an index, an encoder and a function that rebuilds.
@@ -90,14 +94,17 @@ def create_app(
     Calls that change something need `admin_token` as a bearer token; without one they are taken from the loopback
     address only. `reranker` may be the message of why the one that was asked for cannot be used: replies say it.
     `library` is the folder that documents are added to, None where none can be; `samples` is what is indexed while it
-    is empty, if anything. `usage` records what is asked and how it is rated, None where nothing is recorded.
+    is empty, if anything. `usage` records what is asked and how it is rated, None where nothing is recorded. `hosts` are
+    names, beside the local ones, that this server may be called by; None is any.
     """
     usage = usage if usage is not None else Usage(None, 0)
+    jobs = Jobs(rebuild)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
         usage.start()
         yield
+        jobs.close()
         await run_in_threadpool(usage.close)  # what was asked until now is written down
 
     # The pages of FastAPI's documentation load scripts from another host; /openapi.json stays.
@@ -110,8 +117,7 @@ def create_app(
         lifespan=running,
     )
     app.state.current, app.state.gate, app.state.usage = current, Gate(admin_token), usage
-    app.add_middleware(Guard)
-    jobs = Jobs(rebuild)
+    app.add_middleware(Guard, hosts=hosts)
     looking = Looking(library, current.get) if library is not None else None
     if looking is not None:
         looking.wake()  # what waited when the server was stopped
@@ -355,7 +361,7 @@ def _reranker(name: str, allow_hub: bool) -> Reranker | str | None:
     try:
         return Reranker.load(name, allow_hub=allow_hub)
     except RerankerError as error:
-        print(error, file=sys.stderr)
+        print(visible(str(error)), file=sys.stderr)
         return str(error)
 
 
@@ -364,6 +370,17 @@ def _days(text: str) -> int:
     if not text.isdecimal() or not 0 <= int(text) <= MAX_DAYS:
         raise ArgumentTypeError(f"0から{MAX_DAYS}までの日数で指定してください：{text}")
     return int(text)
+
+
+def _hosts(text: str) -> frozenset[str]:
+    """Names in a list like 「dx.example.jp, 192.0.2.10」."""
+    names = frozenset(name.strip().lower() for name in text.split(",") if name.strip())
+    wrong = sorted(name for name in names if not re.fullmatch(r"[\w.-]+|[0-9a-f:.]+", name))
+    if wrong:
+        raise ArgumentTypeError(
+            f"「{wrong[0]}」は名前ではありません。http:// やポート番号を付けずに、コンマで区切って指定してください"
+        )
+    return names
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -397,35 +414,46 @@ def main(argv: list[str] | None = None) -> int:
         default=setting("USAGE_DAYS", str(DEFAULT_DAYS)),
         help=f"利用の記録を残す日数（既定 {DEFAULT_DAYS}。0 なら記録しない）",
     )
+    parser.add_argument(
+        "--allowed-hosts",
+        type=_hosts,
+        default=setting("ALLOWED_HOSTS", ""),
+        help="このサーバーを呼んでよい名前（コンマ区切り。localhost などは常に使える）",
+    )
+    parser.add_argument(
+        "--trusted-proxies",
+        default=setting("TRUSTED_PROXIES", ""),
+        help="X-Forwarded-For と X-Forwarded-Proto を信じてよいリバースプロキシのアドレス（コンマ区切り。既定は信じない）",
+    )
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for name in ("httpx", "bm25s", "sentence_transformers"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         synonyms = SynonymsFile(Path(args.synonyms))
-        folder = documents_folder(args.documents)
+        folder, root = documents_folder(args.documents), index_folder(args)
         encoder = load_encoder(args)
-        if current_version(Path(args.index)) is None:
-            print(f"索引がないので作ります（{folder}）。", flush=True)
+        if named_version(root) is None:
+            print(f"使える索引がないので作ります（{folder}）。", flush=True)
             bar = Bar()
             try:
-                report = build(folder, Path(args.index), encoder, progress=bar)
+                report = build(folder, root, encoder, keep=args.keep, progress=bar)
             finally:
                 bar.close()
             print(summary(report), flush=True)
             for path, message in report.errors:
-                print(f"読めなかった資料：{path}：{message}", file=sys.stderr)
-    except (UsageError, NothingToIndexError, ModelNotFoundError, SynonymsError) as error:
-        print(error, file=sys.stderr)
+                print(visible(f"読めなかった資料：{path}：{message}"), file=sys.stderr)
+    except (UsageError, WrongFolderError, NothingToIndexError, ModelNotFoundError, SynonymsError) as error:
+        print(visible(str(error)), file=sys.stderr)
         return 2
     except BuildRefusedError as error:
-        print(error, file=sys.stderr)
+        print(visible(str(error)), file=sys.stderr)
         return 1
     app = create_app(
-        current=CurrentIndex(Path(args.index), model_record(encoder)),
+        current=CurrentIndex(root, model_record(encoder)),
         encoder=encoder,
         rebuild=lambda progress: build(
-            documents_folder(args.documents), Path(args.index), encoder, progress=progress
+            documents_folder(args.documents), root, encoder, keep=args.keep, progress=progress
         ),
         admin_token=setting("ADMIN_TOKEN", ""),
         synonyms=synonyms,
@@ -433,6 +461,8 @@ def main(argv: list[str] | None = None) -> int:
         library=Library(Path(args.documents) if args.documents else HOME / "documents"),
         samples=None if args.documents else SAMPLES,
         usage=Usage(Path(args.usage), args.usage_days),
+        # on other addresses the names of this server are not known, unless they are given
+        hosts=args.allowed_hosts if args.allowed_hosts or is_local(args.host) else None,
     )
     try:
         with socket.create_server((args.host, args.port)):
@@ -444,7 +474,15 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 1
     print(f"http://{args.host}:{args.port}/ で動いています（終えるには Ctrl+C）。", flush=True)
-    uvicorn.run(app, host=args.host, port=args.port, log_level="warning", server_header=False)
+    uvicorn.run(
+        app,
+        host=args.host,
+        port=args.port,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=bool(args.trusted_proxies),
+        forwarded_allow_ips=args.trusted_proxies or None,
+    )
     return 0
 
 

@@ -48,6 +48,7 @@ from index.versions import (
     KEEP_VERSIONS,
     BuildingError,
     alone,
+    check_place,
     clear,
     manifest_bytes,
     new_name,
@@ -69,6 +70,10 @@ class BuildRefusedError(RuntimeError):
     """A build that cannot begin or must not be used; the message is for people."""
 
 
+class BuildBusyError(BuildRefusedError):
+    """Another build, or a step back to an earlier version, holds the index; the message is for people."""
+
+
 class NothingToIndexError(BuildRefusedError):
     """The folder holds no document that can be read."""
 
@@ -85,19 +90,20 @@ def build(
 ) -> BuildReport:
     """Brings the index of a folder up to date; `full` reads and encodes everything anew, `keep` versions stay.
 
-    Raises NothingToIndexError where no file can be read (the old version stays), BuildRefusedError where another
-    build runs or the new version does not answer.
+    Raises NothingToIndexError where no file can be read (the old version stays), BuildBusyError where another build
+    runs, BuildRefusedError where the new version does not answer, WrongFolderError where `root` is no place for an index.
     """
+    check_place(root, documents)
     try:
         with alone(root):
             return _Build(documents, root, encoder, full, max_chars, keep, progress or _silent).run()
     except BuildingError as error:
-        raise BuildRefusedError(str(error)) from error
+        raise BuildBusyError(str(error)) from error
 
 
 def plan(documents: Path, root: Path, *, max_chars: int = MAX_CHARS) -> Plan:
     """What `build` would find changed in a folder; nothing is written."""
-    old = Previous.of(root, max_chars)
+    old = Previous.of(root, max_chars, segments="seen")
     return make_plan(documents, old.manifest, old.files, old.refused)
 
 
@@ -124,7 +130,7 @@ class _Build:
         self.documents, self.root, self.encoder = documents, root, encoder
         self.full, self.max_chars, self.keep, self.progress = full, max_chars, keep, progress
         self.model = model_record(encoder)
-        self.old = Previous.of(root, max_chars)
+        self.old = Previous.of(root, max_chars, segments="none" if full else "checked")
         manifest = self.old.manifest
         self.same_engines = (
             manifest is not None
@@ -150,7 +156,7 @@ class _Build:
         if self._nothing_to_do(plan, parsed, problems):
             clear(self.root, self.keep)  # of what a build left that was cut off after its switch
             return self._report(self.old.name or "", items, plan, {}, [], problems, started)
-        name = new_name()
+        name = new_name(self.root)
         fresh = [parsed[item.id] for item in items if item.id in parsed]
         works = [
             _Work(
@@ -256,7 +262,8 @@ class _Build:
     ) -> bool:
         manifest = self.old.manifest
         return manifest is not None and (
-            not parsed
+            self.old.in_use
+            and not parsed
             and not plan.changes
             and [_problem_line(problem) for problem in problems] == manifest["errors"]
         )

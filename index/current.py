@@ -27,8 +27,14 @@ class CurrentIndex:
 
     def get(self) -> Index | None:
         """The index to answer with, None while there is none; `problem` then says why."""
-        name = current_version(self.root)
         index = self._index
+        try:
+            name = current_version(self.root)
+        except IndexUnusableError as error:
+            if self.problem is None:
+                _log.error("%s", error)
+            self.problem, self._refused = str(error), None
+            return index
         if index is not None and index.version == name:
             self.problem = self._refused = None  # also where a refused version was taken back
             return index

@@ -1,6 +1,7 @@
 """Rebuilds asked for over HTTP: one at a time, each with its state while it runs and after.
 
-In: a function that builds. Out: job records by id. Jobs live in memory; a restart forgets them, the index does not.
+In: a function that builds. Out: job records by id. Jobs live in memory; a restart forgets them, the index does not. While
+somebody else builds (the command line) or goes back to a version, a job waits for its turn: what was accepted is indexed.
 """
 
 from __future__ import annotations
@@ -8,15 +9,21 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from index.build import BuildRefusedError, Progress
+from index.build import BuildBusyError, BuildRefusedError, Progress
 from index.report import BuildReport
+from index.versions import WrongFolderError
 
 _log = logging.getLogger("dxqa.jobs")
 KEPT = 50
+POLL_S = 0.5
+"""Between two looks whether the other build has ended: nobody sees half a second beside a build."""
+LONGEST_WAIT_S = 6 * 3600.0
+"""For the other build: a full one of 100,000 chunks takes two hours on two cores; beyond that it hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,8 @@ class JobError:
 @dataclass(frozen=True, slots=True)
 class Job:
     """State of a rebuild: queued, running, succeeded or failed; `done` of `total` in the present stage.
+
+    Stages are those of a build, and before them "waiting" while another build holds the index.
 
     `version` is the one in use after it, empty until then.
     """
@@ -56,6 +65,11 @@ class Jobs:
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._lock = threading.Lock()
         self._one_at_a_time = threading.Lock()
+        self._ending = threading.Event()
+
+    def close(self) -> None:
+        """Lets jobs that wait for another build end: the server is shutting down."""
+        self._ending.set()
 
     def start(self) -> Job:
         """A new job, or the one that is already waiting: a second request before it begins adds nothing."""
@@ -94,8 +108,8 @@ class Jobs:
                 self._set(job_id, replace(state, stage=stage, done=done, total=total))
 
             try:
-                report = self._build(progress)
-            except BuildRefusedError as error:
+                report = self._built(progress)
+            except (BuildRefusedError, WrongFolderError) as error:
                 self._set(job_id, replace(state, status="failed", errors=(JobError("", str(error)),)))
             except Exception:
                 _log.exception("rebuild %s failed", job_id)
@@ -120,4 +134,19 @@ class Jobs:
                         version=report.version,
                         errors=tuple(JobError(path, message) for path, message in report.errors),
                     ),
+                )
+
+    def _built(self, progress: Progress) -> BuildReport:
+        """Builds, as soon as no other build holds the index; raises BuildBusyError where that does not end."""
+        end = time.monotonic() + LONGEST_WAIT_S
+        while True:
+            try:
+                return self._build(progress)
+            except BuildBusyError:
+                if time.monotonic() > end:
+                    raise
+            progress("waiting", 0, 0)
+            if self._ending.wait(POLL_S):
+                raise BuildBusyError(
+                    "ほかの索引作成を待っている間に、サーバーが止められました。もう一度、索引を作り直してください。"
                 )

@@ -11,7 +11,8 @@ HTTP, and nothing is indexed here: a build finds what has changed.
     .upload-… .inbox/.…           being written; what a crash leaves of it is cleared away later
 
 Hidden folders are ignored by builds. All of it lies in one folder, so that every last step is one rename on one file system.
-Errors: UploadRefusedError (a file that cannot be taken), StorageError (the disk refuses); messages are for people.
+Errors: UploadRefusedError (a file that cannot be taken), NotRemovableError (a document that must stay, or went before),
+StorageError (the disk refuses); messages are for people.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import shutil
 import threading
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -42,6 +43,7 @@ from corpus.garbled import GARBLED
 from corpus.lines import parsed_of
 from corpus.readers import SUFFIXES
 from corpus.readers.kinds import mismatch, unreadable_suffix
+from corpus.records import Document
 from index.likeness import Alike, Fingerprints, fingerprints, relation, share
 from index.plan import MAX_FILE_BYTES, find_files, relative
 from index.reading import ReaderProcess
@@ -75,6 +77,10 @@ class NotStagedError(LookupError):
 
 class NotReadError(RuntimeError):
     """An upload that was not read, or could not be, cannot be taken; the message is for people."""
+
+
+class NotRemovableError(RuntimeError):
+    """A document that cannot be taken out now; the message is for people."""
 
 
 class StorageError(RuntimeError):
@@ -210,6 +216,39 @@ class Library:
     def paths(self) -> set[str]:
         """The paths of all files of the folder that a build reads."""
         return set(self._files())
+
+    def removable(self, document: Document, others: Iterable[Document], *, samples: bool) -> list[str]:
+        """The paths at which a document's own content stands; raises NotRemovableError where it cannot be taken out.
+
+        `others` are the other documents of the index with something to be found in them: one of them must stand in the
+        folder as it was indexed, or the index could not be built without this one. `samples` says that samples are
+        indexed while the folder is empty.
+        """
+        with self._lock, _storing():
+            files = self._files()
+            there = [path for path in document.paths if path in files]
+            own = [path for path in there if _sha256(files[path]) == document.sha256]
+            if not own:
+                raise NotRemovableError(
+                    "この資料は差し替えられています。索引が作り直されるのを待って、資料の一覧を開き直してください。"
+                    if there
+                    else "この資料のファイルは、フォルダーにもうありません。索引を作り直すと、答えにも出なくなります。"
+                )
+            rest = {path: file for path, file in files.items() if path not in own}
+            if not (samples and not rest) and not any(
+                path in rest and _is_content(rest[path], other.sha256)
+                for other in others
+                for path in other.paths
+            ):
+                raise NotRemovableError(
+                    "最後の一つの資料は取り除けません。先にほかの資料を加え、索引に入ってから取り除いてください。"
+                )
+            return own
+
+    def remove_document(self, document: Document, others: Iterable[Document], *, samples: bool) -> list[str]:
+        """Takes a document out of the folder, as `removable` allows; gives its paths."""
+        with self._lock:
+            return self.remove(self.removable(document, others, samples=samples))
 
     def remove(self, paths: Sequence[str]) -> list[str]:
         """Takes documents out of the folder; they go to `.removed`. Gives the paths that were there."""
@@ -599,6 +638,14 @@ def _keep(file: Path, target: Path) -> None:
 def _sha256(file: Path) -> str:
     with file.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _is_content(file: Path, sha256: str) -> bool:
+    """Whether a file has this content, as far as it can be read."""
+    try:
+        return _sha256(file) == sha256
+    except OSError:
+        return False
 
 
 def _write_json(file: Path, content: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 MAX_FILE_BYTES = 50 * 1024 * 1024
 RACY_NS = 3 * 10**9
 """A file that was changed so shortly before it was read may change again without a trace in its times."""
+_LIKE_A_BYTE = re.compile(r"\\(?=x[0-9a-f]{2})")
 Change = str
 """added, changed, renamed, unchanged; of what is gone: removed, replaced"""
 
@@ -107,9 +109,13 @@ def _walk(folder: Path) -> tuple[list[Path], list[OSError]]:
 
 
 def relative(file: Path, folder: Path) -> str:
-    """The path that names a file: relative to the folder, with `/`; bytes that are no UTF-8 stand as 「\\xff」."""
-    name = file.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
-    return name.decode("utf-8", "backslashreplace")
+    """The path that names a file: relative to the folder, with `/`; bytes that are no UTF-8 stand as 「\\xff」.
+
+    No two files have one: a backslash that looks like the begin of such a byte stands as the byte that it is,
+    「\\xff.txt」 → 「\\x5cxff.txt」.
+    """
+    name = _LIKE_A_BYTE.sub(r"\\x5c", file.relative_to(folder).as_posix())
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def make_plan(

@@ -1,28 +1,33 @@
 """The version in use, as far as a build takes it over.
 
 In: an index folder. Out: its manifest, the segments that are whole, the files it was made from, and which contents it
-found unreadable. A version that cannot serve for this is as none: everything is then read anew.
+found unreadable. A version that cannot serve for this is as none: everything is then read anew. A segment is whole where a
+server would load it: what a build carries over is checked as what it writes (0.8 s of processor a GB).
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from corpus.documents import rules
 from index.plan import FileState, suffix
 from index.segment import SegmentDamagedError, StoredSegment
-from index.versions import IndexUnusableError, current_version, read_manifest
+from index.versions import IndexUnusableError, history, named_version, read_manifest
+
+_log = logging.getLogger("dxqa.build")
 
 
 @dataclass(frozen=True, slots=True)
 class Previous:
     """What a build takes over from the version in use; `manifest` is None where there is none that can serve.
 
-    `segments` are those that are whole. `same_rules` says whether documents were recognised as they would be now.
+    `segments` are those that are whole. `same_rules` says whether documents were recognised as they would be now, `in_use`
+    whether it is known to be the version in use.
     """
 
     name: str | None = None
@@ -31,33 +36,44 @@ class Previous:
     files: Mapping[str, FileState] = field(default_factory=dict)
     refused: Mapping[tuple[str, str], str] = field(default_factory=dict)
     same_rules: bool = False
+    in_use: bool = True
 
     @classmethod
-    def of(cls, root: Path, max_chars: int) -> Previous:
-        """What can be taken over of the version in use for chunks of `max_chars`."""
-        name = current_version(root)
+    def of(cls, root: Path, max_chars: int, *, segments: Literal["checked", "seen", "none"]) -> Previous:
+        """What can be taken over of the version in use for chunks of `max_chars`.
+
+        `segments` are checked byte for byte, or only seen to be there (for a plan), or not wanted (everything is made anew).
+        """
+        name = named_version(root)
+        in_use = name is not None
+        # which one is in use is not known: what the newest one holds need not be made again
+        name = name or next((entry.name for entry in history(root) if entry.problem is None), None)
         if name is None:
             return cls()
         try:
             manifest = read_manifest(root, name)
         except IndexUnusableError:
             return cls(name)
-        segments = {}
-        for segment_name, digest in manifest["segments"].items():
+        whole = {}
+        for segment_name, digest in manifest["segments"].items() if segments != "none" else ():
             try:
                 stored = StoredSegment(root / "segments" / segment_name)
-                stored.check_sizes()
-                if stored.digest == digest:
-                    segments[segment_name] = stored
-            except SegmentDamagedError:
-                continue  # its documents are read anew
+                if segments == "checked":
+                    stored.check()
+                else:
+                    stored.check_sizes()
+            except SegmentDamagedError as error:
+                _log.warning("%s。ここにある資料は読み直します。", error)
+                continue
+            if stored.digest == digest:
+                whole[segment_name] = stored
         same_rules = manifest["rules"] == rules() and manifest["max_chars"] == max_chars
         refused = {
             (problem["sha256"], suffix(problem["path"])): problem["message"]
             for problem in manifest["errors"]
             if problem["sha256"] and same_rules
         }
-        return cls(name, manifest, segments, _read_files(root, name), refused, same_rules)
+        return cls(name, manifest, whole, _read_files(root, name), refused, same_rules, in_use)
 
 
 def _read_files(root: Path, name: str) -> dict[str, FileState]:

@@ -209,7 +209,10 @@ class StoredSegment:
     def check(self) -> None:
         """Raises SegmentDamagedError where a file is missing or not as it was written."""
         self.check_sizes()
-        found = {name: digest for name, _, digest in _files(self.folder)}
+        try:
+            found = {name: digest for name, _, digest in _files(self.folder)}
+        except OSError as error:
+            raise SegmentDamagedError(f"segments/{self.name} を読めません（{error.strerror}）") from error
         for name, (_, digest) in self._files.items():
             if found.get(name) != digest:
                 raise SegmentDamagedError(f"segments/{self.name}/{name} の内容が変わっています")

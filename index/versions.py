@@ -11,10 +11,11 @@ known here.
     .lock                         held by the build that runs
 
 A version or segment is written under a name that begins with a dot and renamed when it is whole and on the disk. So a
-power cut leaves nothing that looks whole and is not, and what is left over is removed by the next build.
+power cut leaves nothing that looks whole and is not, and what is left over is removed by the next build. Only what has a
+name that this module gives is ever removed: whatever else stands in the folder is somebody's.
 
 Errors: IndexMissingError (none built yet), IndexUnusableError (damaged, or of another format, model or tokenizer; the
-message names both values and the way out), NothingToRollBackError.
+message names both values and the way out), NothingToRollBackError, WrongFolderError (no folder for an index).
 """
 
 from __future__ import annotations
@@ -23,18 +24,29 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 FORMAT_VERSION = 3
 KEEP_VERSIONS = 5
 REBUILD = "build_index.py --full で作り直してください。"
+_TIME = "%Y%m%dT%H%M%S%fZ"
+_NAME = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9a-f]{6}")
+"""Of a version: 「20261121T090000000000Z-ab12cd」."""
+_SEGMENT = re.compile(rf"{_NAME.pattern}(-[a-z]+)?")
+_LEFT = re.compile(rf"\.(building|old)-{_SEGMENT.pattern}")
+"""Of a folder that a build which was cut off wrote or was removing."""
+_LEFT_SWITCH = re.compile(r"\.CURRENT-[0-9]+")
+_OWN = frozenset({"CURRENT", "versions", "segments", ".lock"})
+_SYSTEM = frozenset({"lost+found", ".gitkeep", ".gitignore", ".DS_Store"})
+"""What stands in a folder that nobody has put anything into."""
 _MANIFEST_KEYS = (
     "version", "built_at", "model", "tokenizer", "rules", "max_chars", "counts", "errors", "documents", "segments",
 )  # fmt: skip
@@ -54,6 +66,10 @@ class NothingToRollBackError(RuntimeError):
 
 class BuildingError(RuntimeError):
     """Another build holds the index folder; the message is for people."""
+
+
+class WrongFolderError(RuntimeError):
+    """A folder that no index may be written to; the message is for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +95,41 @@ class VersionEntry:
     problem: str | None = None
 
 
+def check_place(root: Path, documents: Path) -> None:
+    """Raises WrongFolderError where an index must not be written: over documents, or among what belongs to somebody."""
+    own, others = root.resolve(), documents.resolve()
+    if own == others or own in others.parents or others in own.parents:
+        raise WrongFolderError(
+            f"索引のフォルダー「{root}」と資料のフォルダー「{documents}」は、同じにすることも、一方を他方の中に置くこともできません。"
+            "--index に別のフォルダーを指定してください。"
+        )
+    try:
+        foreign = [path.name for path in own.iterdir() if not _is_own(path)]
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise WrongFolderError(
+            f"索引のフォルダー「{root}」を開けません（{error.strerror}）。--index を確かめてください。"
+        ) from error
+    if foreign and not _names(own):
+        raise WrongFolderError(
+            f"索引のフォルダー「{root}」に、索引ではないもの（{'、'.join(sorted(foreign)[:3])}）があります。"
+            "--index に、空のフォルダーか、まだないフォルダーを指定してください。"
+        )
+
+
+def _is_own(path: Path) -> bool:
+    """Whether an entry of an index folder may stand there: our own, or what systems put there by themselves."""
+    if path.name in {"versions", "segments"}:
+        try:
+            return all(
+                _SEGMENT.fullmatch(entry.name) or _LEFT.fullmatch(entry.name) for entry in path.iterdir()
+            )
+        except OSError:
+            return False
+    return path.name in _OWN | _SYSTEM or _LEFT_SWITCH.fullmatch(path.name) is not None
+
+
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
     """Holds the index folder's lock; raises BuildingError where another process or thread holds it.
@@ -96,16 +147,39 @@ def alone(root: Path) -> Iterator[None]:
         yield
 
 
-def new_name() -> str:
-    """A name for a version or segment: the time, so that names are in order, and a part by chance."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(3)}"
+def new_name(root: Path) -> str:
+    """A name for a new version: the time and a part by chance. It is greater than all names that are there, so that names
+    are in the order in which they were made, also where the clock was set back."""
+    now = f"{datetime.now(UTC):{_TIME}}"
+    last = max(_names(root), default="")[: len(now)]
+    return f"{_after(last) if now <= last else now}-{secrets.token_hex(3)}"
+
+
+def _after(time: str) -> str:
+    """The microsecond after a time in a name; 「20991231T235959999999Z」 → 「21000101T000000000000Z」."""
+    try:
+        return f"{datetime.strptime(time, _TIME) + timedelta(microseconds=1):{_TIME}}"
+    except (ValueError, OverflowError):  # digits that are no time
+        return time
 
 
 def current_version(root: Path) -> str | None:
-    """The name of the version in use, None where none was built."""
+    """The name of the version in use, None where none was built; raises IndexUnusableError where it cannot be read."""
     try:
         return (root / "CURRENT").read_text(encoding="utf-8").strip() or None
     except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise IndexUnusableError(
+            "使用中の版を示すファイル（CURRENT）を読めません。索引を作り直すか、残っている版に戻してください。"
+        ) from error
+
+
+def named_version(root: Path) -> str | None:
+    """The name of the version in use, None also where it cannot be read."""
+    try:
+        return current_version(root)
+    except IndexUnusableError:
         return None
 
 
@@ -146,8 +220,8 @@ def read_manifest(root: Path, name: str) -> dict[str, Any]:
 
 
 def history(root: Path) -> list[VersionEntry]:
-    """The versions that are kept, newest first."""
-    current = current_version(root)
+    """The versions that are kept, newest first; none of them is current where it cannot be read which one is."""
+    current = named_version(root)
     found = []
     for name in sorted(_names(root), reverse=True):
         try:
@@ -170,11 +244,11 @@ def history(root: Path) -> list[VersionEntry]:
 
 
 def earlier_version(root: Path, name: str | None = None) -> str:
-    """The version to go back to: the named one, else the newest before the one in use.
+    """The version to go back to: the named one, else the one made before the one in use, or the newest where none is known.
 
     Raises NothingToRollBackError where there is none.
     """
-    names, current = _names(root), current_version(root)
+    names, current = _names(root), named_version(root)
     if name is not None:
         if name not in names:
             raise NothingToRollBackError(
@@ -193,6 +267,7 @@ def switch(root: Path, name: str) -> None:
     try:
         temporary.write_text(name + "\n", encoding="utf-8")
         sync(temporary)
+        _set_aside(root / "CURRENT")
         temporary.replace(root / "CURRENT")
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -200,42 +275,52 @@ def switch(root: Path, name: str) -> None:
     sync(root)
 
 
+def _set_aside(current: Path) -> None:
+    """Takes a folder out of the place where the name of the version in use belongs; what is in it is kept."""
+    if current.is_dir() and not current.is_symlink():
+        current.rename(current.with_name(f"CURRENT.{secrets.token_hex(3)}"))
+
+
 def clear(root: Path, keep: int = KEEP_VERSIONS) -> None:
     """Removes versions beyond the last few, segments that no version needs, and what cut-off builds left behind.
 
-    The version in use is kept whatever its name. Call only while holding the lock.
+    The version in use is kept whatever its name, and whatever has no name of ours. Call only while holding the lock.
     """
     current = current_version(root)
-    for folder in (root, root / "versions", root / "segments"):
-        for path in folder.glob(".*") if folder.is_dir() else ():
-            if path.name != ".lock":
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-    names = sorted(_names(root))
-    others = [name for name in names if name != current]
+    for path in _entries(root):
+        if _LEFT_SWITCH.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+    for path in [*_entries(root / "versions"), *_entries(root / "segments")]:
+        if _LEFT.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
+    others = [name for name in sorted(_names(root)) if name != current]
     for name in others[: max(0, len(others) - (keep - 1))]:
-        # under another name first: half a version must not look like one
-        hidden = root / "versions" / f".old-{name}"
-        (root / "versions" / name).rename(hidden)
-        shutil.rmtree(hidden, ignore_errors=True)
+        _remove(root / "versions" / name)
     needed: set[str] = set()
     for name in _names(root):
         try:
             needed.update(read_manifest(root, name)["segments"])
         except IndexUnusableError:
             continue
-    segments = root / "segments"
-    for folder in segments.iterdir() if segments.is_dir() else ():
-        if folder.name not in needed:
-            hidden = segments / f".old-{folder.name}"
-            folder.rename(hidden)
-            shutil.rmtree(hidden, ignore_errors=True)
+    for folder in _entries(root / "segments"):
+        if _SEGMENT.fullmatch(folder.name) and folder.name not in needed:
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a version or segment, under another name first: half of one must not look whole."""
+    hidden = folder.with_name(f".old-{folder.name}")
+    folder.rename(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _names(root: Path) -> list[str]:
-    folder = root / "versions"
-    if not folder.is_dir():
-        return []
-    return [path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    """The names of the versions that are there."""
+    return [path.name for path in _entries(root / "versions") if _NAME.fullmatch(path.name) and path.is_dir()]
 
 
 def publish(building: Path, target: Path) -> None:

@@ -18,6 +18,7 @@ from fastapi import HTTPException
 from fastapi.testclient import TestClient
 from made import CASE_BOOK, FAQ, FakeEncoder
 from test_server import Service
+from test_versions import spoil
 
 import web.gate
 from corpus.documents import Parsed
@@ -45,13 +46,13 @@ def own(tmp_path: Path) -> Service:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    """One whose documents and index no test changes."""
-    return Service(tmp_path_factory.mktemp("shared"))
+    """One whose documents and index no test changes; it may be called by any name."""
+    return Service(tmp_path_factory.mktemp("shared"), hosts=None)
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    return Service(tmp_path_factory.mktemp("guarded"), token="ひみつ-token")
+    return Service(tmp_path_factory.mktemp("guarded"), token="ひみつ-token", hosts=("dx.example.jp",))
 
 
 def files(**contents: str | bytes) -> list[tuple[str, tuple[str, bytes]]]:
@@ -198,6 +199,12 @@ def test_what_is_no_upload(guarded: Service, route: str) -> None:
         assert response.status_code == 422, (body, response.text)
         said(response)
     assert "50件" in said(client.post(route, **bodies[-1], headers=key))
+    good = ("files", ("a.txt", b"a"))
+    long = client.post(route, files=[good, ("note", (None, "x" * (2**20 + 1)))], headers=key)
+    assert (long.status_code, "長すぎる項目" in said(long)) == (422, True)
+    fields = [(f"n{number}", (None, "x")) for number in range(51)]
+    many = client.post(route, files=[good, *fields], headers=key)
+    assert (many.status_code, "項目が多すぎます" in said(many)) == (422, True)
     assert client.get("/api/uploads", headers=key).json()["uploads"] == []
 
 
@@ -257,7 +264,7 @@ def test_a_body_that_is_announced_as_too_large_is_not_read_at_all() -> None:
         "type": "http",
         "method": "POST",
         "path": "/api/uploads",
-        "headers": [(b"content-length", str(MAX_UPLOAD_BYTES + 1).encode())],
+        "headers": [(b"host", b"localhost"), (b"content-length", str(MAX_UPLOAD_BYTES + 1).encode())],
     }
     asyncio.run(Guard(app)(scope, receive, receive))
 
@@ -318,6 +325,91 @@ def test_the_samples_cannot_be_removed_and_the_last_document_stays(tmp_path: Pat
     assert [d["path"] for d in client.get("/api/documents").json()["documents"]] == ["見本.md"]
 
 
+def test_a_document_that_was_replaced_is_not_removed_by_its_old_id(own: Service) -> None:
+    finished(own, own.client.post("/api/documents", files=named("水道.md")).json()["job_id"])
+    old = own.ask("水道の検針")["citations"][0]["document_id"]
+    with alone(own.root):  # the new content is in the folder and not yet in the index
+        job = own.client.post("/api/documents", files=named("水道.md", WATER + "新しい文です。\n")).json()[
+            "job_id"
+        ]
+        refused = own.client.delete(f"/api/documents/{old}")
+        assert (refused.status_code, "差し替えられています" in said(refused)) == (409, True)
+        page = own.client.post(f"/admin/documents/{old}/remove", headers=HERE)
+        assert (page.status_code, "差し替えられています" in page.text) == (409, True)
+        assert own.client.get(f"/admin/documents/{old}/remove").status_code == 409
+    assert (own.documents / "水道.md").read_text() == WATER + "新しい文です。\n"
+    assert finished(own, job)["changed"] == 1
+
+
+def test_only_the_copies_that_are_still_the_document_are_removed(own: Service) -> None:
+    for name in ("水道.md", "写し.md"):
+        (own.documents / name).write_text(WATER)
+    finished(own, own.client.post("/api/index/rebuild").json()["job_id"])
+    identity = own.ask("水道の検針")["citations"][0]["document_id"]
+    (own.documents / "写し.md").write_text("# 別の資料\n\n別の資料の本文です。\n")
+    dropped = own.client.delete(f"/api/documents/{identity}").json()
+    assert dropped["paths"] == ["水道.md"]
+    job = finished(own, dropped["job_id"])
+    assert (job["changed"], job["removed"]) == (1, 0)
+    assert (own.documents / "写し.md").exists()
+
+
+def test_removing_everything_at_once_leaves_the_last_document(own: Service) -> None:
+    """Nothing is built in between: what remains is told by the folder, and each document goes once."""
+    documents = own.client.get("/api/documents").json()["documents"]
+    assert len(documents) == 4
+    with alone(own.root):
+        replies = [own.client.delete(f"/api/documents/{document['id']}") for document in documents]
+        assert [reply.status_code for reply in replies] == [202, 202, 202, 409]
+        assert "最後の一つ" in said(replies[3])
+        again = own.client.delete(f"/api/documents/{documents[0]['id']}")
+        assert (again.status_code, "もうありません" in said(again)) == (409, True)
+    assert finished(own, replies[2].json()["job_id"])["status"] == "succeeded"
+    left = own.client.get("/api/documents").json()["documents"]
+    assert [document["id"] for document in left] == [documents[3]["id"]]
+    assert own.client.delete(f"/api/documents/{documents[0]['id']}").status_code == 404
+
+
+@pytest.mark.parametrize("rest", ["unreadable", "not yet indexed", "replaced"])
+def test_what_cannot_stand_in_for_the_last_document(own: Service, rest: str) -> None:
+    *others, last = own.client.get("/api/documents").json()["documents"]
+    for document in others[1:]:
+        (own.documents / document["path"]).unlink()
+    if rest == "replaced":
+        (own.documents / others[0]["path"]).write_text("")
+    else:
+        (own.documents / others[0]["path"]).unlink()
+        (own.documents / "新.txt").write_text("" if rest == "unreadable" else "新しい資料の本文です。\n")
+    refused = own.client.delete(f"/api/documents/{last['id']}")
+    assert (refused.status_code, "最後の一つ" in said(refused)) == (409, True)
+    assert (own.documents / last["path"]).exists()
+
+
+def test_two_who_remove_the_last_two_at_the_same_moment(own: Service) -> None:
+    first, second, *others = own.client.get("/api/documents").json()["documents"]
+    for document in others:
+        (own.documents / document["path"]).unlink()
+    finished(own, own.client.post("/api/index/rebuild").json()["job_id"])
+    for _ in range(5):
+        together = threading.Barrier(2)
+        found: list[int] = []
+
+        def drop(document: dict[str, Any], together: Any = together, found: Any = found) -> None:
+            together.wait(10)
+            found.append(own.client.delete(f"/api/documents/{document['id']}").status_code)
+
+        with alone(own.root):
+            threads = [threading.Thread(target=drop, args=(document,)) for document in (first, second)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(20)
+            assert sorted(found) == [202, 409]
+            for file in (own.documents / ".removed").rglob("*"):
+                if file.is_file():
+                    file.rename(own.documents / file.name)
+
+
 def test_without_a_folder_nothing_can_be_added(tmp_path: Path) -> None:
     service = Service(tmp_path)
     app = create_app(
@@ -340,6 +432,27 @@ def test_a_full_disk_is_507(shared: Service, monkeypatch: pytest.MonkeyPatch) ->
     assert (refused.status_code, "空き容量" in said(refused)) == (507, True)
     page = shared.client.post("/admin/uploads", files=named("水道.md"), headers=HERE)
     assert (page.status_code, "空き容量" in page.text) == (507, True)
+
+
+def test_what_comes_while_another_build_runs_is_indexed_after_it(own: Service) -> None:
+    """The lock of the index is held as by the command line or by a step back, while a document is sent."""
+    with alone(own.root):
+        sent = own.client.post("/api/documents", files=named("水道.md"))
+        assert sent.status_code == 202
+        address = f"/api/index/jobs/{sent.json()['job_id']}"
+        wait_for(lambda: own.client.get(address).json()["stage"] == "waiting")
+        assert own.client.get(address).json()["status"] == "running"
+        assert "ほかの作成を待っています" in own.client.get("/admin").text
+    assert finished(own, sent.json()["job_id"])["added"] == 1
+    assert own.ask("水道の検針は何か月に一度？")["citations"][0]["path"] == "水道.md"
+
+
+def test_a_server_that_stops_does_not_wait_for_another_build(own: Service) -> None:
+    with alone(own.root):
+        with own.client as client:  # its end is that of the server
+            job = client.post("/api/index/rebuild").json()["job_id"]
+            wait_for(lambda: client.get(f"/api/index/jobs/{job}").json()["stage"] == "waiting")
+        assert "サーバーが止められました" in finished(own, job)["errors"][0]["message"]
 
 
 # ---------------------------------------------------------------- uploads
@@ -470,7 +583,10 @@ def test_versions_reports_and_the_way_back(own: Service) -> None:
     for name in ("nothing", "../x", ""):
         refused = own.client.post("/api/index/rollback", json={"version": name})
         assert (refused.status_code, name in said(refused)) == (409, True)
-    for bad in ({"version": 5}, [], "x"):
+    half = b'{"version": "\\ud800"}'  # half of a character
+    odd = own.client.post("/api/index/rollback", content=half, headers={"Content-Type": "application/json"})
+    assert (odd.status_code, "文字として正しくない" in said(odd)) == (422, True)
+    for bad in ({"version": 5}, {"version": "x" * 201}, [], "x"):
         assert own.client.post("/api/index/rollback", json=bad).status_code == 422
     with alone(own.root):
         busy = own.client.post("/api/index/rollback", json={"version": first})
@@ -575,8 +691,12 @@ def _routes(app: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS + PAGES)
-def test_who_is_no_administrator(guarded: Service, method: str, path: str) -> None:
-    client = guarded.client
+def test_who_is_no_administrator(
+    guarded: Service, method: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web.gate, "WRONG_DELAY_S", 0.0)
+    monkeypatch.setattr(web.gate, "WRONG_MOST", 10**6)
+    client, session_at = guarded.from_address("10.2.2.2"), guarded.app.state.gate.session
     wrong: list[dict[str, Any]] = [
         {},
         {"Authorization": "Bearer wrong"},
@@ -586,7 +706,8 @@ def test_who_is_no_administrator(guarded: Service, method: str, path: str) -> No
         {"Cookie": f"{SESSION_COOKIE}=9999999999.0.{'0' * 64}"},
         {"Cookie": f"{SESSION_COOKIE}=x"},
         {"Cookie": f"{SESSION_COOKIE}={Gate('another').session(time.time())}"},
-        {"Cookie": f"{SESSION_COOKIE}={Gate('ひみつ-token').session(time.time() - 13 * 3600)}"},
+        {"Cookie": f"{SESSION_COOKIE}={Gate('ひみつ-token').session(time.time())}"},  # of before a restart
+        {"Cookie": f"{SESSION_COOKIE}={session_at(time.time() - 13 * 3600)}"},
     ]
     for headers in wrong:
         refused = client.request(method, path, headers=headers | HERE, follow_redirects=False)
@@ -595,8 +716,11 @@ def test_who_is_no_administrator(guarded: Service, method: str, path: str) -> No
         else:
             assert refused.status_code == 401, headers
             said(refused)
-    session = {"Cookie": f"{SESSION_COOKIE}={Gate('ひみつ-token').session(time.time())}"}
+    session = {"Cookie": f"{SESSION_COOKIE}={session_at(time.time())}"}
     good = client.request(method, path, headers=session | HERE, follow_redirects=False)
+    session = {
+        "Cookie": f"{SESSION_COOKIE}={session_at(time.time())}"
+    }  # the first one may have been signed out
     assert good.status_code not in {401, 403}
     assert good.headers.get("location") != "/admin/login" or path == "/admin/logout"
     if method == "GET":
@@ -677,6 +801,10 @@ def test_signing_in_and_out(guarded: Service, monkeypatch: pytest.MonkeyPatch) -
     assert client.post("/admin/logout").status_code == 403  # not without saying where from
     assert client.post("/admin/logout", headers=HERE).status_code == 200
     assert "使用中の索引" not in client.get("/admin").text
+    stolen = {"Cookie": cookie.split(";")[0]}  # a copy of what was signed out
+    other = guarded.from_address("10.1.1.1")
+    assert other.get("/admin", headers=stolen, follow_redirects=False).status_code == 303
+    assert other.get("/api/uploads", headers=stolen).status_code == 401
     encrypted = TestClient(guarded.app, base_url="https://dx.example.jp", client=("10.1.1.1", 1))
     cookie = encrypted.post(
         "/admin/login",
@@ -708,6 +836,59 @@ def test_wrong_tries_are_slowed_down_and_then_refused(
     assert other.status_code == 200
     monkeypatch.setattr(web.gate, "WRONG_WINDOW_S", 0.0)
     assert client.post("/admin/login", data={"token": "ひみつ-token"}, headers=HERE).status_code == 200
+
+
+def test_wrong_bearer_tokens_count_as_wrong_tries_and_do_not_lock_out_the_right_one(
+    guarded: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr("web.gate.asyncio.sleep", sleep)
+    monkeypatch.setattr(web.gate, "WRONG_LONGEST_S", 0.6)
+    client, right = guarded.from_address("10.8.8.8"), {"Authorization": "Bearer ひみつ-token".encode()}
+
+    def bearer(token: str) -> int:
+        status: int = client.get(
+            "/api/uploads", headers={"Authorization": f"Bearer {token}".encode()}
+        ).status_code
+        return status
+
+    login = {"data": {"token": "x"}, "headers": HERE}
+    assert [client.post("/admin/login", **login).status_code for _ in range(10)] == [401] * 10
+    assert [bearer(f"wrong{number}") for number in range(5)] == [401] * 5
+    assert (
+        bearer("ひみつ-token") == 200
+    )  # forgives nothing: who guesses may be another behind the same address
+    assert [bearer(f"wrong{number}") for number in range(5)] == [401] * 5
+    assert len(waited) == 20
+    assert waited[:2] == [0.5, 0.6]
+    assert client.post("/admin/login", data={"token": "ひみつ-token"}, headers=HERE).status_code == 429
+    assert bearer("ひみつ-token") == 200  # the closed door opens for one at a time
+    closed = client.get("/api/uploads", headers=right)
+    assert (closed.status_code, closed.headers["retry-after"], "1分ほど" in said(closed)) == (429, "0", True)
+    assert client.get("/admin", headers=right).status_code == 429
+    assert guarded.from_address("10.8.8.9").get("/api/uploads", headers=right).status_code == 200
+    time.sleep(0.65)
+    assert [bearer("wrong"), bearer("ひみつ-token")] == [401, 429]
+    time.sleep(0.65)
+    assert [bearer("ひみつ-token"), bearer("wrong")] == [200, 429]
+    monkeypatch.setattr(web.gate, "WRONG_WINDOW_S", 0.0)
+    assert bearer("ひみつ-token") == 200
+
+
+def test_addresses_of_one_network_are_counted_together(
+    guarded: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web.gate, "WRONG_DELAY_S", 0.0)
+    for number in range(web.gate.WRONG_MOST):
+        client = guarded.from_address(f"2001:db8:1:2::{number:x}")
+        assert client.get("/api/uploads", headers={"Authorization": "Bearer x"}).status_code == 401
+    wrong = {"data": {"token": "x"}, "headers": HERE}
+    assert guarded.from_address("2001:db8:1:2:ffff::1").post("/admin/login", **wrong).status_code == 429
+    assert guarded.from_address("2001:db8:1:3::1").post("/admin/login", **wrong).status_code == 401
 
 
 def test_a_body_is_not_read_before_it_is_known_whose_it_is(
@@ -910,6 +1091,29 @@ def test_a_damaged_index_says_so_with_the_way_out(own: Service) -> None:
     assert f"/admin/versions/{older}/restore" in page
     assert client.post("/api/index/rollback").json() == {"version": older}
     assert "索引に問題があります" not in client.get("/admin").text
+
+
+@pytest.mark.parametrize("how", ["no UTF-8", "a folder"])
+@pytest.mark.parametrize("way_out", ["rebuild", "rollback", "restore"])
+def test_a_current_that_cannot_be_read_is_said_and_mended(own: Service, how: str, way_out: str) -> None:
+    before = own.client.get("/api/index").json()["version"]
+    spoil(own.root, how)
+    assert own.ask("若草市の電話番号は？")["index_version"] == before
+    for path in ("/", "/documents", "/cases", "/api/documents", "/api/index/versions", "/readyz"):
+        assert own.client.get(path).status_code == 200, path
+    page = own.client.get("/admin")
+    assert (page.status_code, "索引に問題があります" in page.text) == (200, True)
+    assert "CURRENT）を読めません。索引を作り直すか、残っている版に戻してください。" in page.text
+    if way_out == "rebuild":
+        done = finished(own, own.client.post("/api/index/rebuild").json()["job_id"])
+        assert (done["status"], done["version"] > before) == ("succeeded", True)
+    elif way_out == "rollback":
+        assert own.client.post("/api/index/rollback").json() == {"version": before}
+    else:
+        assert f"/admin/versions/{before}/restore" in page.text
+        assert own.client.post(f"/admin/versions/{before}/restore", headers=HERE).status_code == 200
+    assert "索引に問題があります" not in own.client.get("/admin").text
+    assert own.ask("若草市の電話番号は？")["index_version"] == current_version(own.root)
 
 
 def test_every_reply_of_the_administrator_is_secured(shared: Service) -> None:

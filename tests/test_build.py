@@ -18,6 +18,7 @@ from conftest import FakeEncoder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from build_index import summary
 from corpus.chunks import passage_of
 from corpus.documents import parse
 from corpus.records import Passage
@@ -29,7 +30,7 @@ from index.plan import find_files
 from index.report import read_report
 from index.store import Index, current_version, load_current, load_version
 from index.tokenizer import tokenize
-from index.versions import history, read_manifest
+from index.versions import IndexUnusableError, history, read_manifest
 
 
 def book(place: str, fee: str = "三百円") -> str:
@@ -385,6 +386,51 @@ def test_a_damaged_old_version_is_built_over(
     report = build(documents, root, fake)
     assert (report.encoded, report.reused) == (12, 0)
     assert load_current(root, model_record(fake)).version == report.version
+
+
+def flip(file: Path) -> None:
+    """Damages a file without a change of its size: one bit in its middle."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vectors.faiss",
+        "keys.npy",
+        "heading_keys.npy",
+        "sorted/fingerprints.npy",
+        "late/*.npy",
+        "documents/*.txt",
+        "documents/*.json",
+        "segment.json",
+    ],
+)
+@pytest.mark.parametrize("step", ["nothing changed", "one added", "full"])
+def test_a_damaged_segment_is_never_carried_over(
+    documents: Path, root: Path, fake: FakeEncoder, name: str, step: str
+) -> None:
+    """A bit that tips over under a build: the documents of that segment are read and encoded anew, those of the other not."""
+    first = build(documents, root, fake).version
+    put(
+        documents, "一覧.csv", "題名,本文\n" + "".join(f"第{n}号,窓口の{n}番の記事です。\n" for n in range(5))
+    )
+    build(documents, root, fake)
+    damaged = root / "segments" / f"{first}-text"
+    flip(sorted(damaged.glob(name))[0])
+    with pytest.raises(IndexUnusableError):
+        load_current(root)
+    if step == "one added":
+        put(documents, "新しい課.md", book("新しい課"))
+    report = build(documents, root, fake, full=step == "full")
+    index = load_current(root, model_record(fake))
+    assert index.version == report.version
+    assert first not in "".join(index.segments)
+    assert report.encoded == {"nothing changed": 12, "one added": 15, "full": 17}[step]
+    assert "索引は最新です" not in summary(report)
+    assert same(index, fresh(documents, root.parent / "fresh", fake))
 
 
 def test_progress_goes_through_the_stages(documents: Path, root: Path, fake: FakeEncoder) -> None:

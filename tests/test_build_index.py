@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import build_index
+import server
 from build_index import HOME, SAMPLES, Bar, main
 from corpus.readers import SUFFIXES
 from corpus.readers.kinds import unreadable, unreadable_suffix
@@ -173,7 +174,7 @@ def test_an_index_folder_that_cannot_be_made(
     documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    assert main(["--documents", str(documents), "--index", str(tmp_path / "file")]) == 1
+    assert main(["--documents", str(documents), "--index", str(tmp_path / "file")]) == 2
     assert SENTENCE.match(capsys.readouterr().err)
 
 
@@ -259,6 +260,34 @@ def test_a_dry_run_says_what_would_change_and_changes_nothing(
     assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "index").rglob("*")) == before
 
 
+def test_names_that_turn_the_direction_of_writing_are_shown_as_what_they_are(
+    documents: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in {
+        "a\u202egpj.md": "# 窓口の\u2066案内\n\n受付は平日の午前九時からです。\n",
+        "空\u202efdp.txt": "",
+        "二行\n目\x1b[31m.txt": "",
+        "全角　の空白.md": "# 予算\n\n予算は前の年度より一割ほど増えました。\n",
+    }.items():
+        (documents / name).write_text(text, encoding="utf-8")
+    for arguments in (["--dry-run"], [], ["--full"]):
+        assert main(["--documents", str(documents), *arguments]) == 0
+        shown = capsys.readouterr()
+        told = shown.out + shown.err
+        for raw in "\u202e\u2066\x1b":
+            assert raw not in told
+        assert "空\\u202efdp.txt" in told
+        assert "二行\\u000a目\\u001b[31m.txt" in told
+        if arguments != ["--full"]:
+            assert "a\\u202egpj.md" in shown.out
+            assert "全角　の空白.md" in shown.out
+    for path in documents.glob("*.md"):
+        path.unlink()
+    assert main(["--documents", str(documents), "--full"]) == 2
+    assert "\\u202e" in (error := capsys.readouterr().err)
+    assert "\u202e" not in error
+
+
 def test_history_and_rollback(documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = []
     for number in range(3):
@@ -286,6 +315,22 @@ def test_history_and_rollback(documents: Path, tmp_path: Path, capsys: pytest.Ca
     assert len(load_current(tmp_path / "index").documents) == 4
 
 
+def test_the_history_beside_a_current_that_cannot_be_read(
+    documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--documents", str(documents)]) == 0
+    version = current_version(tmp_path / "index") or ""
+    (tmp_path / "index" / "CURRENT").write_bytes(b"\xff\xfe")
+    capsys.readouterr()
+    assert main(["--history"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"　{version}　")
+    assert SENTENCE.match(shown.err)
+    assert main(["--documents", str(documents), "--dry-run"]) == 0
+    assert main(["--rollback"]) == 0
+    assert current_version(tmp_path / "index") == version
+
+
 def test_no_rollback_to_a_damaged_version(
     documents: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -309,3 +354,33 @@ def test_how_many_versions_are_kept(documents: Path, tmp_path: Path) -> None:
     for wrong in ("0", "-1", "x"):
         with pytest.raises(SystemExit):
             main(["--documents", str(documents), "--keep", wrong])
+
+
+@pytest.mark.parametrize("place", ["documents", "documents/index", ".", "home"])
+def test_an_index_in_a_wrong_place_is_refused_and_nothing_is_touched(
+    documents: Path, tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = [
+        documents / ".removed" / "x.txt",
+        tmp_path / "home" / ".ssh" / "id",
+        tmp_path / "home" / "segments" / "a",
+    ]
+    for file in theirs:
+        file.parent.mkdir(parents=True)
+        file.write_text("theirs")
+    before = sorted(tmp_path.rglob("*"))
+    for more in ([], ["--dry-run"], ["--full"]):
+        assert main(["--documents", str(documents), "--index", str(tmp_path / place), *more]) == 2
+        assert SENTENCE.match(capsys.readouterr().err)
+    assert server.main(["--documents", str(documents), "--index", str(tmp_path / place)]) == 2
+    assert SENTENCE.match(capsys.readouterr().err)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_index_of_the_samples_is_not_put_among_the_documents_to_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(build_index, "HOME", tmp_path)
+    assert main(["--index", str(tmp_path / "documents")]) == 2
+    assert SENTENCE.match(capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import FakeEncoder
+from test_versions import spoil
 
 from index import current as current_module
 from index.build import build
@@ -131,3 +132,26 @@ def test_questions_are_answered_while_a_new_version_loads(
     index = held.get()
     assert index is not None
     assert index.version == second_version
+
+
+@pytest.mark.parametrize("how", ["no UTF-8", "a folder"])
+def test_a_current_that_cannot_be_read_keeps_the_loaded_version_and_a_build_mends_it(
+    documents: Path, root: Path, fake: FakeEncoder, how: str
+) -> None:
+    held = CurrentIndex(root, model_record(fake))
+    build(documents, root, fake)
+    first = held.get()
+    spoil(root, how)
+    assert held.get() is first
+    assert "CURRENT" in (held.problem or "")
+    late = CurrentIndex(root, model_record(fake))
+    assert late.get() is None
+    assert "戻してください" in (late.problem or "")
+    fake.passages.clear()
+    report = build(documents, root, fake)
+    assert fake.passages == []  # what the newest version holds is not made again
+    assert (report.version, report.unchanged, report.reused) == (current_version(root), 1, 1)
+    for one in (held, late):
+        index = one.get()
+        assert index is not None
+        assert (index.version, one.problem) == (report.version, None)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from index.build import BuildRefusedError, BuildReport, NothingToIndexError, Progress
+from index.build import BuildBusyError, BuildRefusedError, BuildReport, NothingToIndexError, Progress
 from index.jobs import KEPT, Job, JobError, Jobs
 
 REPORT = BuildReport(
@@ -127,3 +127,34 @@ def test_old_jobs_are_forgotten() -> None:
     jobs = Jobs(lambda progress: REPORT)
     ids = [finished(jobs, jobs.start()).id for _ in range(KEPT + 5)]
     assert [jobs.get(job_id) is None for job_id in ids] == [True] * 5 + [False] * KEPT
+
+
+def test_a_job_waits_while_another_build_holds_the_index() -> None:
+    tries = 0
+
+    def build(progress: Progress) -> BuildReport:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise BuildBusyError("実行中です。")
+        return REPORT
+
+    jobs = Jobs(build)
+    job = jobs.start()
+    wait_for(lambda: (now := jobs.get(job.id)) is not None and now.stage == "waiting")
+    assert jobs.get(job.id) == Job(job.id, "running", "waiting")
+    assert (finished(jobs, job).status, tries) == ("succeeded", 3)
+
+
+def test_a_wait_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(progress: Progress) -> BuildReport:
+        raise BuildBusyError("実行中です。")
+
+    monkeypatch.setattr("index.jobs.LONGEST_WAIT_S", -1.0)
+    jobs = Jobs(build)
+    assert finished(jobs, jobs.start()).errors == (JobError("", "実行中です。"),)
+    monkeypatch.undo()
+    job = jobs.start()
+    wait_for(lambda: (now := jobs.get(job.id)) is not None and now.stage == "waiting")
+    jobs.close()
+    assert "サーバーが止められました" in finished(jobs, job).errors[0].message

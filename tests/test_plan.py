@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -154,3 +155,23 @@ def test_a_folder_that_cannot_be_opened_keeps_its_documents(
     ]
     assert [(p.path, p.passing) for p in plan.problems] == [("課/", True)]
     assert "フォルダーを開けません" in plan.problems[0].message
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_bytes_that_are_no_text_and_a_name_that_looks_like_them_are_two_documents(tmp_path: Path) -> None:
+    names = {
+        b"\xff\xfe.txt": "\\xff\\xfe.txt",
+        b"\\xff\\xfe.txt": "\\x5cxff\\x5cxfe.txt",
+        b"\\x5cxff.txt": "\\x5cx5cxff.txt",
+        b"\\\xff.txt": "\\\\xff.txt",
+        b"\\\\xff.txt": "\\\\x5cxff.txt",
+        b"a\\b.txt": "a\\b.txt",
+        "窓口.txt".encode(): "窓口.txt",
+    }
+    for number, name in enumerate(names):
+        with open(os.fsencode(tmp_path) + b"/" + name, "wb") as file:  # noqa: PTH123 - a Path cannot be made of such bytes
+            file.write(f"第{number}番".encode())
+    plan = make_plan(tmp_path, None, {})
+    assert sorted(item.paths for item in plan.items) == sorted((path,) for path in names.values())
+    for number, (name, path) in enumerate(names.items()):
+        assert plan.places[path].read_text() == f"第{number}番", name

@@ -30,7 +30,13 @@ class Service:
     """A service over its own documents folder, and clients that come from different addresses."""
 
     def __init__(
-        self, folder: Path, *, token: str = "", built: bool = True, usage: Usage | None = None
+        self,
+        folder: Path,
+        *,
+        token: str = "",
+        built: bool = True,
+        usage: Usage | None = None,
+        hosts: tuple[str, ...] | None = (),
     ) -> None:
         self.documents, self.root, self.encoder = folder / "documents", folder / "index", FakeEncoder()
         self.documents.mkdir(parents=True)
@@ -50,6 +56,7 @@ class Service:
             admin_token=token,
             library=Library(self.documents),
             usage=usage,
+            hosts=hosts,
         )
         self.client = self.from_address("127.0.0.1")
 
@@ -453,6 +460,55 @@ def test_every_reply_carries_the_security_headers(service: Service) -> None:
         assert headers["referrer-policy"] == "same-origin"
 
 
+FOREIGN = [
+    "dx.example.jp",
+    "127.0.0.1.example.jp",
+    "example.jp:8000",
+    "localhost.example.jp",
+    "[::1",
+    "10.0.0.5",
+    "",
+]
+LOCAL = ["localhost", "LOCALHOST:8000", "127.0.0.1:9", "127.1.2.3", "[::1]:8000", "dx.localhost"]
+ROUTES = [
+    "/", "/documents", "/cases", "/api/documents", "/api/search?q=a", "/api/index", "/healthz", "/readyz",
+    "/openapi.json", "/static/style.css", "/admin", "/api/uploads", "/nothing", "/api/nothing",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_a_name_of_elsewhere_that_leads_here_is_refused(service: Service, path: str) -> None:
+    """DNS rebinding: to the browser this server would be the other page's own."""
+    for host in FOREIGN:
+        refused = service.client.get(path, headers={"Host": host})
+        assert refused.status_code == 421, host
+        words = refused.json()["detail"] if path.startswith("/api/") else refused.text
+        assert "--allowed-hosts" in words
+        assert "script-src 'self'" in refused.headers["content-security-policy"]
+    for host in LOCAL:
+        assert service.client.get(path, headers={"Host": host}).status_code != 421, host
+    asked = service.client.post("/api/ask", json={"question": "窓口"}, headers={"Host": FOREIGN[0]})
+    assert asked.status_code == 421
+
+
+def test_names_that_are_allowed(service: Service) -> None:
+    def status(hosts: tuple[str, ...] | None, host: str) -> int:
+        app = create_app(
+            current=CurrentIndex(service.root, model_record(service.encoder)),
+            encoder=service.encoder,
+            rebuild=lambda progress: pytest.fail("no build is asked for"),
+            hosts=hosts,
+        )
+        return TestClient(app).get("/healthz", headers={"Host": host}).status_code
+
+    allowed = ("dx.example.jp", "192.0.2.10")
+    for host in ("dx.example.jp", "DX.example.jp:8443", "192.0.2.10:8000", "localhost"):
+        assert status(allowed, host) == 200, host
+    for host in ("example.jp", "a.dx.example.jp", "192.0.2.11", "dx.example.jp@elsewhere.example.jp"):
+        assert status(allowed, host) == 421, host
+    assert status(None, "whatever.example.jp") == 200
+
+
 def test_what_was_understood_is_shown_and_can_be_taken_back(service: Service) -> None:
     question = "人口5万人未満の団体の事例を見せて"
     body = service.client.post("/api/ask", json={"question": question}).json()
@@ -479,7 +535,7 @@ def test_a_broken_part_is_said_in_the_reply_and_on_the_page(service: Service, tm
         synonyms=SynonymsFile(table),
         reranker="再順位付けのモデル「なし」を読めません。",
     )
-    client = TestClient(app)
+    client = TestClient(app, base_url="http://127.0.0.1:8000")
     assert client.post("/api/ask", json={"question": "窓口"}).json()["notes"] == [
         "再順位付けのモデル「なし」を読めません。"
     ]

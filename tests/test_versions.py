@@ -15,16 +15,28 @@ from index.versions import (
     BuildingError,
     IndexUnusableError,
     NothingToRollBackError,
+    WrongFolderError,
     alone,
+    check_place,
     clear,
     current_version,
     earlier_version,
     history,
     manifest_bytes,
+    named_version,
+    new_name,
     publish,
     read_manifest,
     switch,
 )
+
+
+def named(letter: str) -> str:
+    """A version's name as they are given, in the order of the letters."""
+    return f"202611{ord(letter) - 96:02}T090000000000Z-ab12cd"
+
+
+A, B, C, D = (named(letter) for letter in "abcd")
 
 
 def write(root: Path, name: str, **changes: Any) -> str:
@@ -34,20 +46,20 @@ def write(root: Path, name: str, **changes: Any) -> str:
         "version": name,
         "built_at": f"built {name}",
         "counts": {"documents": 1, "cases": 2, "chunks": 3},
-        "segments": {f"s-{name}": "0"},
+        "segments": {f"{name}-text": "0"},
     }
     folder = root / "versions" / name
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_bytes(manifest_bytes(manifest | changes))
-    (root / "segments" / f"s-{name}").mkdir(parents=True)
+    (root / "segments" / f"{name}-text").mkdir(parents=True)
     return name
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for name in "abc":
-        switch(tmp_path, write(tmp_path, name))
-    return tmp_path
+    for name in (A, B, C):
+        switch(tmp_path / "index", write(tmp_path / "index", name))
+    return tmp_path / "index"
 
 
 def names(folder: Path) -> list[str]:
@@ -60,31 +72,31 @@ def edit(root: Path, name: str, **changes: Any) -> None:
 
 
 def test_a_switch_and_its_history(root: Path) -> None:
-    assert current_version(root) == "c"
+    assert current_version(root) == C
     assert [(entry.name, entry.current, entry.chunks, entry.problem) for entry in history(root)] == [
-        ("c", True, 3, None),
-        ("b", False, 3, None),
-        ("a", False, 3, None),
+        (C, True, 3, None),
+        (B, False, 3, None),
+        (A, False, 3, None),
     ]
     assert history(root / "no") == []
 
 
 def test_another_format(root: Path) -> None:
-    edit(root, "c", format_version=99)
+    edit(root, C, format_version=99)
     with pytest.raises(IndexUnusableError, match=f"索引 99・このプログラム {versions.FORMAT_VERSION}"):
-        read_manifest(root, "c")
+        read_manifest(root, C)
     assert "99" in (history(root)[0].problem or "")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", "\udcff"])
 def test_a_damaged_manifest(root: Path, content: str) -> None:
-    (root / "versions" / "c" / "manifest.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    (root / "versions" / C / "manifest.json").write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(IndexUnusableError, match="--full"):
-        read_manifest(root, "c")
+        read_manifest(root, C)
 
 
 def test_any_changed_letter_of_a_manifest_is_seen(root: Path) -> None:
-    path = root / "versions" / "c" / "manifest.json"
+    path = root / "versions" / C / "manifest.json"
     content = path.read_bytes()
     for place in range(0, len(content), 3):
         changed = bytearray(content)
@@ -96,85 +108,192 @@ def test_any_changed_letter_of_a_manifest_is_seen(root: Path) -> None:
             same = False
         if not same:
             with pytest.raises(IndexUnusableError):
-                read_manifest(root, "c")
+                read_manifest(root, C)
 
 
 @pytest.mark.parametrize("key", versions._MANIFEST_KEYS)
 def test_a_manifest_that_lacks_something(root: Path, key: str) -> None:
-    path = root / "versions" / "c" / "manifest.json"
+    path = root / "versions" / C / "manifest.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     del content[key]
     path.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(IndexUnusableError, match=f"{key} がありません"):
-        read_manifest(root, "c")
+        read_manifest(root, C)
 
 
-@pytest.mark.parametrize("name", ["z", "../versions/c", ".c", ""])
+@pytest.mark.parametrize("name", ["z", f"../versions/{C}", f".{C}", ""])
 def test_no_such_version(root: Path, name: str) -> None:
     with pytest.raises(IndexUnusableError, match="読めません"):
         read_manifest(root, name)
 
 
 def test_a_manifest_under_another_name(root: Path) -> None:
-    (root / "versions" / "c").rename(root / "versions" / "d")
+    (root / "versions" / C).rename(root / "versions" / D)
     with pytest.raises(IndexUnusableError, match="壊れています"):
-        read_manifest(root, "d")
+        read_manifest(root, D)
 
 
 def test_going_back(root: Path) -> None:
-    assert earlier_version(root) == "b"
-    switch(root, "b")
-    assert earlier_version(root) == "a"
-    assert earlier_version(root, "c") == "c"  # and forth again, by name
-    switch(root, "a")
+    assert earlier_version(root) == B
+    switch(root, B)
+    assert earlier_version(root) == A
+    assert earlier_version(root, C) == C  # and forth again, by name
+    switch(root, A)
     with pytest.raises(NothingToRollBackError, match="ありません"):
         earlier_version(root)
-    with pytest.raises(NothingToRollBackError, match="c、b、a"):
+    with pytest.raises(NothingToRollBackError, match=f"{C}、{B}、{A}"):
         earlier_version(root, "../b")
 
 
-def test_only_the_last_versions_are_kept_with_their_segments(root: Path) -> None:
-    for name in "defgh":
+def test_a_name_is_greater_than_all_before_whatever_the_clock_says(root: Path) -> None:
+    assert new_name(root) > C
+    for ahead, after in (
+        ("20991231T235959999999Z-ffffff", "21000101T000000000000Z-"),
+        ("29001121T090000000007Z-ab12cd", "29001121T090000000008Z-"),
+    ):
+        write(root, ahead)  # made while the clock was ahead
+        name = new_name(root)
+        assert name.startswith(after)
         switch(root, write(root, name))
+        assert earlier_version(root) == ahead  # the one before it in the order in which they were made
+        assert history(root)[0].name == name
+    write(root, "99999999T999999999999Z-000000")  # digits that are no time
+    assert len(new_name(root)) == len(C)
+
+
+def spoil(root: Path, how: str) -> None:
+    """Makes CURRENT unreadable."""
+    (root / "CURRENT").unlink()
+    if how == "no UTF-8":
+        (root / "CURRENT").write_bytes(b"\xff\xfe")
+    else:
+        (root / "CURRENT").mkdir()
+        (root / "CURRENT" / "theirs").write_text("theirs")
+
+
+@pytest.mark.parametrize("how", ["no UTF-8", "a folder"])
+def test_current_that_cannot_be_read(root: Path, how: str) -> None:
+    spoil(root, how)
+    with pytest.raises(IndexUnusableError, match="CURRENT"):
+        current_version(root)
+    assert named_version(root) is None
+    assert [(entry.name, entry.current) for entry in history(root)] == [(C, False), (B, False), (A, False)]
+    assert earlier_version(root) == C
+    switch(root, B)
+    assert current_version(root) == B
+    assert [file.read_text() for file in root.glob("CURRENT.*/theirs")] == ["theirs"] * (how == "a folder")
+
+
+def test_only_the_last_versions_are_kept_with_their_segments(root: Path) -> None:
+    for letter in "defgh":
+        switch(root, write(root, named(letter)))
         clear(root)
     assert KEEP_VERSIONS == 5
-    assert names(root / "versions") == list("defgh")
-    assert names(root / "segments") == [f"s-{name}" for name in "defgh"]
+    assert names(root / "versions") == [named(letter) for letter in "defgh"]
+    assert names(root / "segments") == [f"{named(letter)}-text" for letter in "defgh"]
     clear(root, keep=2)
-    assert names(root / "versions") == list("gh")
-    assert names(root / "segments") == ["s-g", "s-h"]
+    assert names(root / "versions") == [named(letter) for letter in "gh"]
+    assert names(root / "segments") == [f"{named(letter)}-text" for letter in "gh"]
 
 
 def test_the_version_in_use_is_kept_whatever_its_name(root: Path) -> None:
-    switch(root, "a")
+    switch(root, A)
     clear(root, keep=2)
-    assert names(root / "versions") == ["a", "c"]
+    assert names(root / "versions") == [A, C]
     clear(root, keep=1)
-    assert names(root / "versions") == ["a"]
-    assert names(root / "segments") == ["s-a"]
+    assert names(root / "versions") == [A]
+    assert names(root / "segments") == [f"{A}-text"]
 
 
 def test_a_segment_that_a_kept_version_shares_stays(root: Path) -> None:
-    edit(root, "c", segments={"s-a": "0", "s-c": "0"})
+    edit(root, C, segments={f"{A}-text": "0", f"{C}-text": "0"})
     clear(root, keep=1)
-    assert names(root / "segments") == ["s-a", "s-c"]
+    assert names(root / "segments") == [f"{A}-text", f"{C}-text"]
 
 
 def test_what_a_cut_off_build_left_is_removed(root: Path) -> None:
     left = [
-        root / "versions" / ".building-x",
-        root / "versions" / ".old-y",
-        root / "segments" / ".building-z",
+        root / "versions" / f".building-{D}",
+        root / "versions" / f".old-{A}",
+        root / "segments" / f".building-{D}-list",
     ]
     for folder in left:
         folder.mkdir()
         (folder / "part").write_text("{}")
     (root / ".CURRENT-123").write_text("b")
-    (root / "segments" / "nobody").mkdir()
+    (root / "segments" / f"{D}-text").mkdir()
     with alone(root):
         clear(root)
-    assert not any(path.exists() for path in [*left, root / ".CURRENT-123", root / "segments" / "nobody"])
+    assert not any(path.exists() for path in [*left, root / ".CURRENT-123", root / "segments" / f"{D}-text"])
     assert (root / ".lock").exists()
+
+
+def test_what_is_not_ours_is_never_removed(root: Path) -> None:
+    theirs = [
+        root / ".ssh" / "id_ed25519",
+        root / ".git" / "HEAD",
+        root / ".removed" / "x.txt",
+        root / ".CURRENT-old" / "x",
+        root / "versions" / ".git" / "HEAD",
+        root / "versions" / ".old-photos" / "1.jpg",
+        root / "versions" / "1.0" / "notes.txt",
+        root / "segments" / "customers" / "list.csv",
+        root / "segments" / ".building-plans" / "house.pdf",
+    ]
+    for file in theirs:
+        file.parent.mkdir(parents=True)
+        file.write_text("theirs")
+    (root / ".bashrc").write_text("theirs")
+    (root / "segments" / "notes.txt").write_text("theirs")
+    clear(root, keep=1)
+    assert {file.read_text() for file in [*theirs, root / ".bashrc", root / "segments" / "notes.txt"]} == {
+        "theirs"
+    }
+    assert [entry.name for entry in history(root)] == [C]
+
+
+def test_no_index_over_or_around_or_inside_the_documents(tmp_path: Path) -> None:
+    documents = tmp_path / "資料"
+    documents.mkdir()
+    (tmp_path / "link").symlink_to(documents, target_is_directory=True)
+    for root in (
+        documents,
+        tmp_path,
+        documents / "索引",
+        tmp_path / "link" / "索引",
+        tmp_path / "link",
+        Path("/"),
+    ):
+        with pytest.raises(WrongFolderError, match="一方を他方の中"):
+            check_place(root, documents)
+    check_place(tmp_path / "資料2", documents)  # a longer name is no place inside
+    assert names(tmp_path) == ["link", "資料"]
+
+
+def test_no_index_among_what_belongs_to_somebody(root: Path, tmp_path: Path) -> None:
+    documents, home = tmp_path / "documents", tmp_path / "home"
+    check_place(root, documents)
+    (root / "notes.txt").touch()  # put beside an index of ours: left alone
+    check_place(root, documents)
+    home.mkdir()
+    check_place(home, documents)
+    for own in (".lock", "CURRENT", ".CURRENT-12", "lost+found"):
+        (home / own).touch()
+    (home / "segments" / f".building-{A}-text").mkdir(parents=True)  # of a first build that was cut off
+    check_place(home, documents)
+    for name in (".bashrc", "写真.jpg"):
+        (home / name).touch()
+        with pytest.raises(WrongFolderError, match=f"{name}.*空のフォルダー"):
+            check_place(home, documents)
+        (home / name).unlink()
+    for name in ("versions/1.0", "segments/customers"):
+        (home / name).mkdir(parents=True)
+        with pytest.raises(WrongFolderError, match=name.split("/")[0]):
+            check_place(home, documents)
+        (home / name).rmdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(WrongFolderError, match="開けません"):
+        check_place(tmp_path / "file", documents)
 
 
 def test_a_switch_that_fails_leaves_the_old_version(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,11 +303,11 @@ def test_a_switch_that_fails_leaves_the_old_version(root: Path, monkeypatch: pyt
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", refuse)
         with pytest.raises(OSError, match="Input/output"):
-            switch(root, "a")
-    assert current_version(root) == "c"
+            switch(root, A)
+    assert current_version(root) == C
     assert names(root) == ["CURRENT", "segments", "versions"]
-    switch(root, "a")
-    assert current_version(root) == "a"
+    switch(root, A)
+    assert current_version(root) == A
 
 
 def test_current_is_replaced_and_never_written_in_place(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,8 +319,8 @@ def test_current_is_replaced_and_never_written_in_place(root: Path, monkeypatch:
         return real(self, target)
 
     monkeypatch.setattr(Path, "replace", watch)
-    switch(root, "a")
-    assert seen == [("a", "c")]
+    switch(root, A)
+    assert seen == [(A, C)]
 
 
 def test_a_folder_has_its_name_only_once_it_is_on_the_disk(

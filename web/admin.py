@@ -16,7 +16,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Body, Depends, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -34,6 +34,7 @@ from index.library import (
     Library,
     Looking,
     NotReadError,
+    NotRemovableError,
     NotStagedError,
     Staged,
     StorageError,
@@ -172,7 +173,8 @@ class RollBackRequest(BaseModel):
     """The version to go back to; null is the one before the one in use."""
 
     model_config = _example({"version": None})
-    version: str | None = None
+    # a limit makes pydantic look at the letters: half a character (「\\ud800」 in JSON) is none
+    version: Annotated[str, StringConstraints(max_length=200)] | None = None
 
 
 class RollBackReply(BaseModel):
@@ -200,8 +202,13 @@ async def uploaded(request: Request) -> AsyncIterator[list[UploadFile]]:
     except StarletteHTTPException as error:
         if error.status_code != 400:
             raise
-        many = f"一度に送れるのは{MAX_FILES}件までです。分けて送ってください。"
-        raise _invalid([many if "Too many" in str(error.detail) else problem]) from error
+        reasons = {
+            "Too many files": f"一度に送れるのは{MAX_FILES}件までです。分けて送ってください。",
+            "Too many fields": "ファイルのほかの項目が多すぎます。files の項目だけを送ってください。",
+            "Part exceeded": "ファイルのほかに、長すぎる項目があります。files の項目だけを送ってください。",
+        }
+        told = (reason for begin, reason in reasons.items() if str(error.detail).startswith(begin))
+        raise _invalid([next(told, problem)]) from error
     except ValueError as error:  # a charset that cannot name a file
         raise _invalid([problem]) from error
     try:
@@ -294,22 +301,29 @@ class Parts:
         return document
 
     def removable(self, document: Document) -> None:
-        """Raises 409 where a document cannot be taken out."""
-        library, index = self.held(), self.current.get()
-        if library.paths().intersection(document.paths):
-            if self.samples is None and index is not None and set(index.documents) == {document.id}:
-                raise HTTPException(
-                    409,
-                    "最後の一つの資料は取り除けません。先にほかの資料を加えてください。",
-                )
-        elif self.samples is not None and any((self.samples / path).is_file() for path in document.paths):
+        """Raises 409 or a NotRemovableError where a document cannot be taken out."""
+        library = self.held()
+        if (
+            self.samples is not None
+            and not library.paths().intersection(document.paths)
+            and any((self.samples / path).is_file() for path in document.paths)
+        ):
             raise HTTPException(409, "同梱の見本は取り除けません。資料を加えると、見本は使われなくなります。")
+        library.removable(document, self._others(document), samples=self.samples is not None)
 
     def remove(self, document_id: str) -> list[str]:
         """Takes a document's files out of the folder."""
         document = self.document(document_id)
         self.removable(document)
-        return self.held().remove(document.paths)
+        return self.held().remove_document(document, self._others(document), samples=self.samples is not None)
+
+    def _others(self, document: Document) -> list[Document]:
+        """The other documents of the index in use that something can be found in."""
+        index = self.current.get()
+        if index is None:
+            return []
+        found = {chunk.document_id for chunk in index.chunks} - {document.id}
+        return [other for other in index.documents.values() if other.id in found]
 
     def roll_back(self, version: str | None) -> str:
         """Makes an earlier version the one in use; 409 where it cannot be."""
@@ -420,6 +434,7 @@ def api(parts: Parts, looking: Looking | None) -> APIRouter:
         responses={
             **_says(401, "管理者の合言葉（トークン）が必要です"),
             **_says(403, "ほかのサイトやコンピューターからの操作は受け付けません"),
+            **_says(429, "合言葉の間違いが続いています"),
         },
     )
     files_body = {"requestBody": _FILES_BODY}
@@ -533,11 +548,11 @@ def api(parts: Parts, looking: Looking | None) -> APIRouter:
 # ---------------------------------------------------------------- pages
 
 
-def visitor(request: Request) -> None:
+async def visitor(request: Request) -> None:
     """A page's dependency: who could sign in is led there."""
     gate: Gate = request.app.state.gate
     try:
-        gate.check(request)
+        await gate.check(request)
     except StarletteHTTPException as error:
         if error.status_code != 401:
             raise
@@ -576,6 +591,7 @@ def pages(parts: Parts, looking: Looking | None) -> APIRouter:
 
     @router.post("/logout", dependencies=inside)
     def logout(request: Request) -> Response:
+        parts.gate.sign_out(request)
         response = _to("/admin/login")
         parts.gate.keep(request, response, "")
         return response
@@ -722,5 +738,6 @@ def failures() -> Iterator[tuple[type[Exception], int]]:
     """Errors of the library, each with the status that says it."""
     yield NotStagedError, 404
     yield NotReadError, 409
+    yield NotRemovableError, 409
     yield UploadRefusedError, 409
     yield StorageError, 507

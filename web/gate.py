@@ -1,9 +1,10 @@
-"""Who may change something, how much may be sent, and what every reply says to a browser.
+"""Who may change something, by which names this server is called, how much may be sent, and what every reply says to a browser.
 
 In: requests. Out: an HTTPException with a Japanese sentence, or nothing. Nothing is known of documents or of the index.
 
 An administrator is whoever sends the token (`Authorization: Bearer …`), a browser that signed in with it (a cookie, and
-then only from pages of this server), or, where no token is set, this computer.
+then only from pages of this server), or, where no token is set, this computer. Cookies are good until their owner signs out
+or this process ends.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import ipaddress
 import secrets
 import time
 from collections import OrderedDict
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from index.library import MAX_REQUEST_BYTES
@@ -34,7 +37,13 @@ SESSION_COOKIE = "dxqa_admin"
 SESSION_S = 12 * 3600
 """A working day: who signs in in the morning is not asked again before the evening."""
 WRONG_WINDOW_S, WRONG_DELAY_S, WRONG_LONGEST_S, WRONG_MOST = 60.0, 0.5, 2.0, 20
-"""Wrong tries of one address within the window: each makes the next answer later, and the last of them closes the door."""
+"""Wrong tries of one address within the window: each makes the next answer later, and the last of them closes the door. A
+closed door opens for one bearer token every `WRONG_LONGEST_S`: whoever has the right one gets in beside a stranger who guesses
+from the same address (a common proxy), and guessing stays below one a second."""
+MISDIRECTED = (
+    "この名前（ホスト名）では利用できません。サーバーのコンピューターで http://localhost を開くか、"
+    "管理者に --allowed-hosts へこの名前を加えてもらってください。"
+)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # No script, style, font or image from anywhere but here; nothing may frame these pages.
@@ -61,10 +70,14 @@ def private(path: str) -> bool:
 
 
 class Guard:
-    """Counts what is read of each request's body, whether its length is announced or not, and secures every reply."""
+    """Counts what is read of each request's body, whether its length is announced or not, and secures every reply.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    Refuses requests to a name that is neither local nor one of `hosts`: a page elsewhere may have a name of its own lead
+    here, and would read what is here as its own (DNS rebinding). Where `hosts` is None, any name will do.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str] | None = ()) -> None:
+        self._app, self._hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on; reading too much of it raises an HTTPException where it is read."""
@@ -93,7 +106,22 @@ class Guard:
                 secured(MutableHeaders(scope=message), path)
             await send(message)
 
+        if not self._is_ours(Headers(scope=scope).getlist("host")):
+            refusal = (
+                JSONResponse({"detail": MISDIRECTED}, 421)
+                if path.startswith("/api/")
+                else PlainTextResponse(MISDIRECTED, 421)
+            )
+            await refusal(scope, receive, sent)
+            return
         await self._app(scope, counted, sent)
+
+    def _is_ours(self, named: list[str]) -> bool:
+        """Whether a request is meant for this server, by its Host headers."""
+        if self._hosts is None:
+            return True
+        names = [_host_name(header) for header in named]
+        return bool(names) and all(is_local(name) or name in self._hosts for name in names)
 
 
 def too_large(most: int) -> HTTPException:
@@ -102,29 +130,40 @@ def too_large(most: int) -> HTTPException:
     return HTTPException(413, f"送信された内容が大きすぎます（上限 {limit}）。分けて送ってください。")
 
 
+@dataclass(slots=True)
+class _Tries:
+    """The wrong tries of an address: when, and when a bearer token was last looked at behind the closed door."""
+
+    moments: list[float] = field(default_factory=list)
+    looked: float = float("-inf")
+
+
 class Gate:
     """Tells administrators from others; `token` may be empty."""
 
     def __init__(self, token: str) -> None:
         self._token = token
-        self._key = hashlib.sha256(b"dxqa session\0" + token.encode()).digest()
-        self._wrong: OrderedDict[str, list[float]] = OrderedDict()
+        self._key = secrets.token_bytes(
+            32
+        )  # of this process: what was signed out before a restart is not good after it
+        self._wrong: OrderedDict[str, _Tries] = OrderedDict()
+        self._ended: dict[str, int] = {}
+        """Sessions that were signed out, and when they would have ended."""
 
     @property
     def needs_token(self) -> bool:
         """Whether a token is set."""
         return bool(self._token)
 
-    def check(self, request: Request) -> None:
+    async def check(self, request: Request) -> None:
         """Lets an administrator through; raises an HTTPException for others and for what another site sends."""
         if self._token:
             scheme, _, given = request.headers.get("authorization", "").partition(" ")
-            if scheme.lower() == "bearer" and self._is_token(given.encode("latin-1", "replace")):
+            if scheme.lower() == "bearer":
+                await self._check_bearer(request, given.encode("latin-1", "replace"))
                 return  # no browser sends this by itself
-            if scheme.lower() == "bearer" or not self.signed_in(request):
-                raise HTTPException(
-                    401, "管理者の合言葉（トークン）が必要です。", headers={"WWW-Authenticate": "Bearer"}
-                )
+            if not self.signed_in(request):
+                raise _no_token()
         elif not _this_computer(request):
             raise HTTPException(
                 403,
@@ -132,6 +171,19 @@ class Gate:
             )
         if request.method not in SAFE_METHODS:
             self.check_origin(request, needed=bool(self._token))
+
+    async def _check_bearer(self, request: Request, given: bytes) -> None:
+        address = _address(request)
+        tries = self._tries(address)
+        if len(tries.moments) >= WRONG_MOST:
+            now = time.monotonic()
+            if now < tries.looked + WRONG_LONGEST_S:
+                raise _too_many(int(WRONG_LONGEST_S))
+            tries.looked = now
+        # a right one does not forgive the wrong ones: they may be somebody else's
+        if not self._is_token(given):
+            await self._count(address, tries)
+            raise _no_token()
 
     def check_origin(self, request: Request, *, needed: bool) -> None:
         """Raises an HTTPException where a page of another site sends; `needed` where a request must say where it is from."""
@@ -149,29 +201,32 @@ class Gate:
 
     async def sign_in(self, request: Request, given: str) -> str:
         """The cookie for the right token; raises an HTTPException, a little later each time, for a wrong one."""
-        host = request.client.host if request.client else ""
-        tries = self._tries(host)
-        if len(tries) >= WRONG_MOST:
-            raise HTTPException(
-                429,
-                "合言葉の間違いが続いています。1分ほど待ってから、もう一度お試しください。",
-                headers={"Retry-After": "60"},
-            )
+        address = _address(request)
+        tries = self._tries(address)
+        if len(tries.moments) >= WRONG_MOST:
+            raise _too_many(int(WRONG_WINDOW_S))
         if self._is_token(given.strip().encode("utf-8", "replace")):
-            self._wrong.pop(host, None)
+            self._wrong.pop(address, None)
             return self.session(time.time())
-        tries.append(time.monotonic())
-        await asyncio.sleep(min(WRONG_DELAY_S * len(tries), WRONG_LONGEST_S))
+        await self._count(address, tries)
         raise HTTPException(401, "合言葉が違います。大文字・小文字や前後の空白も確かめてください。")
 
-    def _tries(self, host: str) -> list[float]:
+    def _tries(self, address: str) -> _Tries:
         """The wrong tries of an address within the window."""
-        now = time.monotonic()
-        tries = [moment for moment in self._wrong.pop(host, []) if moment > now - WRONG_WINDOW_S]
-        self._wrong[host] = tries
+        tries = self._wrong.get(address) or _Tries()
+        begin = time.monotonic() - WRONG_WINDOW_S
+        tries.moments = [moment for moment in tries.moments if moment > begin]
+        return tries
+
+    async def _count(self, address: str, tries: _Tries) -> None:
+        """Counts a wrong try, and waits a little longer each time; a closed door stays closed no longer for it."""
+        if len(tries.moments) < WRONG_MOST:
+            tries.moments.append(time.monotonic())
+        self._wrong[address] = tries
+        self._wrong.move_to_end(address)
         while len(self._wrong) > 1000:
             self._wrong.popitem(last=False)
-        return tries
+        await asyncio.sleep(min(WRONG_DELAY_S * len(tries.moments), WRONG_LONGEST_S))
 
     def _is_token(self, given: bytes) -> bool:
         return bool(self._token) and hmac.compare_digest(given, self._token.encode())
@@ -183,12 +238,24 @@ class Gate:
 
     def signed_in(self, request: Request) -> bool:
         """Whether a request's cookie is ours and still good."""
+        words = self._session_of(request)
+        return words is not None and words not in self._ended
+
+    def sign_out(self, request: Request) -> None:
+        """Ends the session of a request's cookie, wherever a copy of it may be."""
+        words, now = self._session_of(request), time.time()
+        self._ended = {other: end for other, end in self._ended.items() if end > now}
+        if words is not None:
+            self._ended[words] = int(words.split(".")[0])
+
+    def _session_of(self, request: Request) -> str | None:
+        """The signed words of a request's cookie, None where they are not ours or too old."""
         words, _, signature = request.cookies.get(SESSION_COOKIE, "").rpartition(".")
         if not self._token or not hmac.compare_digest(
             signature.encode("utf-8", "replace"), self._sign(words).encode()
         ):
-            return False
-        return int(words.split(".")[0]) > time.time()
+            return None
+        return words if int(words.split(".")[0]) > time.time() else None
 
     def _sign(self, words: str) -> str:
         return hmac.new(self._key, words.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
@@ -205,21 +272,53 @@ class Gate:
         )
 
 
-def administrator(request: Request) -> None:
+async def administrator(request: Request) -> None:
     """A route's dependency: lets through who may change something."""
     gate: Gate = request.app.state.gate
-    gate.check(request)
+    await gate.check(request)
+
+
+def _no_token() -> HTTPException:
+    return HTTPException(
+        401, "管理者の合言葉（トークン）が必要です。", headers={"WWW-Authenticate": "Bearer"}
+    )
+
+
+def _too_many(seconds: int) -> HTTPException:
+    return HTTPException(
+        429,
+        "合言葉の間違いが続いています。1分ほど待ってから、もう一度お試しください。",
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+def _address(request: Request) -> str:
+    """Whose tries are counted together: an address, or the network of one that has 2^64 of them (IPv6)."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return host if address.version == 4 else str(ipaddress.ip_network((int(address), 64), strict=False))
 
 
 def _this_computer(request: Request) -> bool:
     """Whether a request comes from this computer and was meant for it: a name of another site may be made to lead here."""
+    host = request.client.host if request.client else ""
+    return _is_loopback(host) and is_local(_host_name(request.headers.get("host", "")))
+
+
+def _host_name(header: str) -> str:
+    """The name in a Host header, in small letters; 「LocalHost:8000」 → 「localhost」, empty where there is none."""
     try:
-        name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+        return urlsplit(f"//{header}").hostname or ""
     except ValueError:
-        return False
-    return _is_loopback(request.client.host if request.client else "") and (
-        name == "localhost" or name.endswith(".localhost") or _is_loopback(name)
-    )
+        return ""
+
+
+def is_local(name: str) -> bool:
+    """Whether a name can only lead to the computer that it is called on: 「localhost」, 「127.0.0.1」, 「::1」."""
+    return name == "localhost" or name.endswith(".localhost") or _is_loopback(name)
 
 
 def _is_loopback(host: str) -> bool:
