@@ -6,6 +6,8 @@ import hashlib
 import io
 import itertools
 import os
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -136,6 +138,12 @@ def test_words_of_another_page_are_not_marked(pdf: bytes, words: list[str]) -> N
     assert yellow(pixels(picture)).sum() == 0
 
 
+def test_where_little_of_the_words_is_there_nothing_is_marked(pdf: bytes, words: list[str]) -> None:
+    other = words[0] + "この紙面にはない長い文が続いています。" * 10
+    assert draw(pdf, 1, 900, other, 0, len(other))[0]["marked"] == 0
+    assert draw(pdf, 1, 900, other, 0, len(words[0]))[0]["marked"] >= 4
+
+
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 def test_a_turned_page_is_marked_where_its_words_are(pdf: bytes, words: list[str], turn: int) -> None:
     document = pdfium.PdfDocument(pdf)
@@ -242,6 +250,16 @@ def test_a_hostile_file_costs_its_own_process_only(pdf: bytes, name: str) -> Non
         said = str(error)
     assert "描けません" in said or picture.startswith(b"\x89PNG")
     assert pictures.drawn(lambda: pdf, wanted(pdf)).startswith(b"\x89PNG")
+
+
+def test_a_process_has_a_limit_of_memory() -> None:
+    taking = "from web import page_process as p; p._limit(0); print(len(bytearray(int(1.5 * p.MAX_MEMORY))))"
+    done = subprocess.run(
+        [sys.executable, "-c", taking], capture_output=True, text=True, cwd=page_pictures._HOME
+    )
+    assert "MemoryError" in done.stderr
+    less = taking.replace("1.5", "0.2")
+    subprocess.run([sys.executable, "-c", less], check=True, capture_output=True, cwd=page_pictures._HOME)
 
 
 def test_a_page_that_there_is_not(pdf: bytes, pictures: PagePictures) -> None:

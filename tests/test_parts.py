@@ -25,7 +25,7 @@ def test_a_text_that_fits_is_one_part() -> None:
 def test_the_outermost_of_the_last_headings_begins_a_part() -> None:
     text = "あ" * 30
     headings = tuple(
-        Heading(f"見出し{at}", level, at, at + 1) for at, level in ((0, 1), (6, 2), (7, 1), (9, 2), (12, 2))
+        Heading(f"見出し{at}", level, at, at + 1) for at, level in ((0, 1), (6, 1), (7, 1), (9, 2), (12, 2))
     )
     found = parts(document(text, headings), whole=20, most=10)
     assert spans(found)[:2] == [(0, 7), (7, 17)]

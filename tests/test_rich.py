@@ -104,6 +104,13 @@ def test_headings_and_strong_words() -> None:
     assert seen(paragraph.runs) == "まず窓口へ。** 空き **は違う。"
 
 
+def test_strong_words_go_over_a_line_break_and_never_over_a_blank_line() -> None:
+    (paragraph,) = blocks("**地域\nコイン**を使う")
+    assert [run.text for run in paragraph.runs if run.strong] == ["地域\nコイン"]
+    assert not any(run.strong for block in blocks("**地域\n\nコイン**") for run in block.all_runs())
+    assert not any(run.strong for block in blocks("- **一\n- 二**") for run in block.all_runs())
+
+
 def test_levels_of_headings_go_down_one_by_one() -> None:
     found = blocks("# 一\n\n### 三\n\n#### 四\n\n# 一\n\n本文")
     assert [block.level for block in found if block.kind == "heading"] == [1, 2, 3, 1]

@@ -169,7 +169,7 @@ class _Piece(NamedTuple):
 
 _INLINE = re.compile(
     # 「**全庁的な推進体制**」
-    r"\*\*(?P<strong>[^\s*](?:[^*\n]{0,400}[^\s*])?)\*\*"
+    r"\*\*(?P<strong>[^\s*](?:[^*]{0,400}[^\s*])?)\*\*"
     # 「<br>」「<ul style="list-style-type: none">」 in a cell, where a converter found no other way to break a line
     r"|(?P<tag></?(?:br|ul|ol|li|p)(?:\s{1,3}[a-z-]{1,20}=\"[^\"<>\n]{0,200}\")*\s{0,3}/?>)"
     # 「……… 12」「. . . . . . 4」
@@ -243,7 +243,7 @@ class _Painter:
 
 
 def _words(text: str, start: int, end: int, strong: bool = False) -> Iterator[_Piece]:
-    """The pieces of words on one line, or in one cell."""
+    """The pieces of the words of a line, a cell or a paragraph."""
     at = start
     for found in _INLINE.finditer(text, start, end):
         if at < found.start():
@@ -375,10 +375,14 @@ class _Reader:
         while self._following(after) and self._goes_on(after):
             after += 1
         pieces: list[_Piece] = []
-        for number in range(place, after):
-            pieces += self._plain(self.lines[number])
-            if number + 1 < after:
-                pieces.append(_Piece(self.lines[number].end, self.lines[number].after))
+        if self.text.find("|", line.start, self.lines[after - 1].end) < 0:
+            # together: 「**地域\nコイン**」 goes over a line break
+            pieces += _words(self.text, line.start, self.lines[after - 1].end)
+        else:
+            for number in range(place, after):
+                pieces += self._plain(self.lines[number])
+                if number + 1 < after:
+                    pieces.append(_Piece(self.lines[number].end, self.lines[number].after))
         return Block("paragraph", self._painter.runs(pieces)), after - place
 
     def _goes_on(self, place: int) -> bool:
@@ -425,8 +429,8 @@ class _Reader:
             item = None if found else self._item(line)
             if found:
                 level = level or len(found[1])
-                pieces.append(_Piece(begin, begin + found.start(2), "mk"))
-                begin += found.start(2)
+                pieces.append(_Piece(begin, begin + found.end() - 1, "mk"))
+                begin += found.end() - 1
                 closing = _CLOSING.search(self.text, begin, end)
                 if closing:
                     end = closing.start()
