@@ -21,6 +21,7 @@ from test_usage import everything, read, rows
 from qa import usage_file
 from qa.masking import cleaned, masked
 from qa.usage import RATINGS_A_MINUTE, Usage
+from server import main
 from web.feedback import FeedbackRequest
 
 QUESTION = "若草市の担当部署の電話番号は？"
@@ -306,3 +307,13 @@ def test_stopping_the_service_loses_no_question(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT count(*) FROM questions").fetchone()[0] == 30
     connection.close()
+
+
+@pytest.mark.parametrize("days", ["x", "-1", "3651", "1.5", ""])
+def test_days_that_are_none(days: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--usage-days", days])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "0から3650までの日数で指定してください" in said
+    assert said.count("\n") == 1

@@ -77,6 +77,19 @@ def test_what_is_deleted_is_nowhere(tmp_path: Path) -> None:
     assert file.bytes() < size / 3
 
 
+def test_what_is_deleted_is_nowhere_even_while_another_has_it_open(tmp_path: Path) -> None:
+    file = UsageFile(tmp_path / "u")
+    with file.reading() as other:  # its end would cut the log by itself
+        other.execute("COMMIT")
+        with file.writing() as connection:
+            connection.execute(ROW, ("t", "秘密の言葉"))
+        with file.writing() as connection:
+            connection.execute("DELETE FROM ratings")
+        assert "秘密の言葉".encode() in b"".join(p.read_bytes() for p in tmp_path.iterdir())
+        file.shrink()
+        assert "秘密の言葉".encode() not in b"".join(p.read_bytes() for p in tmp_path.iterdir())
+
+
 def test_many_make_it_at_once(tmp_path: Path) -> None:
     file, wrong = UsageFile(tmp_path / "u"), []
     start = threading.Barrier(8)
