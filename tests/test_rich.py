@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ from made import CASE_BOOK, FAQ, MINUTES
 from playwright.sync_api import Browser, Page
 from served import screenshot, violations
 
-from web import rich
+from web import documents, finding, rich, view
 from web.rich import Block, Headline, Marked, Stop, blocks
 from web.site import environment
 
@@ -341,3 +342,8 @@ def test_it_looks_like_a_document(page: Page) -> None:
     assert "|---|" not in visible
     assert "**" not in visible
     assert violations(page) == []
+
+
+def test_the_examples_in_the_docstrings_hold() -> None:
+    for module in (rich, documents, finding, view):
+        assert doctest.testmod(module).failed == 0

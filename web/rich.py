@@ -324,9 +324,7 @@ class _Reader:
             if self._blank(line):
                 if heading is not None and heading.id:
                     yield Block("stop", id=heading.id)
-                after = place + 1
-                while after < len(self.lines) and self._blank(self.lines[after]) and not self._cut(after):
-                    after += 1
+                after = self._after_blanks(place + 1)
                 yield self._gap(line.start, self.lines[after - 1].after)
                 place = after
                 continue
@@ -340,14 +338,20 @@ class _Reader:
                 found, count = self._form(place)
             yield found
             last = self.lines[place + count - 1]
-            if last.end < last.after:
-                yield self._gap(last.end, last.after)
-            place += count
+            place = self._after_blanks(place + count)
+            if last.end < self.lines[place - 1].after:
+                yield self._gap(last.end, self.lines[place - 1].after)
 
     # ---- what a line is
 
     def _blank(self, line: _Line) -> bool:
         return not self.text[line.start : line.end].strip()
+
+    def _after_blanks(self, place: int) -> int:
+        """The first line from one on that is not blank, or that something with a name begins with."""
+        while place < len(self.lines) and self._blank(self.lines[place]) and not self._cut(place):
+            place += 1
+        return place
 
     def _cut(self, place: int) -> bool:
         """Whether something with a name begins with a line, so that no block goes on over it."""
