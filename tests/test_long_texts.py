@@ -68,7 +68,8 @@ def test_a_name_that_is_nearly_a_class_of_bodies_is_seen_through() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        f'件名,本文\n"{"@." * 50_000} ",窓口は九時に開き五時に閉まります。\n' * 2,  # nearly an address of mail
+        f'件名,本文\n"{"@." * 50_000} ",窓口は九時に開き五時に閉まります。\n'
+        * 2,  # nearly an address of mail
         f"{'9' * 5_000},{'9' * 5_000}\n1,2\n3,4\n",  # a number of more digits than Python reads
     ],
     ids=["mail", "digits"],
