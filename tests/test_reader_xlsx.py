@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from openpyxl import Workbook
+from test_reader_fuzz import in_time
 
 from corpus.documents import parse
 from corpus.readers import ReadError, read
@@ -166,6 +167,101 @@ def test_a_sheet_that_is_formatted_far_down_is_read_to_its_last_value(monkeypatc
         for column in range(1, 11):
             book.active.cell(row, column).number_format = "0%"
     assert len(records(read("一覧.xlsx", saved(book)))) == 3
+
+
+def test_what_stands_after_many_empty_rows_is_read():
+    book = book_of(FAQ)
+    book.active.cell(20_010, 1).number_format = "0%"
+    book.active["A30000"] = "窓口は九時に開きます。"
+    book.active["XFD1048576"] = "夜間は木曜だけ開きます。"
+    source = read("一覧.xlsx", saved(book))
+    assert len(records(source)) == 3
+    assert source.text.endswith("窓口は九時に開きます。\n\n夜間は木曜だけ開きます。")
+
+
+@pytest.mark.parametrize(
+    ("hide", "told"),
+    [
+        (lambda sheet: sheet.row_dimensions[2], True),
+        (lambda sheet: sheet.column_dimensions["B"], True),
+        (lambda sheet: sheet.row_dimensions[9], False),  # nothing stands there
+        (lambda sheet: sheet.column_dimensions["F"], False),
+    ],
+)
+def test_hidden_rows_and_columns_are_read_and_told(hide, told):
+    book = book_of(FAQ, "質問")
+    hide(book.active).hidden = True
+    source = read("一覧.xlsx", saved(book))
+    assert len(records(source)) == 3
+    assert [
+        words for words in source.warnings if "非表示の行や列（シート「質問」）も読みました" in words
+    ] == list(source.warnings)
+    assert bool(source.warnings) is told
+
+
+def with_parts(data, **changes):
+    """A workbook with pieces of its parts replaced: the part's stem with (old, new)."""
+    out = BytesIO()
+    with zipfile.ZipFile(BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        for part in old.namelist():
+            words = old.read(part).decode()
+            if Path(part).stem in changes:
+                before, after = changes[Path(part).stem]
+                assert before in words
+                words = words.replace(before, after)
+            new.writestr(part, words)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown_as"),
+    [
+        (f"<c r='A2'><v>{'9' * 5_000}</v></c>", "9" * 5_000),
+        ("<c r='A2'><v>1e400</v></c>", "1e400"),
+        ("<c r='A2' t='d'><v>9999-99-99</v></c>", "9999-99-99"),
+        ("<c r='A2'><v>ten</v></c>", "ten"),
+        ("<c r='A2' s='99'><v>7</v></c>", "7"),
+        ("<c r='A2' t='s'><v>99</v></c>", ""),
+    ],
+)
+def test_a_cell_that_cannot_be_is_read_as_it_is_written(cell, shown_as):
+    data = with_parts(saved(book_of(FAQ)), sheet1=('<c r="A2" t="n"><v>1</v></c>', cell))
+    source = read("一覧.xlsx", data)
+    assert records(source)[0][2][0] == (f"番号：{shown_as}" if shown_as else "質問：印鑑は要りますか")
+    assert records(source)[1][2][0] == "番号：2"
+    assert len(source.warnings) == 1
+    assert "読めないセルが1個" in source.warnings[0]
+
+
+def test_a_number_too_large_for_its_format_is_read_as_it_is_written():
+    book = book_of([["名称", "開始"], ["見守り", 10**12], ["配食", 45397], ["研修", 45398]])
+    for row in (2, 3, 4):
+        book.active.cell(row, 2).number_format = "yyyy/m/d"
+    source = read("一覧.xlsx", saved(book))
+    assert [lines[1] for _, _, lines in records(source)] == [
+        "開始：1000000000000",
+        "開始：2024/4/15",
+        "開始：2024/4/16",
+    ]
+    assert "1個" in source.warnings[0]
+
+
+@pytest.mark.parametrize("piece", ["#,##0.", "[$", "yyyy", "&quot;"])
+def test_an_endless_format_code_is_passed_over(piece):
+    data = saved(book_of(FAQ, formats={"A2": '0"番"', "A3": '0"番"'}))
+    data = with_parts(data, styles=("0&quot;番&quot;", piece * (1_000_000 // len(piece))))
+    with in_time(8):
+        source = read("一覧.xlsx", data)
+    assert [lines[0] for _, _, lines in records(source)] == ["番号：1", "番号：2", "番号：3"]
+    assert shown(1.5, piece * 200) == "1.5"
+
+
+@pytest.mark.parametrize("piece", ["<f ", "<mergeCell ", "</f>" + " " * 50_000])
+def test_a_comment_like_the_sheets_own_marks_is_seen_through(piece):
+    data = saved(book_of(FAQ))
+    data = with_parts(data, sheet1=("</sheetData>", f"</sheetData><!--{piece * (300_000 // len(piece))}-->"))
+    with in_time(8):
+        assert len(records(read("一覧.xlsx", data))) == 3
 
 
 def test_many_rows_are_read_in_time():

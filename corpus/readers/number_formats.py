@@ -43,6 +43,8 @@ _ERAS = (
     (datetime.date(1912, 7, 30), "大正", "大", "T"),
     (datetime.date(1868, 1, 25), "明治", "明", "M"),
 )
+MAX_CODE = 255
+"""Longest format code, as in Excel; a value whose code is longer is shown plainly."""
 _DAYS = "月火水木金土日"
 _ENGLISH_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = [
@@ -74,6 +76,8 @@ def shown(value: object, code: str) -> str:
     """A cell's value as it is shown under a format code; text as it is, an empty cell as ""."""
     if value is None:
         return ""
+    if len(code) > MAX_CODE:
+        code = "General"
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, int | float):

@@ -7,14 +7,17 @@ checked before anything is unpacked.
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from io import BytesIO
 from typing import IO, Any
 
 from openpyxl import load_workbook
+from openpyxl.cell.read_only import ReadOnlyCell
 from openpyxl.utils import range_boundaries
 from openpyxl.utils.datetime import from_excel
+from openpyxl.worksheet._reader import VALUE_TAG, WorkSheetParser
 
 from corpus.readers.number_formats import JAPANESE_BUILTIN, shown
 from corpus.readers.packages import broken, open_package
@@ -23,8 +26,12 @@ from corpus.readers.source import ReadError, Source
 
 MAX_MERGED = 100_000
 EMPTY_ROWS = 10_000
-"""A sheet ends where so many rows in a row are empty: some are formatted down to the last of 1,048,576 rows."""
+"""After so many empty rows it is looked whether a value is left: some sheets are formatted down to the last row."""
+LAST_ROW = 1_048_576
 _MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^<>]*?ref=[\"']([A-Z]{1,3}\d{1,7}(?::[A-Z]{1,3}\d{1,7})?)[\"']")
+# a row with its number, or the value of a cell
+_ROW_OR_VALUE = re.compile(rb"<(?:\w+:)?(?:(?P<row>row)\b(?P<said>[^<>]*)|(?:v|is)\b)")
+_ROW_NUMBER = re.compile(rb"\br=[\"'](\d{1,7})[\"']")
 # a formula whose cell ends without a result
 _UNCALCULATED = re.compile(rb"(?:</f>|<f\b[^<>]*/>)\s*+(?:(?:<v\s*+/>|<v></v>)\s*+)?</c>")
 _OPEN_AND_SAVE = "Excelで開いて保存し直してください。"
@@ -50,7 +57,8 @@ def _sheets(package: BytesIO) -> tuple[list[Grid], list[str]]:
     notes: list[str] = []
     grids: list[Grid] = []
     hidden: list[str] = []
-    uncalculated = 0
+    partly: list[str] = []
+    uncalculated, odd = 0, 0
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"openpyxl\.")  # extensions it does not keep
         book = load_workbook(package, read_only=True, data_only=True, keep_links=False)
@@ -60,7 +68,12 @@ def _sheets(package: BytesIO) -> tuple[list[Grid], list[str]]:
                 if sheet.sheet_state != "visible":
                     hidden.append(sheet.title)
                     continue
-                grid = _grid(sheet, place, left)
+                with sheet._get_source() as part:
+                    parser = _Parser(sheet, part)
+                    grid = _grid(parser, place, left)
+                odd += parser.odd
+                if parser.concealed:
+                    partly.append(sheet.title)
                 with sheet._get_source() as part:
                     grid.merged, missing = _merged(part)
                 uncalculated += missing
@@ -69,6 +82,14 @@ def _sheets(package: BytesIO) -> tuple[list[Grid], list[str]]:
             book.close()
     if hidden:
         notes.append(f"非表示のシート（{'、'.join(hidden)}）は読んでいません。")
+    if partly:
+        notes.append(
+            f"非表示の行や列（シート「{'」「'.join(partly)}」）も読みました。読ませないときは、それらを消して保存し直してください。"
+        )
+    if odd:
+        notes.append(
+            f"日付や数として読めないセルが{odd}個あり、保存されたままの文字で読みました。{_OPEN_AND_SAVE}"
+        )
     if uncalculated:
         notes.append(
             f"計算結果が保存されていない数式が{uncalculated}個あり、読めていません。{_OPEN_AND_SAVE}"
@@ -76,28 +97,104 @@ def _sheets(package: BytesIO) -> tuple[list[Grid], list[str]]:
     return grids, notes
 
 
-def _grid(sheet: Any, place: int, left: list[int]) -> Grid:
+class _Parser(WorkSheetParser):  # type: ignore[misc]
+    """The rows of a sheet from a stream, cells as they are shown.
+
+    `odd` counts the cells that are not what they say (a number of 5,000 digits, the 99th of the 99th month), which are read as
+    they are written; `concealed` says whether a row or column with a value is hidden.
+    """
+
+    def __init__(self, sheet: Any, part: IO[bytes]) -> None:
+        book = sheet.parent
+        super().__init__(
+            part,
+            sheet._shared_strings,
+            data_only=True,
+            epoch=book.epoch,
+            date_formats=book._date_formats,
+            timedelta_formats=book._timedelta_formats,
+        )
+        self.sheet = sheet
+        self.odd = 0
+        self.concealed = False
+        self.hidden_columns: list[tuple[int, int]] = []
+
+    def parse_cell(self, element: Any) -> tuple[int, str]:
+        """A cell's column, from 1, and its words."""
+        try:
+            cell = super().parse_cell(element)
+            if cell["data_type"] == "e" and element.get("t", "n") == "n":
+                raise ValueError("no date")
+            return cell["column"], _words(ReadOnlyCell(self.sheet, **cell), self.epoch)
+        except (ValueError, OverflowError, IndexError):
+            self.odd += 1
+            # the number of a shared text that is not there says nothing
+            raw = "" if element.get("t") == "s" else element.findtext(VALUE_TAG) or ""
+            return max(1, self.col_counter), _clean(raw)
+
+    def parse_row(self, row: Any) -> tuple[int, list[str]]:
+        """A row's number, from 1, and its words up to the last cell."""
+        number, cells = super().parse_row(row)
+        self.row_dimensions.clear()  # a sheet may have a million
+        words = [""] * max((column for column, _ in cells), default=0)
+        for column, said in cells:
+            words[column - 1] = said
+        if any(words) and not self.concealed:
+            self.concealed = row.get("hidden") in {"1", "true"} or any(
+                any(words[first - 1 : last]) for first, last in self.hidden_columns
+            )
+        return number, words
+
+    def parse_column_dimensions(self, col: Any) -> None:
+        """Remembers columns that are hidden."""
+        if col.get("hidden") in {"1", "true"} and len(self.hidden_columns) < MAX_MERGED:
+            self.hidden_columns.append((int(col.get("min")), int(col.get("max"))))
+
+
+def _grid(parser: _Parser, place: int, left: list[int]) -> Grid:
     """The rows of a sheet that hold something; `left` are the rows and cells that the file may still have."""
-    sheet.reset_dimensions()  # what it says of its size may be wrong
-    grid = Grid([], [], name=sheet.title, place=place)
-    empty = 0
-    for number, row in enumerate(sheet.iter_rows(), 1):
-        cells = [_words(cell, sheet.parent.epoch) for cell in row]
+    grid = Grid([], [], name=parser.sheet.title, place=place)
+    last: int | None = None
+    since = 0
+    for number, cells in parser.parse():
         left[1] -= len(cells)
         if any(cells):
+            # a number that does not go up is wrong
+            since = max(number, since + 1)
+            if since > LAST_ROW:
+                raise broken("xlsx")
             grid.cells.append(cells)
-            grid.numbers.append(number)
+            grid.numbers.append(since)
             left[0] -= 1
-            empty = 0
-        else:
-            empty += 1
         if min(left) < 0:
             raise ReadError(
                 f"セルが多すぎます（上限は{MAX_ROWS:,}行、{MAX_CELLS:,}セル）。ファイルを分けるか、不要な行や列を消してください。"
             )
-        if empty >= EMPTY_ROWS:
-            break
+        if number - since >= EMPTY_ROWS:
+            if last is None:
+                with parser.sheet._get_source() as part:
+                    last = _last_row(part)
+            if number >= last:
+                break
     return grid
+
+
+def _last_row(part: IO[bytes]) -> int:
+    """The number of the last row with a value in a sheet's XML, or of the last row that there can be, where it is not written."""
+    last, row, rest = 0, LAST_ROW, b""
+    while block := part.read(1 << 20):
+        block = rest + block
+        # what may go on in the next block waits for it
+        cut = block.rfind(b"<")
+        cut = cut if cut > 0 and len(block) - cut < 1 << 20 else len(block)
+        for found in _ROW_OR_VALUE.finditer(block, 0, cut):
+            if found["row"] is None:
+                last = max(last, row)
+                continue
+            number = _ROW_NUMBER.search(found["said"])
+            row = int(number[1]) if number else LAST_ROW
+        rest = block[cut:]
+    return last
 
 
 def _words(cell: Any, epoch: Any) -> str:
@@ -105,7 +202,9 @@ def _words(cell: Any, epoch: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return value.replace("_x000D_", "").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
+        return _clean(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("no number")
     style = cell.style_array.numFmtId
     code = JAPANESE_BUILTIN.get(style)
     if code is None:
@@ -113,6 +212,10 @@ def _words(cell: Any, epoch: Any) -> str:
     elif isinstance(value, int | float) and not isinstance(value, bool):
         value = from_excel(value, epoch)  # openpyxl does not know the numbers of these formats
     return shown(value, code or "General")
+
+
+def _clean(words: str) -> str:
+    return words.replace("_x000D_", "").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "")
 
 
 def _merged(part: IO[bytes]) -> tuple[list[Area], int]:
