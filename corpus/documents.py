@@ -47,6 +47,8 @@ _SUBJECT = re.compile(r"(?:について|に関する件|の件)(?:[（(][^（）
 _LETTER_LINES = 15
 # 「title: 情報化推進計画」 in the front matter of Markdown
 _FRONT_TITLE = re.compile(r"^title\s*:\s*([\"']?)(?P<title>\S.*?)\1\s*$")
+# 「| 電子決裁 | ### | 7,920,000 |」 what a spreadsheet prints for a value that its column has no room for
+_NO_ROOM = re.compile(r"(?<![^\s|])#{2,}(?![^\s|])")
 _TITLE_LINES = 4
 _TITLE_CHARS = 80
 
@@ -95,6 +97,11 @@ def recognise(path: str, source: Source, sha256: str, *, max_chars: int = MAX_CH
     strange = garbled(text)
     if strange is not None:
         warnings.append(strange)
+    hidden = len(_NO_ROOM.findall(text)) if source.format == "pdf" else 0
+    if hidden:
+        warnings.append(
+            f"列の幅が足りず「###」と印刷された値が{hidden}か所あり、読めません。表計算の元のファイルを入れてください。"
+        )
     if not chunks:
         warnings.append("検索できる本文が見つかりませんでした。")
     document = Document(

@@ -338,3 +338,10 @@ def test_the_rows_of_tables_and_their_parts():
         # the file's third row is the header, the fourth 令和1年度
         shown = [3 if "窓口" in line else int(line.split("令和")[1].split("年")[0]) + 3 for line in table]
         assert shown == list(range(first, last + 1))
+
+
+def test_values_that_a_spreadsheet_had_no_room_to_print_are_reported():
+    text = f"台帳\n\n| 電子決裁 | ### | 7,920,000 |\n\n人事 ##### 88%\n\n{BODY}\n"
+    for format, count in (("pdf", 1), ("md", 0)):
+        found = recognise(f"a.{format}", Source(text, format, "utf-8"), "ab" * 32).document.warnings
+        assert sum("「###」と印刷された値が2か所" in warning for warning in found) == count
