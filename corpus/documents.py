@@ -38,7 +38,7 @@ SEPARATE_PAGES = frozenset({"pptx", "xlsx"})
 """Formats whose slides or sheets each stand for themselves; the sentences of a PDF go on over its pages."""
 # 「７企第１２３号」「事務連絡」「令和７年６月２日」「各所属長　様」「資料１」 what stands over the subject of a letter or a paper
 _LETTER_HEAD = re.compile(
-    r"^(?:\S{0,12}第\s*[0-9０-９]+\s*号(?:の\s*[0-9０-９]+)?|事\s*務\s*連\s*絡|.{1,30}[\s\u3000]*(?:様|殿|御中|各位)|"
+    r"^(?:(?!広報|会報|館報)[0-9０-９\u4e00-\u9fff々]{0,8}第\s*[0-9０-９]+\s*号(?:の\s*[0-9０-９]+)?|事\s*務\s*連\s*絡|.{1,30}[\s\u3000]*(?:様|殿|御中|各位)|"
     r"[（(]?公\s*印\s*省\s*略[）)]?|[（(【［\[]?(?:資料|別紙|別添|別記|参考(?:資料)?)\s*(?:(?:No\.?|第)?\s*[0-9０-９]+(?:[-－‐][0-9０-９]+)?号?)?[）)】］\]]?)$|"
     + DATE_ONLY.pattern
 )
