@@ -5,7 +5,7 @@ In: blocks. Out: the lines that have the form of a case's title, in order. Two k
 1. A line that ends in an organization in square brackets: 「9 外部人材の下に…を設置【山形県酒田市】」.
 2. In a document without such lines, headings of one form, numbered, whose organization stands in round brackets at their end or
    right below them after a label: 「事例1　窓口を改める（みずほ県青葉野市）」, 「事例1　窓口を改める」 over 「| 団体名 | 青葉野市 |」. There
-   must be two of them at least, of different organizations unless they call themselves cases.
+   must be two of them at least; if they do not call themselves cases, all of them name an organization, not all the same.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def headed_titles(blocks: Sequence[Block], contents: Collection[int]) -> list[Ca
                 titles.append(_with_body(title, below[:NEAR_BLOCKS]))
         named = [title for title in titles if title.organization]
         several = len({title.number if word else squeeze(title.organization) for title in named}) >= 2
-        if several and len(named) * 2 > len(titles) and len(named) > len(best):
+        # without the word, one heading that names nobody (「1 開会」) makes them parts of something else
+        most = len(named) * 2 > len(titles) if word else len(named) == len(titles)
+        if several and most and len(named) > len(best):
             best = named
     return best
 

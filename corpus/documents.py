@@ -38,7 +38,7 @@ SEPARATE_PAGES = frozenset({"pptx", "xlsx"})
 """Formats whose slides or sheets each stand for themselves; the sentences of a PDF go on over its pages."""
 # 「７企第１２３号」「事務連絡」「令和７年６月２日」「各所属長　様」「資料１」 what stands over the subject of a letter or a paper
 _LETTER_HEAD = re.compile(
-    r"^(?:\S{0,12}第\s*[0-9０-９]+\s*号(?:の\s*[0-9０-９]+)?|事\s*務\s*連\s*絡|.{1,30}[\s\u3000]*(?:様|殿|御中|各位)|"
+    r"^(?:(?!広報|会報|館報)[0-9０-９\u4e00-\u9fff々]{0,8}第\s*[0-9０-９]+\s*号(?:の\s*[0-9０-９]+)?|事\s*務\s*連\s*絡|.{1,30}[\s\u3000]*(?:様|殿|御中|各位)|"
     r"[（(]?公\s*印\s*省\s*略[）)]?|[（(【［\[]?(?:資料|別紙|別添|別記|参考(?:資料)?)\s*(?:(?:No\.?|第)?\s*[0-9０-９]+(?:[-－‐][0-9０-９]+)?号?)?[）)】］\]]?)$|"
     + DATE_ONLY.pattern
 )
@@ -47,6 +47,8 @@ _SUBJECT = re.compile(r"(?:について|に関する件|の件)(?:[（(][^（）
 _LETTER_LINES = 15
 # 「title: 情報化推進計画」 in the front matter of Markdown
 _FRONT_TITLE = re.compile(r"^title\s*:\s*([\"']?)(?P<title>\S.*?)\1\s*$")
+# 「| 電子決裁 | ### | 7,920,000 |」 what a spreadsheet prints for a value that its column has no room for
+_NO_ROOM = re.compile(r"(?<![^\s|])#{2,}(?![^\s|])")
 _TITLE_LINES = 4
 _TITLE_CHARS = 80
 
@@ -95,6 +97,11 @@ def recognise(path: str, source: Source, sha256: str, *, max_chars: int = MAX_CH
     strange = garbled(text)
     if strange is not None:
         warnings.append(strange)
+    hidden = len(_NO_ROOM.findall(text)) if source.format == "pdf" else 0
+    if hidden:
+        warnings.append(
+            f"列の幅が足りず「###」と印刷された値が{hidden}か所あり、読めません。表計算の元のファイルを入れてください。"
+        )
     if not chunks:
         warnings.append("検索できる本文が見つかりませんでした。")
     document = Document(

@@ -55,8 +55,11 @@ CONTACT_LABEL = re.compile(
 QUESTION_END = re.compile(
     r"(?:教え|聞かせ|説明し|述べ|話し|示し)て?(?:みて)?(?:ください|下さい|ほしい|欲しい)[。！!]*+$|か[。？?]*+$|(?<![？?])[？?]++$"
 )
-# 「石田委員：障がいのある方の利用はどうですか。」 who speaks, unless it is the question's own label: 「質問：…」
-SPEAKER = re.compile(r"^(?!(?:ご?質問|問い?|設問)[0-9０-９]*\s*[：:])[^\s：:。、！？!?]{1,20}[：:]\s*\S")
+# 「石田委員：利用はどうですか。」「佐伯委員　件数は何件ですか。」 who speaks, unless it is the question's own label: 「質問：…」
+SPEAKER = re.compile(
+    r"^(?!(?:ご?質問|問い?|設問)[0-9０-９]*\s*[：:])[^\s：:。、！？!?]{1,20}"
+    r"(?:[：:]|(?:(?<=[員長事氏])|(?<=さん)|(?<=事務局)|(?<=[)）]))\u3000)\s*\S"
+)
 QUESTION_MARK = re.compile(
     r"^(?:[QＱ][0-9０-９]*\s*[.．:：、)）]?\s*|[問質][0-9０-９]+\s*[.．:：、)）]?\s*)(?=\S)"
 )
@@ -371,6 +374,8 @@ def _number(words: str) -> tuple[str, int]:
 
 def _opens(words: str) -> bool:
     """Whether a numbered line is as short and bare as a heading: 「３　議題」."""
+    if re.match(r"[0-9０-９]+\s*[年月日時分人件名円回%％]", words):
+        return False  # 「4 月1日から」
     return len(words) <= HEADING_CHARS // 2 and not re.search(r"[。、，：:；;|\t]", words)
 
 

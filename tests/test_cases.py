@@ -472,10 +472,17 @@ def test_a_table_gives_the_prefecture_that_the_title_leaves_out():
         ("1. 窓口を改める（中央地区）", "2. 車で回る（第2市）"),
         ("1. 窓口を改める（青葉野市）", "2. 車で回る"),
         ("事例1　窓口を改める", "事例2　車で回る"),
+        ("1. 開会", "2. 説明（青葉野市）"),
     ],
 )
 def test_headings_that_only_look_like_titles(one, two):
     assert other_book(one, two).cases == ()
+
+
+def test_an_agenda_of_speakers_has_no_cases():
+    parts = ("1. 開会", "2. 県の説明（みずほ県）", "3. 市の報告（青葉野市）", "4. 町の報告（月見坂町）")
+    body = "職員が聞き取って書類を作ります。待つ時間が短くなりました。"
+    assert book_of("会議の記録\n\n" + "".join(f"{part}\n\n{body}\n\n" for part in parts)).cases == ()
 
 
 def test_a_list_of_titles_before_the_cases_is_no_case():

@@ -49,6 +49,7 @@ def document(text, path="folder/plan.txt"):
             "研修の開催について（通知）",
         ),
         (f"事務連絡\n令和7年6月2日\n関係各位\n研修の開催について\n\n{BODY}", "研修の開催について"),
+        (f"広報青葉野第123号\n\n令和7年6月2日\n\n{BODY}", "広報青葉野第123号"),
         (f"資料１\n\n窓口改善計画\n\n{BODY}", "窓口改善計画"),
         (f"第123号\n\n令和7年6月2日\n\n{BODY}", BODY),
         (f'---\ntitle: "窓口の方針"\ntags:\n  - 窓口\n\n---\n\n# はじめに\n\n{BODY}', "窓口の方針"),
@@ -363,3 +364,10 @@ def test_the_rows_of_tables_and_their_parts():
         # the file's third row is the header, the fourth 令和1年度
         shown = [3 if "窓口" in line else int(line.split("令和")[1].split("年")[0]) + 3 for line in table]
         assert shown == list(range(first, last + 1))
+
+
+def test_values_that_a_spreadsheet_had_no_room_to_print_are_reported():
+    text = f"台帳\n\n| 電子決裁 | ### | 7,920,000 |\n\n人事 ##### 88%\n\n{BODY}\n"
+    for format, count in (("pdf", 1), ("md", 0)):
+        found = recognise(f"a.{format}", Source(text, format, "utf-8"), "ab" * 32).document.warnings
+        assert sum("「###」と印刷された値が2か所" in warning for warning in found) == count

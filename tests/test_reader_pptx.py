@@ -31,7 +31,7 @@ from pptx.opc.package import Part
 from pptx.opc.packuri import PackURI
 from pptx.util import Cm
 
-from corpus.cases import TITLE
+from corpus.case_titles import TITLE
 from corpus.documents import parse
 from corpus.readers import ReadError, Source, read
 from corpus.readers import pptx as reader

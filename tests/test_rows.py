@@ -312,3 +312,15 @@ def test_a_sheet_without_a_name_has_no_heading():
     grids = [grid([["件名", "本文"], ["窓口", "九時"]], name=name) for name in (" ", "夜間")]
     laid = lay_out(grids, paged=True)
     assert [laid.text[mark.start : mark.end] for mark in laid.marks if mark.kind == "heading"] == ["夜間"]
+
+
+def test_the_word_for_a_total_is_no_value_of_its_column():
+    rows = [
+        ["名称", "期限", "経費"],
+        ["甲", "令和7年3月", "10"],
+        ["乙", "令和8年3月", "20"],
+        ["丙", "令和9年3月", "30"],
+    ]
+    total = records(laid([*rows, ["", "合計", "60"]]))[-1]
+    assert total == (5, "", ["合計", "経費：60"])
+    assert len(records(laid([*rows, ["", "合計", ""]]))) == 3  # a formula without its result says nothing

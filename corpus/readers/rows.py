@@ -511,12 +511,15 @@ class _Sheet:
             ) and sum(1 for c in columns.places if self._at(row, c)) == 1:
                 writer.heading(self._line(row), 3)  # 「福祉課」 over the rows that are its own
                 continue
-            lines = []
-            for c, name in zip(columns.places, columns.names, strict=True):
+            lines, totals = [], 0
+            for c, name, kind in zip(columns.places, columns.names, columns.kinds, strict=True):
                 value = self._at(row, c)
                 if value and c not in head:
-                    lines.append(f"{name}：{value}" if name else value)
-            if lines:
+                    # 「合計」 under 「契約満了日」 is none
+                    total = _TOTAL.fullmatch(value) and kind not in {"text", "empty"}
+                    totals += bool(total)
+                    lines.append(f"{name}：{value}" if name and not total else value)
+            if len(lines) > totals:
                 title = _one_line(self._at(row, about))[:TITLE_CHARS] if about is not None else ""
                 writer.record(lines, self.grid.numbers[row], title)
 
