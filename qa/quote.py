@@ -189,8 +189,8 @@ def _about(index: Index, query: Query, hits: Sequence[Hit]) -> Sequence[Hit]:
     own = [hit for hit in hits if is_about(names, query, hit)] or list(hits)
     if query.values and own:
         # nor may the value of a neighbour stand beside the one that answers
-        owner = names.of(own[0].chunk.document_id, own[0].chunk.case_id)
-        own = [hit for hit in own if names.of(hit.chunk.document_id, hit.chunk.case_id) == owner]
+        owner = names.of(own[0].chunk)
+        own = [hit for hit in own if names.of(hit.chunk) == owner]
     return own
 
 

@@ -47,7 +47,7 @@ class Weights:
     own: float = 0.15
     """It is about an organization that is named."""
     others: float = -0.15
-    """It stands in the case of another organization than the one named."""
+    """It stands in the case, or in the section, of another organization than the one named."""
     mentions: float = 0.08
     """It says the name of a body that has no document of its own."""
     states: float = 0.15
@@ -158,8 +158,7 @@ def ranked(
         own = {
             chunk.id
             for chunk in index.chunks
-            if set(names.of(chunk.document_id, chunk.case_id)) & set(query.organizations)
-            and (allowed is None or chunk.id in allowed)
+            if set(names.of(chunk)) & set(query.organizations) and (allowed is None or chunk.id in allowed)
         }
         found = {hit.chunk.id for hit in hits}
         least = hits[-1].score if hits else 0.0
@@ -224,9 +223,9 @@ def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
     case = index.cases.get(chunk.case_id or "")
     added = 0.0
     if query.organizations:
-        if set(names.of(chunk.document_id, chunk.case_id)) & set(query.organizations):
+        if set(names.of(chunk)) & set(query.organizations):
             added += w.own
-        elif case is not None:
+        elif names.own(chunk) is not None:
             added += w.others
     if query.unknown:
         said = "\n".join([chunk.text, *chunk.heading_path])
@@ -245,7 +244,7 @@ def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
     if query.kinds:
         if case is not None and case.organization_kind in query.kinds:
             added += w.kind
-        kinds = {parse_organization(name).kind for name in names.of(chunk.document_id, chunk.case_id)}
+        kinds = {parse_organization(name).kind for name in names.of(chunk)}
         if kinds and None not in kinds and not kinds & set(query.kinds):
             added += w.other_kind
     if (
@@ -505,10 +504,10 @@ def _compared(index: Index, names: Directory, query: Query) -> Iterator[tuple[st
     """The sides of a comparison: a name, and whether a passage belongs to it."""
     covered: set[str] = set()
     for name in query.organizations:
-        covered |= {d for d in index.documents if name in names.of(d, None)}
+        covered |= {d for d in index.documents if name in names.of_document(d)}
 
         def of_organization(chunk: Chunk, name: str = name) -> bool:
-            return name in names.of(chunk.document_id, chunk.case_id)
+            return name in names.of(chunk)
 
         yield name, of_organization
     for name in query.unknown:

@@ -14,10 +14,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 
-from corpus.municipalities import PREFECTURES, REGION_OF, short_name
+from corpus.municipalities import PREFECTURES, REGION_OF
 from corpus.text import normalize
 from index.tokenizer import tokenize
-from qa.names import Directory
+from qa.names import Directory, short
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +322,7 @@ def understand(
             known, unknown = before.known, before.unknown
             if not known and not unknown and answered_by is not None:
                 known = answered_by(earlier, False)
-        text = f"{' '.join(short_name(name) for name in known)} {topic}" if known else f"{earlier} {question}"
+        text = f"{' '.join(short(name) for name in known)} {topic}" if known else f"{earlier} {question}"
         if named.known or named.unknown:
             text = f"{before.rest} {question}"
     asked = earlier if another and focus is not None and earlier is not None else question
