@@ -164,7 +164,7 @@ def ask(
         found = select(index, encoder, understand(other, (), names), filters or Filters(), 1).hits
         if not found or (in_a_case and not _tells_of(found[0].chunk, other)):
             return ()
-        return names.of(found[0].chunk.document_id, found[0].chunk.case_id)
+        return names.of(found[0].chunk)
 
     query = understand(question, history, names, answered_by).without(without)
     selection, notes = _select(
@@ -354,8 +354,12 @@ def _contact(
 
 
 def _label(index: Index, quoted: Quotation) -> str | None:
+    """Whose the words are: who speaks, or whose case or section it is in a document that is not all its own."""
     chunk = index.chunk(quoted.chunk_id)
     if chunk is None:
         return None
-    case = index.cases.get(chunk.case_id or "")
-    return case.organization if case else speaker(chunk, quoted.end)
+    names = directory(index)
+    own = names.own(chunk)
+    if own is not None and (chunk.case_id is not None or own not in names.of_document(chunk.document_id)):
+        return own
+    return speaker(chunk, quoted.end)

@@ -12,11 +12,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corpus.municipalities import short_name
 from corpus.text import letters, normalize, sentence_spans, squeeze
 from index.store import Hit, Index
 from index.tokenizer import grams, holds_person, tokenize
-from qa.names import Directory, bodies_in
+from qa.names import Directory, bodies_in, short
 from qa.select import NEAREST
 from qa.understand import ASKING_WORDS, CALLED, CALLS, CONTACT, Query, states_value, years_of
 
@@ -75,7 +74,7 @@ def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -
         return Refusal("no_match", "お尋ねの内容")
     if query.points_nowhere:
         return Refusal("no_match", "「それ」「そこ」が何を指すか")
-    unheard = [name for name in query.unknown if not names.mentions(short_name(name))]
+    unheard = [name for name in query.unknown if not names.mentions(short(name))]
     if unheard and not query.organizations and len(unheard) == len(query.unknown):
         return Refusal("unknown_organization", f"{'・'.join(unheard)}についての資料")
     if query.shape in {"list", "compare", "summary"} and not query.unknown:
@@ -162,12 +161,16 @@ def _passage(index: Index, hit: Hit) -> _Passage:
 
 def is_about(names: Directory, query: Query, hit: Hit) -> bool:
     """Whether a hit is of a named organization, or says the names of those that have no documents."""
-    own = names.of(hit.chunk.document_id, hit.chunk.case_id)
-    if query.organizations and set(own) & set(query.organizations):
+    if set(names.of(hit.chunk)) & set(query.organizations):
         return True
     bodies = (*query.organizations, *query.unknown)
+    own = names.own(hit.chunk) if hit.chunk.case_id is None else None
+    if bodies and own is not None:
+        return short(own) in map(short, bodies)  # what stands under the name of one is not another's
     said = "\n".join([hit.chunk.text, *hit.chunk.heading_path])
-    return not bodies or any(names.says(said, name) for name in bodies)
+    return not bodies or any(
+        names.says(said, name) or names.is_spoken_of(name, hit.chunk.document_id) for name in bodies
+    )
 
 
 def _ordinals(text: str) -> set[tuple[str, str]]:
@@ -190,7 +193,7 @@ def _states(passage: _Passage, kind: str, query: Query, named: Sequence[str] = (
         years = set(years_of(words))
         if years and query.years and not years & set(query.years):
             continue
-        if named and not any(short_name(name) in words + passage.above for name in named) and passage.others:
+        if named and not any(short(name) in words + passage.above for name in named) and passage.others:
             continue
         if office is not None and office["office"] not in (around if office["office"][-1] == "官" else words):
             continue

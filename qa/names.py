@@ -10,31 +10,52 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar
 
 from corpus.municipalities import PREFECTURES, REGION_OF, municipalities, parse_organization, short_name
-from corpus.records import Document
+from corpus.records import Chunk, Document
 from corpus.text import normalize, squeeze
 from index.store import Index
 from index.tokenizer import readings
 
 _KATAKANA = {code: code + 0x60 for code in range(ord("ぁ"), ord("ん") + 1)}
 _SUFFIXES = "都道府県市区町村"
-# 「白樺台市の…」: a name by its form, where a particle or the end follows
+# 「白樺台市の…」「ミドリ市は」: a name by its form, where a particle or the end follows
 _BY_FORM = re.compile(
-    r"(?<![一-龥ァ-ヶー々A-Za-z])(?P<name>[一-龥ヶ々]{2,6}?[市町村]|[A-Z]市?[市町村])(?=[のはでがにをとへも、。?？ 　]|って|から|役所|役場|$)"
+    r"(?<![一-龥ァ-ヶー々A-Za-z])(?P<name>[一-龥ァ-ヶー々]{2,6}?[市町村県]|[A-Z]市?[市町村])(?=[のはでがにをとへも、。?？ 　(「』」)]|って|から|役所|役場|$)"
 )
+# 「東山広域連合」「北部衛生組合」: bodies that several municipalities make, which no table has
+_UNION = re.compile(
+    r"(?<![一-龥ァ-ヶー々])[一-龥ァ-ヶー々]{2,14}?(?:広域連合|事務組合|(?:広域|衛生|消防|環境|水道|病院|清掃|斎場|施設)組合|企業団)(?!立)"
+)
+_BY_FORM_IN_TITLE = re.compile(r"(?<![一-龥ァ-ヶー々A-Za-z])(?P<name>[一-龥ァ-ヶー々]{2,6}?[市町村県])")
 # Words before 市, 町, 村 that make no name: 「他市」 「近隣町村」 「政令市」
 _NO_NAME = re.compile(
-    r"^(?:[他同各全本当両某何幾]|近隣|周辺|隣接|政令|指定都?|中核|特例|県内|管内|参加|対象|小規模|大規模|地方|先進|連携|中心|構成|加入|該当|当該|"
+    r"^(?:[他同各全本当両某何幾]|近隣|周辺|隣接|政令|指定都?|中核|特例|県内|管内|参加|対象|小規模|大規模|地方|先進|連携|モデル|パイロット|スマート|デジタル|コンパクト|被災|出身|居住|転入|転出|上記|同一|中心|構成|加入|該当|当該|"
     r"一部|多く|都道府県|府県|県|都|市区?町?|町|区|自治体|全国|協力|関係|担当|実施|農山漁?|山間|過疎|離島|先行|導入|同規模|同程度|人口)+(?:[市区町村]*)$"
+    r"|.*(?:[各他全両都]|[二三四五六七八九十]か?)$"
 )
 # 「岩手県立大学」 is no word about the prefecture, nor is 「県民」
 _GOES_ON = re.compile(r"立|民|道|産|外|内外")
 DOMINANT, FEWEST = 2, 5
 """A municipality is what a document is about where it is named so many times as often as the next, and at least so often."""
+ALONE, ALONE_PER = 2, 1_000
+"""One that is the only one named is, where that is at least so often, and once in so many characters."""
+COVER = 12
+"""Lines at the beginning of a document that may say whose it is."""
+# after a name at the beginning of a line of the cover: 「鳥羽市長」「東金市 市民課」「飯島町役場」, or nothing
+_SIGNS = re.compile(
+    r"\s*(?:$|長(?:\s|$)|役[場所]|[^\s、。はがをに]{1,12}(?:[課室部局係]|センター|委員会)(?:\s|$))"
+)
+# after a name in a heading: 「鳥羽市の取組」「…（三重県鳥羽市）」, but not 「鳥羽市との連携」
+_HEADS = re.compile(r"$|[の\s()（）「」【】\[\]:|/・、～-]|は(?:$|\s)")
+# 「団体名 | 鳥羽市 |」「市町村名：鳥羽市」
+_BEFORE_COVER = re.compile(r"[#\s]*(?:[一-龥ぁ-んァ-ヶ]{2,3}[都道府県])?")
+_BODY_LINE = re.compile(
+    r"(?m)^[^\S\n]*\|?[^\S\n]*(?:団体|自治体|市区?町村|地方公共団体)(?:の?名称?)?[^\S\n]*[|:：\t][^\S\n|:：]*(?P<name>[^\n|:：]{2,20}?)[^\S\n]*(?=[|\n]|$)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +72,13 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What was read in a document: whose it is, where these organizations are known, and its text without spaces."""
+    """What was read in a document: whose it is and its passages are, where these organizations are known; its text without spaces."""
 
     title: str
+    path: str
     known: tuple[str, ...]
     organizations: tuple[str, ...]
+    sections: Mapping[str, str]
     squeezed: str
 
 
@@ -69,20 +92,27 @@ class Directory:
         self,
         of_case: Mapping[str, str],
         of_document: Mapping[str, tuple[str, ...]] | None = None,
-        texts: Sequence[str] = (),
+        texts: Mapping[str, str] | None = None,
         populations: Mapping[str, int] | None = None,
         categories: Iterable[str] = (),
+        of_section: Mapping[str, str] | None = None,
     ) -> None:
-        """`of_case` by case id, `of_document` by document id; `texts` are what the documents say, without spaces.
+        """`of_case` by case id, `of_document` by document id; `texts` is what they say, without spaces.
 
-        `categories` are the parts into which the case books sort their cases.
+        `of_section` is whose a passage is by its id, where its heading says it. `categories` are the parts into which the case books sort their cases.
         """
-        self._of_case, self._of_document, self._texts = of_case, of_document or {}, texts
+        self._of_case, self._of_document, self._texts = of_case, of_document or {}, texts or {}
         self._populations = populations or {}
         self.categories = tuple(dict.fromkeys(categories))
-        names = [*of_case.values(), *(name for names in self._of_document.values() for name in names)]
-        self.organizations: tuple[str, ...] = tuple(dict.fromkeys(names))
+        self._of_section = of_section or {}
+        documents = [name for names in self._of_document.values() for name in names]
+        self.organizations: tuple[str, ...] = tuple(dict.fromkeys([*of_case.values(), *documents]))
         self._forms = {name: _Forms.of(name) for name in self.organizations}
+        for name in set(documents) - set(of_case.values()):
+            if not in_table(name):
+                # 「テスト」 of 「テスト市」 may be a word
+                self._forms[name] = replace(self._forms[name], stem="", reading="")
+        self._sections = frozenset(self._of_section.values())
         self._mentioned: dict[str, bool] = {}
 
     @classmethod
@@ -91,23 +121,33 @@ class Directory:
         of_case = {case.id: case.organization for case in index.cases.values()}
         with_cases = {case.document_id for case in index.cases.values()}
         known = tuple(dict.fromkeys(of_case.values()))
-        read = {document.id: cls._read_once(document, known) for document in index.documents.values()}
+        chunks: dict[str, list[Chunk]] = {}
+        for chunk in index.chunks:
+            if chunk.case_id is None:
+                chunks.setdefault(chunk.document_id, []).append(chunk)
+        read = {
+            document.id: cls._read_once(document, known, chunks.get(document.id, []))
+            for document in index.documents.values()
+        }
         cls._read = read
         return cls(
             of_case,
             {i: () if i in with_cases else one.organizations for i, one in read.items()},
-            [one.squeezed for one in read.values()],
+            {i: one.squeezed for i, one in read.items()},
             {case.organization: case.population for case in index.cases.values() if case.population},
             [case.category for case in index.cases.values() if case.category],
+            {i: name for one in read.values() for i, name in one.sections.items()},
         )
 
     @classmethod
-    def _read_once(cls, document: Document, known: tuple[str, ...]) -> _Read:
+    def _read_once(cls, document: Document, known: tuple[str, ...], chunks: Sequence[Chunk]) -> _Read:
         """What the names in a document are; a new version of the index reads only what is new in it."""
         held = cls._read.get(document.id)
-        if held is not None and (held.title, held.known) == (document.title, known):
+        if held is not None and (held.title, held.path, held.known) == (document.title, document.path, known):
             return held
-        return _Read(document.title, known, organizations_of(document, known), squeeze(document.text))
+        sections = sections_of(chunks, known)
+        owners = organizations_of(document, known, several=len(set(sections.values())) > 1)
+        return _Read(document.title, document.path, known, owners, sections, squeeze(document.text))
 
     @property
     def has_cases(self) -> bool:
@@ -118,35 +158,46 @@ class Directory:
         """The population that the case of an organization states."""
         return self._populations.get(name)
 
-    def of(self, document_id: str, case_id: str | None) -> tuple[str, ...]:
-        """The organizations that a passage of a document, or of its case, is about."""
-        if case_id is not None:
-            return (self._of_case[case_id],)
+    def of(self, chunk: Chunk) -> tuple[str, ...]:
+        """The organizations that a passage is about: of its case, of its section, of its document."""
+        own = self.own(chunk)
+        return self.of_document(chunk.document_id) if own is None else (own,)
+
+    def own(self, chunk: Chunk) -> str | None:
+        """The one that a passage is about, where its case or its headings say it: what it states is nobody else's."""
+        return self._of_section.get(chunk.id) if chunk.case_id is None else self._of_case[chunk.case_id]
+
+    def of_document(self, document_id: str) -> tuple[str, ...]:
+        """The organizations that a document is about."""
         return self._of_document.get(document_id, ())
 
     def mentions(self, name: str) -> bool:
         """Whether any document says a name."""
         if name not in self._mentioned:
-            self._mentioned[name] = any(squeeze(name) in text for text in self._texts)
+            self._mentioned[name] = any(squeeze(name) in text for text in self._texts.values())
         return self._mentioned[name]
+
+    def is_spoken_of(self, union: str, document_id: str) -> bool:
+        """Whether a document says the name of a union, which a passage of it need not say again."""
+        return _UNION.fullmatch(union) is not None and squeeze(union) in self._texts.get(document_id, "")
 
     def says(self, text: str, name: str) -> bool:
         """Whether a text says a name, with or without its prefecture, on its own: 「福島県福島市」 does not say 「福島県」."""
-        short = squeeze(short_name(name))
+        own = squeeze(short(name))
         said = squeeze(text)
-        if short not in said:
+        if own not in said:
             return False
-        if short in REGION_OF or short in municipalities():
+        if own in REGION_OF or own in municipalities():
             # 「大津市」 does not say 「津市」, nor 「東京都府中市」 the one of 広島県
             whole = squeeze(name)
             return any(
-                body in {short, whole} or (whole == short and squeeze(short_name(body)) == short)
+                body in {own, whole} or (whole == own and squeeze(short(body)) == own)
                 for body in map(squeeze, bodies_in(text))
             )
         for other in self.organizations:
-            if short in squeeze(other) and squeeze(short_name(other)) != short:
+            if own in squeeze(other) and squeeze(short(other)) != own:
                 said = said.replace(squeeze(other), " ")
-        return short in said
+        return own in said
 
     def named(self, text: str) -> Named:
         """The organizations that a text names; a name inside another one is not named."""
@@ -156,6 +207,9 @@ class Directory:
             if all(end <= s or start >= e for s, e, _, _ in found):
                 found.append((start, end, name, known))
 
+        for match in _UNION.finditer(text):
+            if not _NO_NAME.match(match[0]):
+                add(match.start(), match.end(), match[0], match[0] in self._forms)
         table = list(_in_table(text))
         for start, end, name in sorted(self._known(text), key=lambda hit: (hit[0] - hit[1], hit[0])):
             # 「愛媛県西条市」 is not 「愛媛県」
@@ -166,13 +220,14 @@ class Directory:
                 found.append((start, end, name, True))
         for start, end, name in table:
             if not (name.endswith("区") and found):  # a ward of the city that is named
-                add(start, end, name, False)
+                add(start, end, *self._with_section(name))
         for match in _BY_FORM.finditer(text):
             name = match["name"]
             if _NO_NAME.match(name[:-1]) or _NO_NAME.match(name):
                 continue
-            meant = self._misspelt(name)
-            add(match.start(), match.end(), meant or name, meant in self._forms)
+            meant = self._misspelt(name) or name
+            known = (meant, True) if meant in self._forms else self._with_section(meant)
+            add(match.start(), match.end(), *known)
         rest = list(text)
         for start, end, _, _ in found:
             rest[start:end] = " " * (end - start)
@@ -182,6 +237,11 @@ class Directory:
             tuple(dict.fromkeys(name for _, _, name, known in found if not known)),
             re.sub(r" +", " ", "".join(rest)).strip(" のはがをに、"),
         )
+
+    def _with_section(self, name: str) -> tuple[str, bool]:
+        """A name in full, and whether there are sections of it; else as it is written."""
+        full = _with_prefecture(name)
+        return (full, True) if full in self._sections else (name, False)
 
     def _known(self, text: str) -> Iterator[tuple[int, int, str]]:
         spoken = text.translate(_KATAKANA)
@@ -207,11 +267,16 @@ class Directory:
     def _misspelt(self, name: str) -> str | None:
         """The one organization that a name is written for: read alike, or of the same length with one character wrong."""
         read = "".join(readings(name))
+        kana = re.fullmatch(r"[ァ-ヶー]+", name[:-1]) is not None
         alike = [
             full
             for full, forms in self._forms.items()
             if forms.suffix == name[-1]
-            and (read == forms.reading_with_suffix or _one_wrong(name, forms.short))
+            and (
+                read == forms.reading_with_suffix
+                or _one_wrong(name, forms.short)
+                or (kana and _one_wrong(read, forms.reading_with_suffix))
+            )
         ]
         # else one that the documents speak of
         alike = alike or [
@@ -243,20 +308,18 @@ class _Forms:
 
     @classmethod
     def of(cls, name: str) -> _Forms:
-        short = short_name(normalize(name))
-        stem, suffix = (
-            (short[:-1], short[-1]) if short[-1] in _SUFFIXES and short != "北海道" else (short, "")
-        )
-        rows = municipalities().get(short, ())
+        own = short(normalize(name))
+        stem, suffix = (own[:-1], own[-1]) if own[-1] in _SUFFIXES and own != "北海道" else (own, "")
+        rows = municipalities().get(own, ())
         if rows:
             whole = rows[0].reading
             reading = re.sub(r"(?:シ|ク|チョウ|マチ|ソン|ムラ)$", "", whole)
         else:
             reading = "".join(readings(stem))
-            whole = "".join(readings(short))
+            whole = "".join(readings(own))
         return cls(
             normalize(name),
-            short,
+            own,
             stem,
             suffix,
             reading if re.fullmatch(r"[ァ-ヶー]+", reading) else "",
@@ -264,32 +327,120 @@ class _Forms:
         )
 
 
-def organizations_of(document: Document, known: Iterable[str] = ()) -> tuple[str, ...]:
-    """Whose document it is: the municipalities in its title and its publisher, else the one it speaks of most.
+def organizations_of(document: Document, known: Iterable[str] = (), several: bool = False) -> tuple[str, ...]:
+    """Whose document it is: the bodies in its title and its publisher, in its path, on its cover, else the one it speaks of most.
 
-    `known` are full names of organizations that are found by their short ones.
+    `known` are full names of organizations that are found by their short ones; where `several` have sections of their own in it,
+    it is not of the one it speaks of most.
     """
-    full = {_Forms.of(name).short: name for name in known}
+    full = {short(name): name for name in known}
+    text = normalize(document.text)
     title = normalize(f"{document.title} {document.publisher or ''}")
-    named = [full.get(name, name) for name in (*_names_in(title, full), *_prefectures_in_kana(title))]
-    if not named:
-        counted = Counter(_names_in(normalize(document.text), full))
+    path = normalize(re.sub(r"[/_]", " ", document.path))
+    named = [*_names_in(title, full), *_prefectures_in_kana(title), *_by_form(title, text)]
+    named = named or [*_names_in(path, full), *_by_form(path, text)] or _on_cover(document.text, full)
+    if not named and not several:
+        counted = Counter(_names_in(text, full))
         (first, times), (_, next_times) = (*counted.most_common(2), ("", 0), ("", 0))[:2]
-        if times >= FEWEST and times >= DOMINANT * next_times:
-            named = [full.get(first, first)]
-    return tuple(dict.fromkeys(_with_prefecture(name) for name in named))
+        dominates = times >= FEWEST and times >= DOMINANT * next_times
+        alone = times >= ALONE and len(counted) == 1 and times * ALONE_PER >= len(text)
+        if dominates or alone:
+            named = [first]
+    return tuple(dict.fromkeys(_with_prefecture(full.get(name, name)) for name in named))
+
+
+def _on_cover(text: str, known: Iterable[str]) -> list[str]:
+    """The one body that stands alone, or before its office, at the beginning of one of the first lines."""
+    lines = [normalize(line) for line in text[: COVER * 200].split("\n") if line.strip()][:COVER]
+    found = set()
+    for line in lines:
+        for start, end, name in _spans_in(line, known):
+            if _BEFORE_COVER.fullmatch(line, 0, start) and _SIGNS.match(line, end):
+                found.add(name)
+    return list(found) if len(found) == 1 else []
+
+
+def sections_of(chunks: Sequence[Chunk], known: Iterable[str] = ()) -> dict[str, str]:
+    """Whose the passages of one document are, by their ids: the one municipality that a heading above them names.
+
+    A line for the name of an organization (「団体名 | 鳥羽市」) says it for all under the same heading.
+    """
+    full = {short(name): name for name in known}
+    by_line: dict[tuple[str, ...], set[str]] = {}
+    own: dict[str, str] = {}
+    for chunk in chunks:
+        named = {
+            name
+            for line in _BODY_LINE.finditer(chunk.text)
+            for name in _names_in(normalize(line["name"]), full)
+        }
+        if len(named) == 1:
+            own[chunk.id] = next(iter(named))
+            if chunk.row is None and chunk.heading_path:
+                by_line.setdefault(chunk.heading_path, set()).update(named)
+    for chunk in chunks:
+        if chunk.id in own:
+            continue
+        for depth in range(len(chunk.heading_path), 0, -1):
+            said = by_line.get(chunk.heading_path[:depth]) or _in_heading(chunk.heading_path[depth - 1], full)
+            if said:
+                if len(said) == 1:
+                    own[chunk.id] = next(iter(said))
+                break
+    return {i: _with_prefecture(full.get(name, name)) for i, name in own.items()}
+
+
+def _in_heading(heading: str, known: Mapping[str, str]) -> set[str]:
+    """The municipalities whose section a heading opens: 「事例1 …（鳥羽市）」; 「（鳥羽市）」 alone is who speaks."""
+    words = normalize(heading)
+    if re.fullmatch(r"\([^()]*\)", words):
+        return set()
+    return {
+        name for _, end, name in _spans_in(words, known) if name not in REGION_OF and _HEADS.match(words, end)
+    }
+
+
+def _by_form(title: str, text: str) -> list[str]:
+    """Bodies that no table has, told by their form in a title, where the text goes on to speak of them."""
+    unions = [found[0] for found in _UNION.finditer(title) if not _NO_NAME.match(found[0])]
+    others = [
+        found["name"]
+        for found in _BY_FORM_IN_TITLE.finditer(title)
+        if not _NO_NAME.match(found["name"][:-1])
+        and not _NO_NAME.match(found["name"])
+        and not in_table(found["name"])
+        and re.search(rf"{found['name']}(?:[のはでがにをとへ、]|役所|役場|長)", text)
+    ]
+    return unions or others
+
+
+def in_table(name: str) -> bool:
+    """Whether a name, with or without its prefecture, is one of the table of municipalities and prefectures."""
+    return name in REGION_OF or (parse_organization(name).municipality or name) in municipalities()
+
+
+def short(name: str) -> str:
+    """An organization's name without its prefecture, where it is a municipality's; a union keeps the whole of its own."""
+    return name if _UNION.fullmatch(name) else short_name(name)
 
 
 def _names_in(text: str, known: Iterable[str]) -> list[str]:
-    found = [(start, name) for start, _, name in _in_table(text)]
-    taken = {start for start, _ in found}
+    return [name for _, _, name in _spans_in(text, known)]
+
+
+def _spans_in(text: str, known: Iterable[str]) -> list[tuple[int, int, str]]:
+    """Where the names of the table and of known organizations stand in a text, and the names without their prefecture."""
+    found = [(start, end, name) for start, end, name in _in_table(text)]
+    taken = {start for start, _, _ in found}
     for name in known:
         found += [
-            (hit.start(), name)
+            (hit.start(), hit.end(), name)
             for hit in re.finditer(re.escape(name), text)
             if hit.start() not in taken and not _GOES_ON.match(text, hit.end())
         ]
-    return [parse_organization(name).municipality or name for _, name in sorted(set(found))]
+    return [
+        (start, end, parse_organization(name).municipality or name) for start, end, name in sorted(set(found))
+    ]
 
 
 def _prefectures_in_kana(text: str) -> list[str]:

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from corpus.enumerations import Run, runs
 from corpus.records import Chunk
@@ -38,16 +39,20 @@ NEARBY = 100
 """Characters around what is quoted in which a telephone number belongs to it."""
 CONTACT_FIELDS = ("department", "phone", "email")
 SIDE_PASSAGES, SIDE_SENTENCES = 3, 3
-NEAR_TOKENS, NEAR_WHOLE, SAYS, STATES, RANK = 0.4, 0.3, 0.3, 0.3, 0.9
+NEAR_TOKENS, NEAR_WHOLE, SAYS, STATES, RANK, HEADED = 0.4, 0.3, 0.3, 0.3, 0.9, 0.3
 """Weights of what makes a sentence the answer (docs/decisions.md)."""
 
 
 _SPEAKER = re.compile(r"\((?P<name>[^()]{1,20})\)")
 # 「単位：千円」「金額の単位は円です」
 _UNIT = re.compile(r"単位\s*[:は]")
-# The marks of an item, a heading or a row, which a quoted sentence does not need. 「-3%」 keeps its sign, 「●」 and 「○」 may say
-# done and planned, and a row whose first cell is empty keeps its bar.
-_LEAD = re.compile(r"^(?:#{1,6}\s|>\s|-\s|\|(?!\s*\|)|[\s・■◆➤►▶])+")
+# The marks of an item or a heading, which a quoted sentence does not need. 「-3%」 keeps its sign, 「●」 and 「○」 may say
+# done and planned, and a row keeps its bar, by which it is seen to be one.
+_LEAD = re.compile(r"^(?:#{1,6}\s|>\s|-\s|[\s・■◆➤►▶])+")
+
+
+# 「0599-25-1131」「1,320万円」: a value, and no word of what it is
+_WORDLESS = re.compile(r"[\d\s,.:()/~%+-]*[十百千万億]*(?:円|人|件|台|%)?(?:\(内線 ?\d+\))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +73,18 @@ def choose(index: Index, query: Query, selection: Selection) -> list[Quotation]:
     elif query.lists and _asks_bodies(query, selection) and _body_of(selection.hits[0].chunk) is not None:
         chosen = _one_a_body(index, query, selection)
     else:
-        chosen = with_whole_lists(index, query, _best(index, query, selection))
+        chosen = _best(index, query, selection)
+        if query.shape in {"text", "value"}:
+            chosen = with_the_row(index, query, chosen)
+        chosen = with_whole_lists(index, query, chosen)
     if CALLED & set(query.values) and not selection.sides:
         chosen = with_contact(index, query, chosen)
     if query.shape in {"list", "compare"}:
         chosen = _with_speakers(index, chosen)
     seen: set[tuple[str, str]] = set()
     once = []
-    for sentence in with_heads(index, chosen):
+    chosen = with_names(index, query, chosen)
+    for sentence in with_heads(index, chosen, [hit.chunk for hit in selection.hits]):
         if (sentence.chunk_id, sentence.text) not in seen:
             once.append(sentence)
             seen.add((sentence.chunk_id, sentence.text))
@@ -148,6 +157,58 @@ def _best(index: Index, query: Query, selection: Selection) -> list[Quotation]:
     return _in_order(chosen, first.id if query.shape in {"list", "summary"} else None)
 
 
+LONG, NAMES_ROW = 8, 3
+"""Of a table of so many rows one is quoted alone, where the question says so many letters of it and fewer of all others."""
+
+
+def with_the_row(index: Index, query: Query, chosen: Sequence[Quotation]) -> list[Quotation]:
+    """What is quoted, of a long table only the rows that the question names: 「機器23号の補助率は」."""
+    shown = list(chosen)
+    for chunk_id in dict.fromkeys(s.chunk_id for s in chosen):
+        chunk = index.chunk(chunk_id)
+        assert chunk is not None
+        lines = all_sentences(chunk)
+        for run in runs(chunk.text):
+            named = _rows_named(chunk, run, query)
+            if not named:
+                continue
+            start, end = chunk.start + run.start, chunk.start + run.end
+            inside = [s for s in shown if s.chunk_id == chunk_id and start <= s.start < end]
+            if not inside:
+                continue
+            rows = [line for line in lines if any(a <= line.start - chunk.start < b for a, b in named)]
+            weight = max(s.weight for s in inside)
+            at = shown.index(inside[0])
+            shown = [s for s in shown if s not in inside]
+            shown[at:at] = [Quotation(r.chunk_id, r.start, r.end, r.text, weight) for r in rows]
+    return shown
+
+
+def _rows_named(chunk: Chunk, run: Run, query: Query) -> list[tuple[int, int]]:
+    """The rows of a long table that share more of the question's words, letter by letter, than all others do.
+
+    Nothing where no row stands out: those of 「大ホール」 in a table of its prices by day.
+    """
+    if not run.table or len(run) < LONG:
+        return []
+    asked = squeeze(query.topic)
+    rows = run.items if _continues(chunk, run) else run.items[1:]
+    longest = {span: _in_common(squeeze(chunk.text[slice(*span)]), asked) for span in rows}
+    most = max(longest.values())
+    named = [span for span, length in longest.items() if length == most]
+    return named if most >= NAMES_ROW and len(named) == 1 else []
+
+
+def _continues(chunk: Chunk, run: Run) -> bool:
+    """Whether a table is the rest of one whose head stands in the passage before."""
+    return bool(chunk.context) and run.start == len(chunk.text) - len(chunk.text.lstrip())
+
+
+def _in_common(one: str, other: str) -> int:
+    """The length of the longest run of letters that two texts share."""
+    return SequenceMatcher(None, one, other, autojunk=False).find_longest_match().size
+
+
 def with_whole_lists(index: Index, query: Query, chosen: Sequence[Quotation]) -> list[Quotation]:
     """What is quoted, with all items of a list, all rows of a table, and the line before them.
 
@@ -163,6 +224,8 @@ def with_whole_lists(index: Index, query: Query, chosen: Sequence[Quotation]) ->
         for run in runs(chunk.text):
             start, end = chunk.start + run.start, chunk.start + run.end
             if sum(start <= s.start < end for s in own) < least:
+                continue
+            if query.shape in {"text", "value"} and _rows_named(chunk, run, query):
                 continue
             lead = [line for line in lines if line.end <= start][-1:] if query.shape == "list" else []
             whole = lead + [line for line in lines if start <= line.start < end]
@@ -189,8 +252,8 @@ def _about(index: Index, query: Query, hits: Sequence[Hit]) -> Sequence[Hit]:
     own = [hit for hit in hits if is_about(names, query, hit)] or list(hits)
     if query.values and own:
         # nor may the value of a neighbour stand beside the one that answers
-        owner = names.of(own[0].chunk.document_id, own[0].chunk.case_id)
-        own = [hit for hit in own if names.of(hit.chunk.document_id, hit.chunk.case_id) == owner]
+        owner = names.of(own[0].chunk)
+        own = [hit for hit in own if names.of(hit.chunk) == owner]
     return own
 
 
@@ -284,8 +347,11 @@ def _with_speakers(index: Index, chosen: Sequence[Quotation]) -> list[Quotation]
     return shown
 
 
-def with_heads(index: Index, chosen: Sequence[Quotation]) -> list[Quotation]:
-    """What is quoted, each row of a table after the row that names its columns and with the line that names the unit."""
+def with_heads(index: Index, chosen: Sequence[Quotation], others: Sequence[Chunk] = ()) -> list[Quotation]:
+    """What is quoted, each row of a table after the row that names its columns and with the line that names the unit.
+
+    `others` are the passages that may be quoted: one of them may hold the head of a table that goes on in the next.
+    """
     shown: list[Quotation] = []
     tables: dict[str, list[Run]] = {}
     for sentence in chosen:
@@ -299,14 +365,57 @@ def with_heads(index: Index, chosen: Sequence[Quotation]) -> list[Quotation]:
                 continue
             lines = all_sentences(chunk)
             head = [line for line in lines if run.head[0] <= line.start - chunk.start < run.head[1]]
-            if chunk.context and run.start == len(chunk.text) - len(chunk.text.lstrip()):
+            continues = _continues(chunk, run)
+            if continues:
                 head = []  # the rest of a table whose head stands in the passage before
             units = [line for line in lines if _UNIT.search(normalize(line.text))]
             before = [line for line in units if line.end <= chunk.start + run.start]
             units = before[-1:] or units[:1]
             quoted = {s.end for s in (*shown, *chosen) if s.chunk_id == chunk.id}
             shown += [line for line in (*units, *head) if line.end not in quoted]
+            if continues:
+                shown += [line for line in _head_before(chunk, others) if line not in (*shown, *chosen)]
         shown.append(sentence)
+    return shown
+
+
+def _head_before(chunk: Chunk, others: Sequence[Chunk]) -> list[Quotation]:
+    """The row that names the columns of a table that goes on in a passage, from the one of the others that holds it."""
+    head = squeeze(chunk.context.split("\n")[-1])
+    for other in others:
+        if other.document_id == chunk.document_id and other.start < chunk.start:
+            found = [line for line in all_sentences(other) if squeeze(line.text) == head]
+            if found:
+                return found[:1]
+    return []
+
+
+def with_names(index: Index, query: Query, chosen: Sequence[Quotation]) -> list[Quotation]:
+    """What is quoted, with what a value is of: the line of a record that names it, the heading over a line without words.
+
+    「予約率：92%」 is of 「室：会議室１」, 「0599-25-1131」 of 「税務課」. What the question says need not be said again.
+    """
+    shown: list[Quotation] = []
+    asked = squeeze(query.question)
+    for chunk_id in dict.fromkeys(s.chunk_id for s in chosen):
+        chunk = index.chunk(chunk_id)
+        assert chunk is not None
+        own = [s for s in chosen if s.chunk_id == chunk_id]
+        title = squeeze(chunk.heading_path[-1]) if chunk.heading_path else ""
+        if (
+            title
+            and title not in asked
+            and (chunk.row is not None or _WORDLESS.fullmatch(normalize(own[0].text)))
+        ):
+            lines = [
+                line
+                for line in all_sentences(chunk)
+                if squeeze(line.text) == title
+                or (chunk.row is not None and squeeze(line.text).partition(":")[2] == title)
+            ]
+            names = [line for line in lines[:1] if line.end not in {s.end for s in own}]
+            own = sorted([*own, *names], key=lambda s: s.start)
+        shown += own
     return shown
 
 
@@ -347,6 +456,7 @@ def _weighed(index: Index, query: Query, selection: Selection, hits: Sequence[Hi
     worth = _rarity(tokens)
     total = sum(worth.get(token, math.log(len(tokens) + 1)) for token in wanted) or 1.0
     best = max((hit.score for hit in hits), default=0.0)
+    headed = {hit.chunk.id for hit in hits if _asks_for_heading(hit.chunk, asked)}
     sentences = []
     for place, (hit, _, start, end) in enumerate(found):
         words = hit.chunk.text[start:end]
@@ -356,10 +466,23 @@ def _weighed(index: Index, query: Query, selection: Selection, hits: Sequence[Hi
             + NEAR_WHOLE * cosine[place]
             + SAYS * said
             + STATES * query.states(words)
+            + HEADED * (hit.chunk.id in headed)
             - RANK * (best - hit.score)
         )
         sentences.append(_quotation(hit.chunk, start, end, weight))
     return sentences
+
+
+def _asks_for_heading(chunk: Chunk, asked: str) -> bool:
+    """Whether a question ends in the heading of a passage: 「補助の対象者は？」 for what stands under 「対象者」."""
+    heading = (
+        squeeze(re.sub(r"^[第\d一二三四五六七八九十章節条項()().．、\s\u3000-]+", "", chunk.heading_path[-1]))
+        if chunk.heading_path
+        else ""
+    )
+    return len(heading) >= 3 and re.sub(
+        r"(?:は|って|を教え.*)?(?:何|なに)?(?:ですか)?[?。]*$", "", squeeze(asked)
+    ).endswith(heading)
 
 
 def _body(chunk: Chunk) -> list[tuple[int, tuple[int, int]]]:

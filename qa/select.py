@@ -17,7 +17,7 @@ from typing import Protocol
 from corpus.cases import band_limits
 from corpus.municipalities import CORE_CITIES, REGION_OF, parse_organization
 from corpus.records import Case, Chunk
-from corpus.text import searchable, sentence_spans
+from corpus.text import searchable, sentence_spans, squeeze
 from index.encoder import Encoder
 from index.engines import Probe, probe
 from index.reranker import Reranker
@@ -48,7 +48,7 @@ class Weights:
     own: float = 0.15
     """It is about an organization that is named."""
     others: float = -0.15
-    """It stands in the case of another organization than the one named."""
+    """It stands in the case, or in the section, of another organization than the one named."""
     mentions: float = 0.08
     """It says the name of a body that has no document of its own."""
     states: float = 0.15
@@ -118,6 +118,7 @@ def select(
     hits = ranked(index, names, query, asked, allowed, max(POOL, k))
     if reranker is not None:
         hits = _reranked(index, query, hits, reranker)
+    hits = _once(names, hits)
     sides: tuple[str, ...] = ()
     cases = 0
     if query.shape == "compare":
@@ -127,16 +128,16 @@ def select(
         if hits and hits[0].chunk.case_id is not None:
             hits = _openings_first(index, hits, 1)
     elif query.near_population is not None:
-        hits = _openings_first(index, _and_all_cases(index, hits, allowed))
+        hits = _once(names, _openings_first(index, _and_all_cases(index, hits, allowed)), again=False)
         hits = _nearest_first(index, hits, query.near_population)
     elif (from_question and query.lists) or (
         query.lists and query.asks_bodies and query.everything and not query.organizations
     ):
-        hits = _openings_first(index, _and_all_cases(index, hits, allowed))
+        hits = _once(names, _openings_first(index, _and_all_cases(index, hits, allowed)), again=False)
         cases = len({hit.chunk.case_id for hit in hits} - {None})
         k = max(k, min(cases, most))
     elif query.shape in {"text", "value"}:
-        hits = _with_correction(hits)
+        hits = _with_table_head(index, _with_correction(hits))
     elif query.lists and query.asks_bodies:
         hits = _many_cases(index, hits)
     return Selection(
@@ -159,8 +160,7 @@ def ranked(
         own = {
             chunk.id
             for chunk in index.chunks
-            if set(names.of(chunk.document_id, chunk.case_id)) & set(query.organizations)
-            and (allowed is None or chunk.id in allowed)
+            if set(names.of(chunk)) & set(query.organizations) and (allowed is None or chunk.id in allowed)
         }
         found = {hit.chunk.id for hit in hits}
         least = hits[-1].score if hits else 0.0
@@ -202,6 +202,63 @@ def _with_correction(hits: Sequence[Hit]) -> list[Hit]:
     return list(hits)
 
 
+SAME, SAME_GRAMS = 0.9, 4
+"""Two passages say the same where they share this part of their runs of so many letters, and every number."""
+_DIGITS = re.compile(r"\d+")
+
+
+def _once(names: Directory, hits: Sequence[Hit], again: bool = True) -> list[Hit]:
+    """Hits with those that say again what one of another document said put last, or where not `again` left out.
+
+    Two editions that differ in a number are two: 「上限は80万円」 beside 「上限は90万円」.
+    """
+    kept: list[Hit] = []
+    repeated: list[Hit] = []
+    seen: list[tuple[str, tuple[str, ...], list[str], frozenset[str]]] = []
+    for hit in hits:
+        words = _letters(hit.chunk.text)
+        grams = frozenset(words[i : i + SAME_GRAMS] for i in range(len(words) - SAME_GRAMS + 1))
+        own = (hit.chunk.document_id, names.of(hit.chunk), sorted(_DIGITS.findall(words)), grams)
+        if any(
+            own[0] != other[0]
+            and own[1:3] == other[1:3]
+            and len(grams & other[3]) >= SAME * max(1, len(grams | other[3]))
+            for other in seen
+        ):
+            repeated.append(hit)
+        else:
+            kept.append(hit)
+            seen.append(own)
+    if not again or not repeated:
+        return kept
+    least = kept[-1].score
+    return [*kept, *(replace(hit, score=min(hit.score, least)) for hit in repeated)]
+
+
+def _with_table_head(index: Index, hits: Sequence[Hit]) -> list[Hit]:
+    """Hits with the passage that holds the head of the first one's table right after it, where that only goes on with it."""
+    first = hits[0].chunk if hits else None
+    if first is None or not first.context or not first.text.lstrip().startswith(("|", "\t")):
+        return list(hits)
+    head = _letters(first.context.split("\n")[-1])
+    before = [
+        chunk
+        for chunk in index.chunks
+        if chunk.document_id == first.document_id
+        and chunk.start < first.start
+        and any(_letters(line) == head for line in chunk.text.split("\n"))
+    ]
+    if not before:
+        return list(hits)
+    found = next((hit for hit in hits if hit.chunk.id == before[-1].id), Hit(before[-1], 0.0, None, None))
+    others = [hit for hit in hits[1:] if hit.chunk.id != found.chunk.id]
+    return [hits[0], replace(found, score=hits[0].score), *others]
+
+
+def _letters(line: str) -> str:
+    return "".join(c for c in squeeze(line) if c.isalnum())
+
+
 def _reranked(index: Index, query: Query, hits: Sequence[Hit], reranker: Reranker) -> list[Hit]:
     """The best hits in the order of a cross-encoder's score, mixed with their own; the others after them."""
     best, rest = hits[:RERANKED], hits[RERANKED:]
@@ -225,9 +282,9 @@ def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
     case = index.cases.get(chunk.case_id or "")
     added = 0.0
     if query.organizations:
-        if set(names.of(chunk.document_id, chunk.case_id)) & set(query.organizations):
+        if set(names.of(chunk)) & set(query.organizations):
             added += w.own
-        elif case is not None:
+        elif names.own(chunk) is not None:
             added += w.others
     if query.unknown:
         said = "\n".join([chunk.text, *chunk.heading_path])
@@ -246,7 +303,7 @@ def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
     if query.kinds:
         if case is not None and case.organization_kind in query.kinds:
             added += w.kind
-        kinds = {parse_organization(name).kind for name in names.of(chunk.document_id, chunk.case_id)}
+        kinds = {parse_organization(name).kind for name in names.of(chunk)}
         if kinds and None not in kinds and not kinds & set(query.kinds):
             added += w.other_kind
     if (
@@ -542,10 +599,10 @@ def _compared(index: Index, names: Directory, query: Query) -> Iterator[tuple[st
     """The sides of a comparison: a name, and whether a passage belongs to it."""
     covered: set[str] = set()
     for name in query.organizations:
-        covered |= {d for d in index.documents if name in names.of(d, None)}
+        covered |= {d for d in index.documents if name in names.of_document(d)}
 
         def of_organization(chunk: Chunk, name: str = name) -> bool:
-            return name in names.of(chunk.document_id, chunk.case_id)
+            return name in names.of(chunk)
 
         yield name, of_organization
     for name in query.unknown:

@@ -14,10 +14,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 
-from corpus.municipalities import PREFECTURES, REGION_OF, short_name
+from corpus.municipalities import PREFECTURES, REGION_OF
 from corpus.text import normalize
 from index.tokenizer import tokenize
-from qa.names import Directory
+from qa.names import Directory, short
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Query:
             return 0.0
         if not self.counters:
             return 1.0
-        counted = rf"(?:\d|[一二三四五六七八九十半])[\d,.]*\s*[十百千万億]*(?:つ?の)?\s*(?:{'|'.join(self.counters)})"
+        counted = rf"(?:\d|[{_DIGITS}半])[\d,.{_DIGITS}]*\s*(?:つ?の)?\s*(?:{'|'.join(self.counters)})"
         if "曜" in self.counters:
             counted = "[月火水木金土日]曜"
         return 1.0 if re.search(counted, normalize(text)) else PARTLY
@@ -236,7 +236,9 @@ VALUES: dict[str, tuple[re.Pattern[str], re.Pattern[str]]] = {
     ),
     "count": (
         re.compile(r"何[件回課団市町社時日分倍個台枚歳か箇点軒店本冊箱種つ]|いくつ|件数|回数|時間数|数は"),
-        re.compile(r"\d|[一二三四五六七八九十]つ"),
+        re.compile(
+            r"\d|[一二三四五六七八九十]つ|[一二三四五六七八九十百千]+(?:[件回団台枚歳店本冊箱校社]|か所|箇所)"
+        ),
     ),
     "address": (re.compile(r"URL|ホームページ|リンク先", re.IGNORECASE), re.compile(r"https?://")),
 }
@@ -253,6 +255,10 @@ _COUNTERS = (
     ("時間",), ("曜日", "曜"), ("人", "名"), ("割", "%", "パーセント"), ("件",), ("回",), ("課",), ("社",), ("日",), ("分",), ("倍",),
     ("台",), ("枚",), ("歳",), ("店",), ("本",), ("冊",), ("箱",), ("校",), ("問",), ("時",),
 )  # fmt: skip
+# 「四千八百冊」: a number as a text in columns writes it
+_DIGITS = "〇一二三四五六七八九十百千万億"
+# 「何個のシステム」 is answered by 「14の業務システム」 too
+_COUNTED_NOUN = re.compile(r"何[十百千万億]*(?:個|つ|件|か所|種類?)の(?P<noun>[一-龥ァ-ヶーA-Za-z]{2,})")
 _COUNTED = re.compile(
     r"(?:何[十百千万億]*(?P<asked>{0})|(?P<noun>{0})(?:の?数|(?:の数)?[はが]?いくつ))".format(
         "|".join(word for words in _COUNTERS for word in words)
@@ -322,7 +328,7 @@ def understand(
             known, unknown = before.known, before.unknown
             if not known and not unknown and answered_by is not None:
                 known = answered_by(earlier, False)
-        text = f"{' '.join(short_name(name) for name in known)} {topic}" if known else f"{earlier} {question}"
+        text = f"{' '.join(short(name) for name in known)} {topic}" if known else f"{earlier} {question}"
         if named.known or named.unknown:
             text = f"{before.rest} {question}"
     asked = earlier if another and focus is not None and earlier is not None else question
@@ -380,7 +386,8 @@ def _shape(question: str, rest: str, named: Sequence[str], values: Sequence[str]
 def _counters(question: str) -> tuple[str, ...]:
     """The words for what a number asked for counts."""
     asked = {found["asked"] or found["noun"] for found in _COUNTED.finditer(question)}
-    return tuple(word for words in _COUNTERS if asked & set(words) for word in words)
+    nouns = [f"[一-龥ァ-ヶー]*{found['noun']}" for found in _COUNTED_NOUN.finditer(question)]
+    return tuple(word for words in _COUNTERS if asked & set(words) for word in (*words, *nouns))
 
 
 def _asked_kinds(question: str) -> tuple[str, ...]:

@@ -197,3 +197,46 @@ def test_a_later_correction_is_shown_with_what_it_corrects(tmp_path: Path) -> No
 )
 def test_sentences_that_correct(text: str, corrected: list[str]) -> None:
     assert [text[start:end] for start, end in corrections(text)] == corrected
+
+
+TOWNS = """# 窓口の例
+
+## 例1 書かない窓口（三重県鳥羽市）
+
+待ち時間が60分を超え、苦情は年40件あった。
+
+## 例2 道路の通報（千葉県東金市）
+
+通報が年1,145件に増えた。
+"""
+NOTICE = "# 説明会\n\n東金市 市民課\n\n待ち時間への苦情は213件だった。\n"
+UNION = "# 東山広域連合の報告\n\n電算の共同化で4,300万円を節減した。\n"
+
+
+@pytest.fixture(scope="module")
+def towns(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    folder = tmp_path_factory.mktemp("towns")
+    (folder / "documents").mkdir()
+    for name, text in (("1_例.md", TOWNS), ("2_説明会.md", NOTICE), ("3_報告.md", UNION)):
+        (folder / "documents" / name).write_text(text, encoding="utf-8")
+    build(folder / "documents", folder / "index", FakeEncoder())
+    index = load_current(folder / "index")
+    assert not index.cases
+    return index
+
+
+def test_what_stands_under_the_name_of_one_town_is_not_anothers(towns: Index) -> None:
+    told = answer(towns, "東金市で待ち時間への苦情は何件").answer.sentences
+    assert any("213件" in sentence.text for sentence in told)
+    assert not any("60分" in sentence.text or "40件" in sentence.text for sentence in told)
+    own = answer(towns, "鳥羽市で待ち時間への苦情は何件").answer.sentences
+    assert any("40件" in sentence.text for sentence in own)
+    # the label says whose section it is; the notice is all of one town's
+    assert {sentence.label for sentence in own} == {"三重県鳥羽市"}
+    assert {s.label for s in told if s.text == "待ち時間への苦情は213件だった。"} == {None}
+
+
+def test_a_union_is_not_answered_by_another_one(towns: Index) -> None:
+    assert "4,300万円" in answer(towns, "東山広域連合の節減額は").answer.text
+    assert answer(towns, "西山広域連合の節減額は").reason == "unknown_organization"
+    assert answer(towns, "東山広域連合の人口は何人").reason == "value_not_stated"

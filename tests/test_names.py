@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.municipalities import PREFECTURES, municipalities
-from corpus.records import Document
+from corpus.records import Chunk, Document
 from corpus.text import normalize
-from qa.names import Directory, bodies_in, organizations_of
+from qa.names import Directory, bodies_in, organizations_of, sections_of
 
 NAMES = (
     "山形県酒田市",
@@ -25,7 +25,7 @@ NAMES = (
 )
 KNOWN = Directory(
     {f"c{number}": name for number, name in enumerate(NAMES)},
-    texts=["磐梯町は横瀬町に職員を送る。北九州市。"],
+    texts={"d": "磐梯町は横瀬町に職員を送る。北九州市。"},
 )
 
 
@@ -122,13 +122,17 @@ def test_every_prefecture_and_every_municipality_is_named_by_its_own_name() -> N
         assert nobody.named(f"{full}の取組").unknown == (full,), full
 
 
+def chunk(document_id: str, case_id: str | None = None, *path: str, text: str = "", number: int = 0) -> Chunk:
+    return Chunk(f"{document_id}-{number}", document_id, case_id, path, None, 1, 1, 0, len(text), text)
+
+
 def test_whose_passage_it_is() -> None:
     names = Directory({"c1": "山形県酒田市"}, {"d1": (), "d2": ("福島県磐梯町",)})
-    assert names.of("d1", "c1") == ("山形県酒田市",)
-    assert names.of("d1", None) == ()
-    assert names.of("d2", None) == ("福島県磐梯町",)
+    assert names.of(chunk("d1", "c1")) == ("山形県酒田市",)
+    assert names.of(chunk("d1", None)) == ()
+    assert names.of(chunk("d2", None)) == ("福島県磐梯町",)
     assert names.organizations == ("山形県酒田市", "福島県磐梯町")
-    assert names.of("d9", None) == ()
+    assert names.of(chunk("d9", None)) == ()
 
 
 def test_what_the_documents_say() -> None:
@@ -136,8 +140,8 @@ def test_what_the_documents_say() -> None:
     assert not KNOWN.mentions("会津若松市")
 
 
-def document(title: str, text: str = "", publisher: str | None = None) -> Document:
-    return Document("d", "a.txt", title, "txt", "0", text, publisher=publisher)
+def document(title: str, text: str = "", publisher: str | None = None, path: str = "a.txt") -> Document:
+    return Document("d", path, title, "txt", "0", text, publisher=publisher)
 
 
 @pytest.mark.parametrize(
@@ -149,12 +153,82 @@ def document(title: str, text: str = "", publisher: str | None = None) -> Docume
         (document("第1回ひょうご地域DX推進検討会"), ("兵庫県",)),
         (document("岩手県立大学の講座", "磐梯町。" * 6 + "横瀬町。" * 3), ("福島県磐梯町",)),
         (document("講座", "磐梯町。" * 6 + "横瀬町。" * 4), ()),  # of neither
-        (document("講座", "磐梯町。" * 4), ()),  # too seldom
+        (document("講座", "磐梯町。" * 4 + "窓口の話。" * 1_000), ()),  # too seldom
+        (document("講座", "磐梯町は窓口を変えた。磐梯町の話です。"), ("福島県磐梯町",)),  # of no other
+        (document("講座", "磐梯町は窓口を変えた。"), ()),
+        # by its path
+        (document("パスワードの管理", path="情報課/手順_磐梯町.docx"), ("福島県磐梯町",)),
+        (document("パスワードの管理", path="磐梯町/手順.docx"), ("福島県磐梯町",)),
+        (document("酒田市の計画", path="磐梯町/計画.docx"), ("山形県酒田市",)),  # the title first
+        # by its cover
+        (document("窓口の説明会", "窓口の説明会\n\n磐梯町 町民課\n令和7年5月"), ("福島県磐梯町",)),
+        (document("通知", "7企第1号\n福島県磐梯町長\n通知します。"), ("福島県磐梯町",)),
+        (document("通知", "7企第1号\n磐梯町にお住まいの方へ"), ()),
+        (document("通知", "磐梯町長\n横瀬町長\n協定を結ぶ。"), ()),  # of two
+        # bodies that no table has, by their form
+        (document("東山広域連合の報告", "節減した。"), ("東山広域連合",)),
+        (document("ミドリ市の取組", "ミドリ市では窓口を変えた。"), ("ミドリ市",)),
+        (document("田園都市の取組", "田園都市の話。"), ()),
+        (document("業務改革市民調査", "市民に聞いた。"), ()),
         (document("講座"), ()),
     ],
 )
 def test_whose_document_it_is(given: Document, organizations: tuple[str, ...]) -> None:
     assert organizations_of(given, ["山形県酒田市", "みずほ県霧ヶ沢村"]) == organizations
+
+
+def test_a_document_of_several_is_of_none() -> None:
+    compares = document("事例集", "磐梯町の例。" * 6)
+    assert organizations_of(compares) == ("福島県磐梯町",)
+    assert organizations_of(compares, several=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("chunks", "owners"),
+    [
+        ([chunk("d", None, "事例1 窓口の改革（福島県磐梯町）", "効果")], ["福島県磐梯町"]),
+        ([chunk("d", None, "磐梯町の取組")], ["福島県磐梯町"]),
+        ([chunk("d", None, "磐梯町の取組", "横瀬町の取組")], ["埼玉県横瀬町"]),  # the innermost
+        ([chunk("d", None, "磐梯町との連携")], [None]),
+        ([chunk("d", None, "磐梯町・横瀬町の連携")], [None]),
+        ([chunk("d", None, "（磐梯町）")], [None]),  # who speaks
+        ([chunk("d", None, "千葉県の補助金")], [None]),
+        (
+            [
+                chunk("d", None, "事例1", text="| 団体名 | 福島県磐梯町 | 人口 | 3千人 |"),
+                chunk("d", None, "事例1", "効果", text="半分になった。", number=1),
+                chunk("d", None, "事例2", "効果", text="横瀬町に倣った。", number=2),
+            ],
+            ["福島県磐梯町", "福島県磐梯町", None],
+        ),
+        ([chunk("d", None, text="市町村名：磐梯町\n件数：3")], ["福島県磐梯町"]),
+        ([chunk("d", None, text="| 団体名 | 件数 |\n| 磐梯町 | 3 |")], [None]),  # names of columns
+    ],
+)
+def test_whose_section_it_is(chunks: list[Chunk], owners: list[str | None]) -> None:
+    own = sections_of(chunks)
+    assert [own.get(one.id) for one in chunks] == owners
+
+
+def test_a_section_is_of_the_one_its_heading_names() -> None:
+    names = Directory({}, {"d": ("山形県酒田市",)}, of_section={"d-1": "福島県磐梯町"})
+    assert names.of(chunk("d", number=1)) == ("福島県磐梯町",)
+    assert names.own(chunk("d", number=1)) == "福島県磐梯町"
+    assert names.of(chunk("d", number=2)) == ("山形県酒田市",)
+    assert names.own(chunk("d", number=2)) is None
+    # whose sections there are is known, by the whole name alone
+    assert names.named("磐梯町の件数は").known == ("福島県磐梯町",)
+    assert names.named("磐梯の件数は").known == ()
+
+
+def test_bodies_that_no_table_has_are_named_by_their_form() -> None:
+    names = Directory({}, {"d": ("東山広域連合",), "e": ("テスト市",)})
+    assert names.named("東山広域連合の節減額は").known == ("東山広域連合",)
+    assert names.named("西山広域連合の節減額は").unknown == ("西山広域連合",)
+    assert names.named("愛知県北部衛生組合の節減額は").unknown == ("愛知県北部衛生組合",)
+    assert names.named("テスト市の電話番号は").known == ("テスト市",)
+    assert names.named("カラー市の電話番号は").unknown == ("カラー市",)
+    assert names.named("システムテストの件数は").known == ()  # 「テスト」 is a word
 
 
 def test_bodies_in_a_text() -> None:
@@ -197,5 +271,5 @@ def test_a_name_is_said_on_its_own(text: str, name: str, said: bool) -> None:
 
 @pytest.mark.parametrize("question", ["完了見込みは何市町ですか", "幾町村ですか", "何町の話ですか"])
 def test_what_asks_for_a_number_of_municipalities_names_none(question: str) -> None:
-    named = Directory({"a": "つくし県若草市"}, None, ["上市町の取組"]).named(question)
+    named = Directory({"a": "つくし県若草市"}, None, {"d": "上市町の取組"}).named(question)
     assert (named.known, named.unknown) == ((), ())

@@ -244,7 +244,7 @@ def test_all_cases_that_meet_a_condition_are_shown(tmp_path: Path, monkeypatch: 
         ("・早く着いた", "早く着いた"),
         ("# 見出しの文", "見出しの文"),
         ("> 引いた文", "引いた文"),
-        ("| 甲 | 1 |", "甲 | 1 |"),
+        ("| 甲 | 1 |", "| 甲 | 1 |"),  # a row
         ("|  | 5 | 8 |", "|  | 5 | 8 |"),  # its first cell is empty
         ("\t5\t6", "\t5\t6"),
         ("-3.2%の減少となった。", "-3.2%の減少となった。"),
