@@ -314,7 +314,7 @@ def test_a_case_leads_on(client: TestClient, ids: list[str]) -> None:
         for anchor in re.findall(r'href="#(s\d+)"', body):
             assert f'id="{anchor}"' in body
     # every passage of the case stands on its page, to the letter
-    chunks = re.findall(r'<blockquote class="quote"[^>]*>(.*?)</blockquote>', second, re.DOTALL)
+    chunks = re.findall(r'<blockquote class="quote rich"[^>]*>(.*?)</blockquote>', second, re.DOTALL)
     assert chunks
     assert all(html.unescape(re.sub(r"<[^>]+>", "", c)) in CASE_BOOK for c in chunks)
 
