@@ -43,7 +43,7 @@ MOST_PERSONS = 10**10
 """A greater number is no population."""
 # 「酒田市人口：9.6万人（令和6年2月29日現在）」
 POPULATION = re.compile(
-    r"(?P<who>[^\s：:、。（）()】]{0,60})人口\s*+(?:[:：]\s*+)?約?(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千|(?P<rest>\d{1,4}|\d,\d{3}))?\s*人"
+    r"(?P<who>[^\s：:、。（）()】]{0,60})人口\s*+(?:[:：]\s*+)?約?(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?:(?P<unit>万|千)(?:(?P<thousands>\d)千|(?P<rest>\d{1,4}|\d,\d{3}))?)?\s*人"
     r"(?:\s*[（(](?P<as_of>[^（）()]*?)(?:現在|時点)?[)）])?"
 )
 _BOUND = r"(\d[\d,]{0,20}(?:\.\d{1,9})?)(万|千)?人"
@@ -55,7 +55,7 @@ _NUMBER = re.compile(r"(?<!\d)(?P<phone>0\d{1,4}[-‐－(]\d{1,4}[-‐－)]\d{3,
 # 「0000-11-0001」「mado@example.jp」「https://…」: no name of a department
 _REACH = re.compile(r"[\d(+]|\S*@|https?:")
 _POPULATION_CELL = re.compile(
-    r"(?P<all>約?(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千|(?P<rest>\d,?\d{0,3}))?\s*人?)"
+    r"(?P<all>約?(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?:(?P<unit>万|千)(?:(?P<thousands>\d)千|(?P<rest>\d,?\d{0,3}))?)?\s*人?)"
     r"(?:\s*\((?P<as_of>[^()]*?)(?:現在|時点)?\))?$"
 )
 _DATED = re.compile(r"\((?P<as_of>[^()]*\d[^()]*?)(?:現在|時点)\)")
@@ -153,7 +153,7 @@ def find_cases(text: str, blocks: list[Block], path: str, pages: Sequence[Page] 
         limit = (
             in_order[place + 1][0].line.start
             if place + 1 < len(in_order)
-            else _end_of_book(blocks, run[-1].line, len(text))
+            else _end_of_book(blocks, [title for run in in_order for title in run], len(text))
         )
         inside = [t for t in run if start <= t.line.start < limit]
         marks.extend((t.line.start, place) for t in inside)
@@ -264,15 +264,20 @@ def _example(
     return start, end
 
 
-def _end_of_book(blocks: list[Block], last: Line, size: int) -> int:
-    """Where the last case ends: at the next part, or at a heading that the format puts as high as its title."""
-    level = next((b.level for b in blocks if b.form == "styled" and b.start <= last.start < b.end), 0)
+def _end_of_book(blocks: list[Block], titles: list[CaseTitle], size: int) -> int:
+    """Where the last case ends: at the next part, or at a heading as high as the titles, where no other case has one."""
+    starts = {title.line.start for title in titles}
+    first, last = titles[0].line.start, titles[-1].line.start
+    own = next((b for b in blocks if b.kind == "heading" and b.start <= last < b.end), None)
+    high: set[int] = set()
+    if own is not None and (own.form == "styled" or titles[0].bracket == "("):
+        alike = (b for b in blocks if b.kind == "heading" and b.form == own.form and b.level <= own.level)
+        high = {b.start for b in alike if b.start > first} - starts
+    apart = not any(start < last for start in high)
     for block in blocks:
-        if block.start <= last.start:
-            continue
-        if len(block.lines) == 1 and NEXT_PART.search(plain(block.text)):
-            return block.start
-        if block.form == "styled" and block.level <= level:
+        if block.start > last and (
+            (apart and block.start in high) or (len(block.lines) == 1 and NEXT_PART.search(plain(block.text)))
+        ):
             return block.start
     return size
 

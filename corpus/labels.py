@@ -28,6 +28,8 @@ _LABEL = re.compile(rf"(?:{_ANY}){_NOTE}")
 _LINE = re.compile(
     rf"\s*(?:[・○●■◆□◇-]\s*)?(?:【(?P<bracketed>(?:{_ANY}){_NOTE})】\s*[：:]?|(?P<label>(?:{_ANY}){_NOTE})(?:\s*[：:]|[ \t\u3000]))\s*(?P<value>\S.*?)\s*$"
 )
+# 「団体名：青葉野市　人口：5万人」 between two pairs on one line
+_NEXT = re.compile(rf"[ \u3000](?=(?:{_ANY}){_NOTE}\s*[：:])")
 _RULE = re.compile(r"[\s|:\-]+")
 LONGEST_LINE = 500
 """Characters of a line above which it is no label with its value."""
@@ -55,15 +57,16 @@ def labelled(blocks: Sequence[Block]) -> Iterator[Labelled]:
             yield from _in_table(block)
             continue
         for line in block.lines:
-            found = _LINE.match(line.text) if len(line.text) <= LONGEST_LINE else None
-            if found:
-                yield Labelled(
-                    found["bracketed"] or found["label"],
-                    line.start + found.start("bracketed" if found["bracketed"] else "label"),
-                    found["value"],
-                    line.start + found.start("value"),
-                    line.start + found.end("value"),
-                )
+            if len(line.text) > LONGEST_LINE:
+                continue
+            at = line.start
+            for piece in _NEXT.split(line.text):
+                found = _LINE.match(piece)
+                if found:
+                    name = "bracketed" if found["bracketed"] else "label"
+                    start, end = at + found.start("value"), at + found.end("value")
+                    yield Labelled(found[name], at + found.start(name), found["value"], start, end)
+                at += len(piece) + 1
 
 
 def _in_table(block: Block) -> Iterator[Labelled]:

@@ -65,7 +65,7 @@ QUESTION_MARK = re.compile(
 )
 # 「１　日時　令和7年7月8日」「■ 導入費用 1,320万円」 a label and its value after a number or a mark
 VALUED = re.compile(
-    r"^(?:[0-9０-９]{1,2}[.．、)）]?|[■◆□◇▼▽])[\s\u3000]*[^\s：:。、，]{1,12}(?:[ \u3000]+|[：:])\s*\S"
+    r"^(?:[0-9０-９]{1,2}+[.．、)）]?+|[■◆□◇▼▽])[\s\u3000]*+[^\s：:。、，]{1,12}(?:[ \u3000]+|[：:])\s*\S"
 )
 # 「・項目」「- 項目」「① 項目」「1. 項目」「➤ 要点」「※注」
 BULLET = re.compile(
@@ -138,7 +138,7 @@ class Block:
 
     `kind` is heading, paragraph, list, table, label (a 【label】 with its value) or record (a row of a list, with its
     `row` and `title`). `form` says by which rule a heading was seen: "styled" where the format gives it, with its
-    `level`. `gap` and `gap_after` are the blank lines before and after. `searched` is False for furniture, with `why`.
+    `level`; an item that was written as a heading keeps its form. `gap` and `gap_after` are the blank lines before and after. `searched` is False for furniture, with `why`.
     """
 
     kind: str
@@ -406,6 +406,7 @@ def _headings(blocks: list[Block]) -> list[Block]:
     if sum(b.form == "marked" for b in found) >= 3:
         # Where headings carry marks (■), a standalone line without one names a part: 「意見交換」
         found = [replace(b, form="part") if b.form == "plain" else b for b in found]
+    items: set[int] = set()
     # From the end, so that a heading that heads nothing is seen before the one above it is judged.
     for index in range(len(found) - 1, -1, -1):
         block = found[index]
@@ -417,7 +418,11 @@ def _headings(blocks: list[Block]) -> list[Block]:
             and found[index + 1].kind == "heading"
             and rank(found[index + 1]) <= RANK["marked"]
         )
-        if weak and not _has_body(found, index):
+        # 「（1）課長」 over 「（2）係長」 heads no more than that does
+        over_item = index + 1 in items and bool(NUMBERED_PAREN.match(plain(block.text)))
+        if weak and (over_item or not _has_body(found, index)):
+            if NUMBERED_PAREN.match(plain(block.text)):
+                items.add(index)
             found[index] = replace(block, kind="paragraph", form="")
     return _items(found)
 

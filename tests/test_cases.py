@@ -315,6 +315,8 @@ def test_contact_in_every_form(body, department, phone, email):
         ("【参考情報】 人口:0.3万人、関連URL: https://example.jp/", 3_000, None),
         ("人口：9.6万人", 96_000, None),
         ("| 人口 | 5万7,330人 |", 57_330, None),
+        ("人口：5万7,330人", 57_330, None),
+        ("人口：12 340人", None, None),
         ("| 人口（令和6年4月1日現在） | 9,874人 |", 9_874, "令和6年4月1日"),
         ("| 人口（千人） | 48.2 |", 48_200, None),
         ("| 人口 | 65歳以上は3割 |", None, None),
@@ -504,6 +506,17 @@ def test_a_list_of_titles_before_the_cases_is_no_case():
 def test_the_last_case_ends_at_the_next_heading_of_its_level():
     text = "# 事例集\n\n## 事例1 窓口を改める（青葉野市）\n\n### 効果\n\n手続に要する時間が半分に短くなりました。\n\n## 事例2 車で回る（小石原村）\n\n### 効果\n\n遠い集落でも証明書を受け取れるようになりました。\n\n## おわりに\n\n次の冊子は来年に出します。\n"
     assert book_of(text).cases[-1].end == text.index("## おわりに")
+
+
+def test_the_last_case_ends_at_a_heading_of_its_form_that_no_other_case_has():
+    body = "■背景\n職員が聞き取って書類を作ります。\n\n■費用\n待つ時間が短くなりました。\n\n■効果\n便利になりました。\n\n"
+    titles = ("事例1　窓口を改める（青葉野市）", "事例2　車で回る（小石原村）")
+    text = (
+        "事例集\n\n"
+        + "".join(f"{title}\n\n{body}" for title in titles)
+        + "参考資料\n\n言葉の意味を次に示します。窓口とは、市役所の受付のことです。\n"
+    )
+    assert book_of(text).cases[-1].end == text.index("参考資料")
 
 
 # ---------------------------------------------------------------- the real document

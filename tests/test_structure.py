@@ -136,6 +136,12 @@ def test_marked_lines_one_under_the_other_are_a_list():
     ]
 
 
+def test_items_in_brackets_head_no_other_item():
+    text = f"第2条　次の者とする。\n\n（1）課長\n\n（2）係長\n\n附　則\n\n{BODY}\n\n（1）方法\n\n{BODY}"
+    forms = [(block.text, block.form) for block in split_blocks(text) if block.kind == "heading"]
+    assert forms == [("附　則", "plain"), ("（1）方法", "numbered item")]
+
+
 def test_what_somebody_asks_in_minutes_is_no_heading():
     text = f"会議の記録\n\n石田委員：利用はどうですか。\n\n事務局：{BODY}\n\n佐伯委員　件数は何件ですか。\n\n{BODY}\n\n質問：利用はどうですか。\n\n{BODY}"
     headings = [block.text for block in split_blocks(text) if block.form == "question"]
