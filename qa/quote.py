@@ -9,7 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from corpus.enumerations import Run, runs
@@ -39,7 +39,7 @@ NEARBY = 100
 """Characters around what is quoted in which a telephone number belongs to it."""
 CONTACT_FIELDS = ("department", "phone", "email")
 SIDE_PASSAGES, SIDE_SENTENCES = 3, 3
-NEAR_TOKENS, NEAR_WHOLE, SAYS, STATES, RANK, HEADED = 0.4, 0.3, 0.3, 0.3, 0.9, 0.3
+NEAR_TOKENS, NEAR_WHOLE, SAYS, STATES, RANK = 0.4, 0.3, 0.3, 0.3, 0.9
 """Weights of what makes a sentence the answer (docs/decisions.md)."""
 
 
@@ -51,6 +51,7 @@ _UNIT = re.compile(r"単位\s*[:は]")
 _LEAD = re.compile(r"^(?:#{1,6}\s|>\s|-\s|[\s・■◆➤►▶])+")
 
 
+_STATED = re.compile(r"\d[\d,.]*\s*(?:%|円|人|名|件|回|台)")
 # 「0599-25-1131」「1,320万円」: a value, and no word of what it is
 _WORDLESS = re.compile(r"[\d\s,.:()/~%+-]*[十百千万億]*(?:円|人|件|台|%)?(?:\(内線 ?\d+\))?")
 
@@ -133,6 +134,9 @@ def _best(index: Index, query: Query, selection: Selection) -> list[Quotation]:
     best = max((s for s in sentences if query.states(s.text) == most_stated), key=lambda s: s.weight)
     own = [s for s in sentences if s.chunk_id == best.chunk_id]
     chosen: list[Quotation] = []
+    asked_for = _headed(query, hits)
+    if asked_for is not None:
+        return _within([s for s in sentences if s.chunk_id == asked_for.id], LIST_CHARS)
     if query.shape in {"list", "summary"}:
         # what is listed stands in one passage, item by item
         chosen = _within([s for s in sentences if s.chunk_id == first.id], LIST_CHARS)
@@ -143,10 +147,21 @@ def _best(index: Index, query: Query, selection: Selection) -> list[Quotation]:
                 chosen += [s for s in whole if s not in chosen]
         if best not in chosen:
             chosen.append(best)
+    # 「予約率が92%の部屋は」 is answered by the record that says the number, and by no other
+    numbers = set(_STATED.findall(normalize(query.question)))
+    other_records = {
+        hit.chunk.id
+        for hit in hits
+        if numbers
+        and hit.chunk.row is not None
+        and not numbers & set(_STATED.findall(normalize(hit.chunk.text)))
+    }
     size = sum(len(s.text) for s in chosen)
     most = max(SENTENCES, len(chosen) + (SENTENCES if query.shape in {"list", "summary"} else FURTHER))
     for sentence in sorted(sentences, key=lambda s: -s.weight):
         if sentence in chosen or len(chosen) >= most or sentence.weight < SHARE * best.weight:
+            continue
+        if sentence.chunk_id in other_records:
             continue
         if chosen and size + len(sentence.text) > ANSWER_CHARS:
             continue
@@ -157,38 +172,55 @@ def _best(index: Index, query: Query, selection: Selection) -> list[Quotation]:
     return _in_order(chosen, first.id if query.shape in {"list", "summary"} else None)
 
 
+HEADING_LETTERS = 3
+"""A heading of so many letters is asked for where a question ends in it."""
 LONG, NAMES_ROW = 8, 3
 """Of a table of so many rows one is quoted alone, where the question says so many letters of it and fewer of all others."""
 
 
 def with_the_row(index: Index, query: Query, chosen: Sequence[Quotation]) -> list[Quotation]:
-    """What is quoted, of a long table only the rows that the question names: 「機器23号の補助率は」."""
+    """What is quoted, of a long table only the row that the question names: 「機器23号の補助率は」.
+
+    A table may go on over several passages: where one holds the row, of the others none is quoted.
+    """
     shown = list(chosen)
-    for chunk_id in dict.fromkeys(s.chunk_id for s in chosen):
-        chunk = index.chunk(chunk_id)
-        assert chunk is not None
-        lines = all_sentences(chunk)
-        for run in runs(chunk.text):
-            named = _rows_named(chunk, run, query)
-            if not named:
-                continue
-            start, end = chunk.start + run.start, chunk.start + run.end
-            inside = [s for s in shown if s.chunk_id == chunk_id and start <= s.start < end]
-            if not inside:
-                continue
-            rows = [line for line in lines if any(a <= line.start - chunk.start < b for a, b in named)]
-            weight = max(s.weight for s in inside)
-            at = shown.index(inside[0])
-            shown = [s for s in shown if s not in inside]
-            shown[at:at] = [Quotation(r.chunk_id, r.start, r.end, r.text, weight) for r in rows]
+    tables = [
+        (chunk, run)
+        for chunk_id in dict.fromkeys(s.chunk_id for s in chosen)
+        if (chunk := index.chunk(chunk_id)) is not None
+        for run in runs(chunk.text)
+        if run.table
+    ]
+    named = {
+        _columns(chunk, run): (chunk, row) for chunk, run in tables for row in _row_named(chunk, run, query)
+    }
+    for chunk, run in tables:
+        if _columns(chunk, run) not in named:
+            continue
+        holder, row = named[_columns(chunk, run)]
+        start, end = chunk.start + run.start, chunk.start + run.end
+        inside = [s for s in shown if s.chunk_id == chunk.id and start <= s.start < end]
+        if not inside:
+            continue
+        at = shown.index(inside[0])
+        kept = [
+            replace(line, weight=max(s.weight for s in inside))
+            for line in all_sentences(chunk)
+            if chunk.id == holder.id and row[0] <= line.start - chunk.start < row[1]
+        ]
+        shown = [*shown[:at], *kept, *(s for s in shown[at:] if s not in inside)]
     return shown
 
 
-def _rows_named(chunk: Chunk, run: Run, query: Query) -> list[tuple[int, int]]:
-    """The rows of a long table that share more of the question's words, letter by letter, than all others do.
+def _columns(chunk: Chunk, run: Run) -> str:
+    """The row that names the columns of a table, which may stand in the passage before."""
+    return squeeze(
+        chunk.context.split("\n")[-1] if _continues(chunk, run) else chunk.text[slice(*run.items[0])]
+    )
 
-    Nothing where no row stands out: those of 「大ホール」 in a table of its prices by day.
-    """
+
+def _row_named(chunk: Chunk, run: Run, query: Query) -> list[tuple[int, int]]:
+    """The one row of a long table that shares more of the question's words, letter by letter, than all others do, if any."""
     if not run.table or len(run) < LONG:
         return []
     asked = squeeze(query.topic)
@@ -225,7 +257,7 @@ def with_whole_lists(index: Index, query: Query, chosen: Sequence[Quotation]) ->
             start, end = chunk.start + run.start, chunk.start + run.end
             if sum(start <= s.start < end for s in own) < least:
                 continue
-            if query.shape in {"text", "value"} and _rows_named(chunk, run, query):
+            if query.shape in {"text", "value"} and _row_named(chunk, run, query):
                 continue
             lead = [line for line in lines if line.end <= start][-1:] if query.shape == "list" else []
             whole = lead + [line for line in lines if start <= line.start < end]
@@ -402,11 +434,8 @@ def with_names(index: Index, query: Query, chosen: Sequence[Quotation]) -> list[
         assert chunk is not None
         own = [s for s in chosen if s.chunk_id == chunk_id]
         title = squeeze(chunk.heading_path[-1]) if chunk.heading_path else ""
-        if (
-            title
-            and title not in asked
-            and (chunk.row is not None or _WORDLESS.fullmatch(normalize(own[0].text)))
-        ):
+        wordless = any(_WORDLESS.fullmatch(normalize(s.text)) for s in own)
+        if title and (wordless or (chunk.row is not None and title not in asked)):
             lines = [
                 line
                 for line in all_sentences(chunk)
@@ -456,7 +485,6 @@ def _weighed(index: Index, query: Query, selection: Selection, hits: Sequence[Hi
     worth = _rarity(tokens)
     total = sum(worth.get(token, math.log(len(tokens) + 1)) for token in wanted) or 1.0
     best = max((hit.score for hit in hits), default=0.0)
-    headed = {hit.chunk.id for hit in hits if _asks_for_heading(hit.chunk, asked)}
     sentences = []
     for place, (hit, _, start, end) in enumerate(found):
         words = hit.chunk.text[start:end]
@@ -466,23 +494,33 @@ def _weighed(index: Index, query: Query, selection: Selection, hits: Sequence[Hi
             + NEAR_WHOLE * cosine[place]
             + SAYS * said
             + STATES * query.states(words)
-            + HEADED * (hit.chunk.id in headed)
             - RANK * (best - hit.score)
         )
         sentences.append(_quotation(hit.chunk, start, end, weight))
     return sentences
 
 
-def _asks_for_heading(chunk: Chunk, asked: str) -> bool:
-    """Whether a question ends in the heading of a passage: 「補助の対象者は？」 for what stands under 「対象者」."""
-    heading = (
-        squeeze(re.sub(r"^[第\d一二三四五六七八九十章節条項()().．、\s\u3000-]+", "", chunk.heading_path[-1]))
-        if chunk.heading_path
-        else ""
-    )
-    return len(heading) >= 3 and re.sub(
-        r"(?:は|って|を教え.*)?(?:何|なに)?(?:ですか)?[?。]*$", "", squeeze(asked)
-    ).endswith(heading)
+# 「第3条 」「2 」 before the words of a heading; what stands after them in a question that asks for what is under it
+_NUMBERED = re.compile(r"^[第\d一二三四五六七八九十章節条項().．、\s-]+")
+_ASKS_FOR = re.compile(
+    r"(?:は|とは|って|を(?:教えて|知りたい).*)?(?:何|なに|だれ|誰|どこ|いつ)?(?:ですか|でしょうか)?[?？。]*$"
+)
+
+
+def _headed(query: Query, hits: Sequence[Hit]) -> Chunk | None:
+    """The first passage whose heading the question ends in: 「補助の対象者は？」 for what stands under 「対象者」."""
+    if query.shape not in {"text", "value"}:
+        return None
+    asked = _ASKS_FOR.sub("", squeeze(query.focus or query.topic))
+    for hit in hits:
+        heading = (
+            squeeze(_NUMBERED.sub("", normalize(hit.chunk.heading_path[-1])))
+            if hit.chunk.heading_path
+            else ""
+        )
+        if len(heading) >= HEADING_LETTERS and asked.endswith(heading):
+            return hit.chunk if not query.values or query.states(hit.chunk.text) == 1.0 else None
+    return None
 
 
 def _body(chunk: Chunk) -> list[tuple[int, tuple[int, int]]]:

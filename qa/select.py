@@ -118,7 +118,7 @@ def select(
     hits = ranked(index, names, query, asked, allowed, max(POOL, k))
     if reranker is not None:
         hits = _reranked(index, query, hits, reranker)
-    hits = _once(names, hits)
+    hits = _once(index, names, hits)
     sides: tuple[str, ...] = ()
     cases = 0
     if query.shape == "compare":
@@ -128,12 +128,12 @@ def select(
         if hits and hits[0].chunk.case_id is not None:
             hits = _openings_first(index, hits, 1)
     elif query.near_population is not None:
-        hits = _once(names, _openings_first(index, _and_all_cases(index, hits, allowed)), again=False)
+        hits = _once(index, names, _openings_first(index, _and_all_cases(index, hits, allowed)), again=False)
         hits = _nearest_first(index, hits, query.near_population)
     elif (from_question and query.lists) or (
         query.lists and query.asks_bodies and query.everything and not query.organizations
     ):
-        hits = _once(names, _openings_first(index, _and_all_cases(index, hits, allowed)), again=False)
+        hits = _once(index, names, _openings_first(index, _and_all_cases(index, hits, allowed)), again=False)
         cases = len({hit.chunk.case_id for hit in hits} - {None})
         k = max(k, min(cases, most))
     elif query.shape in {"text", "value"}:
@@ -207,32 +207,55 @@ SAME, SAME_GRAMS = 0.9, 4
 _DIGITS = re.compile(r"\d+")
 
 
-def _once(names: Directory, hits: Sequence[Hit], again: bool = True) -> list[Hit]:
+def _once(index: Index, names: Directory, hits: Sequence[Hit], again: bool = True) -> list[Hit]:
     """Hits with those that say again what one of another document said put last, or where not `again` left out.
 
-    Two editions that differ in a number are two: 「上限は80万円」 beside 「上限は90万円」.
+    Two editions that differ in a number are two: 「上限は80万円」 beside 「上限は90万円」. Of a PDF file, whose lines break in the
+    middle of words, and another one the other is shown.
     """
     kept: list[Hit] = []
     repeated: list[Hit] = []
-    seen: list[tuple[str, tuple[str, ...], list[str], frozenset[str]]] = []
+    seen: list[_Said] = []
     for hit in hits:
         words = _letters(hit.chunk.text)
-        grams = frozenset(words[i : i + SAME_GRAMS] for i in range(len(words) - SAME_GRAMS + 1))
-        own = (hit.chunk.document_id, names.of(hit.chunk), sorted(_DIGITS.findall(words)), grams)
-        if any(
-            own[0] != other[0]
-            and own[1:3] == other[1:3]
-            and len(grams & other[3]) >= SAME * max(1, len(grams | other[3]))
-            for other in seen
-        ):
-            repeated.append(hit)
-        else:
+        own = _Said(hit.chunk.document_id, names.of(hit.chunk), words, tuple(sorted(_DIGITS.findall(words))))
+        place = next((place for place, other in enumerate(seen) if own.again(other)), None)
+        if place is None:
             kept.append(hit)
             seen.append(own)
+            continue
+        first = kept[place]
+        formats = [index.documents[h.chunk.document_id].format for h in (first, hit)]
+        if formats[0] == "pdf" != formats[1]:
+            kept[place], hit = replace(hit, score=first.score), first
+        repeated.append(hit)
     if not again or not repeated:
         return kept
     least = kept[-1].score
     return [*kept, *(replace(hit, score=min(hit.score, least)) for hit in repeated)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a passage says: its letters and its numbers, of whom, in which document."""
+
+    document_id: str
+    of: tuple[str, ...]
+    words: str
+    numbers: tuple[str, ...]
+
+    def again(self, other: _Said) -> bool:
+        """Whether it says again what one of another document says."""
+        if (self.of, self.numbers) != (other.of, other.numbers) or self.document_id == other.document_id:
+            return False
+        short, long = sorted((self.words, other.words), key=len)
+        if len(short) < SAME * len(long):
+            return False
+        one, two = (
+            {words[i : i + SAME_GRAMS] for i in range(max(1, len(words) - SAME_GRAMS + 1))}
+            for words in (short, long)
+        )
+        return len(one & two) >= SAME * len(one | two)
 
 
 def _with_table_head(index: Index, hits: Sequence[Hit]) -> list[Hit]:
@@ -255,7 +278,9 @@ def _with_table_head(index: Index, hits: Sequence[Hit]) -> list[Hit]:
     return [hits[0], replace(found, score=hits[0].score), *others]
 
 
+@lru_cache(maxsize=10_000)
 def _letters(line: str) -> str:
+    """The letters and digits of a text, as they are compared."""
     return "".join(c for c in squeeze(line) if c.isalnum())
 
 

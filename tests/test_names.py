@@ -231,6 +231,22 @@ def test_bodies_that_no_table_has_are_named_by_their_form() -> None:
     assert names.named("システムテストの件数は").known == ()  # 「テスト」 is a word
 
 
+@pytest.mark.parametrize(
+    "question",
+    [
+        "各都道府県の予算は",
+        "スマート農村の事例は",
+        "東北六県の合計は",
+        "合併市町村の例は",
+        "企業団地の数は",
+        "衛星都市の例は",
+    ],
+)
+def test_words_that_end_like_a_name_are_none(question: str) -> None:
+    named = Directory({}).named(question)
+    assert (named.known, named.unknown) == ((), ())
+
+
 def test_bodies_in_a_text() -> None:
     assert bodies_in("広島県と愛媛県、福島県磐梯町の例") == {"広島県", "愛媛県", "福島県磐梯町"}
     assert bodies_in("市町村の例") == set()

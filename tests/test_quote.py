@@ -329,3 +329,77 @@ def test_of_a_record_its_line_is_quoted_and_not_its_title(tmp_path: Path) -> Non
     assert "回収の日は11月9日です。" in quoted
     assert not any("件名" in line or line == "秋の部" for line in quoted)
     assert reply.citations[0].heading_path == ("落ち葉の回収!秋の部",)
+
+
+LONG_TABLE = "\n".join(
+    f"| {n} | 機器{n:02}号（型式K{n * 7}） | {n % 3 + 2}分の1 | {n * 3}万円 |" for n in range(1, 46)
+)
+RULES = f"""# 整備の要綱
+
+補助金の額は1件につき80万円までとする。
+
+## 第2条 対象者
+
+1. 市内に住む個人
+2. 市内に事業所のある法人
+
+## 第3条 補助の対象となる機器
+
+| 番号 | 機器の種類 | 補助率 | 上限額 |
+|---|---|---|---|
+{LONG_TABLE}
+"""
+OFFICES = "# 電話の一覧\n\n## 総務課\n\n0000-25-1101\n\n## 税務課\n\n0000-25-1131\n"
+ROOMS = "施設,室,料金（円）,予約率\n会館,大ホール,32000,81%\n会館,練習室,1500,64%\n市民の家,会議室1,800,92%\n"
+
+
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    folder = tmp_path_factory.mktemp("rules")
+    (folder / "documents").mkdir()
+    for name, text in (("1_要綱.md", RULES), ("2_電話.md", OFFICES)):
+        (folder / "documents" / name).write_text(text, encoding="utf-8")
+    build(folder / "documents", folder / "index", FakeEncoder())
+    return load_current(folder / "index")
+
+
+@pytest.mark.parametrize(
+    ("question", "row"),
+    [
+        (
+            "機器03号の補助率は",
+            "| 3 | 機器03号（型式K21） | 2分の1 | 9万円 |",
+        ),  # with its head in one passage
+        ("機器23号の補助率は", "| 23 | 機器23号（型式K161） | 4分の1 | 69万円 |"),
+        ("機器30号の上限額はいくら", "| 30 | 機器30号（型式K210） | 2分の1 | 90万円 |"),
+    ],
+)
+def test_of_a_long_table_the_row_that_is_named_is_quoted_with_its_head(
+    rules: Index, question: str, row: str
+) -> None:
+    told = quoted(rules, question)
+    assert [line for line in told if line.startswith("|")] == ["| 番号 | 機器の種類 | 補助率 | 上限額 |", row]
+
+
+def test_of_a_long_table_no_row_is_singled_out_where_none_is_named(rules: Index) -> None:
+    assert len([line for line in quoted(rules, "機器の補助率は") if line.startswith("|")]) > 2
+
+
+def test_a_question_that_ends_in_a_heading_asks_for_what_stands_under_it(rules: Index) -> None:
+    assert quoted(rules, "整備の要綱の補助の対象者は") == ["1. 市内に住む個人", "2. 市内に事業所のある法人"]
+
+
+def test_a_value_stands_with_what_it_is_of(rules: Index) -> None:
+    assert quoted(rules, "税務課の電話番号は") == ["税務課", "0000-25-1131"]
+
+
+def test_a_record_stands_with_its_name_and_without_its_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "予約.csv").write_text(ROOMS, encoding="utf-8")
+    build(tmp_path / "documents", tmp_path / "index", FakeEncoder())
+    index = load_current(tmp_path / "index")
+    told = quoted(index, "予約率が92%の部屋は")
+    assert told.index("室：会議室1") < told.index("予約率：92%")
+    assert not any("81%" in line or "64%" in line for line in told)
+    # who names the room need not be told its name
+    assert "室：練習室" not in quoted(index, "練習室の料金はいくら")

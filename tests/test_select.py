@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 from conftest import FakeEncoder
@@ -321,3 +322,31 @@ def test_a_summary_is_of_the_case_not_of_another_document(tmp_path_factory: pyte
     first = chosen(index, "小石原村の事例を要約して").hits[0].chunk
     assert first.case_id is not None
     assert index.cases[first.case_id].organization == VILLAGE
+
+
+RULES = """# 補助の要綱
+
+## 上限
+
+補助金の上限は、1件につき80万円とし、申請する者は、見積書の写しと機器の置き場所を示す図面を添えて、受付の期間のうちに企画課の窓口へ申請書を出すものとする。
+"""
+
+
+def test_what_another_document_says_again_comes_last(tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    other = "# 別の案内\n\n## 時間\n\n窓口は9時に開く。\n"
+    newer = RULES.replace("80万円", "90万円")
+    copy = RULES.replace("、1件につき", " 1件につき")
+    texts = {"1_要綱.md": RULES, "2_写し.md": copy, "3_改正.md": newer, "4_案内.md": other}
+    for name, text in texts.items():
+        (tmp_path / "documents" / name).write_text(text, encoding="utf-8")
+    build(tmp_path / "documents", tmp_path / "index", FakeEncoder())
+    index = load_current(tmp_path / "index")
+    found = chosen(index, "補助金の上限は", k=4).hits
+    paths = [index.documents[hit.chunk.document_id].path for hit in found]
+    # one of the two that say the same is last; the edition with another number is none of them
+    assert set(paths[:3]) in (
+        {"1_要綱.md", "3_改正.md", "4_案内.md"},
+        {"2_写し.md", "3_改正.md", "4_案内.md"},
+    )
+    assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
