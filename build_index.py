@@ -274,6 +274,7 @@ def show_history(root: Path) -> None:
 
 def roll_back(root: Path, name: str | None, model: ModelRecord | None = None) -> str:
     """Makes an earlier version the one in use again, once it is found whole and to fit `model`; gives its name."""
+    earlier_version(root, name)  # where there is nothing to go back to, nothing is touched
     with alone(root):
         target = earlier_version(root, name)
         load_version(root, target, model)

@@ -138,6 +138,8 @@ class Staged:
 # ---------------------------------------------------------------- names
 
 _ID = re.compile(r"[0-9a-f]{16}")
+_LEFT = re.compile(rf"\.(upload|new|gone)-{_ID.pattern}")
+"""Of what a crash leaves half written; a hidden file of any other name is somebody's."""
 _FORBIDDEN = '<>:"/\\|?*'
 _RESERVED = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
     f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789¹²³"
@@ -479,12 +481,12 @@ class Library:
     def tidy(self) -> None:
         """Clears away what a crash left half written: received files, and entries without their data."""
         inbox = self.folder / ".inbox"
-        left = [*self.folder.glob(".upload-*")] if self.folder.is_dir() else []
+        left = [path for path in self.folder.glob(".upload-*") if _LEFT.fullmatch(path.name)]
         if inbox.is_dir() and not inbox.is_symlink():
             left += [
                 folder
                 for folder in inbox.iterdir()
-                if folder.name.startswith((".new-", ".gone-"))
+                if _LEFT.fullmatch(folder.name)
                 or (_ID.fullmatch(folder.name) and self._entry(folder.name) is None)
             ]
         for path in left:

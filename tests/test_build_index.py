@@ -372,6 +372,8 @@ def test_an_index_in_a_wrong_place_is_refused_and_nothing_is_touched(
     for more in ([], ["--dry-run"], ["--full"]):
         assert main(["--documents", str(documents), "--index", str(tmp_path / place), *more]) == 2
         assert SENTENCE.match(capsys.readouterr().err)
+    assert main(["--index", str(tmp_path / place), "--rollback"]) == 1
+    assert SENTENCE.match(capsys.readouterr().err)
     assert server.main(["--documents", str(documents), "--index", str(tmp_path / place)]) == 2
     assert SENTENCE.match(capsys.readouterr().err)
     assert sorted(tmp_path.rglob("*")) == before

@@ -406,9 +406,9 @@ def test_what_a_crash_left_is_cleared_once_it_is_old(library: Library) -> None:
     whole = library.stage("案内.md", stream(OLD))
     inbox = library.folder / ".inbox"
     left = [
-        library.folder / ".upload-1",
-        inbox / ".new-1",
-        inbox / ".gone-1",
+        library.folder / f".upload-{0:016x}",
+        inbox / f".new-{1:016x}",
+        inbox / f".gone-{2:016x}",
         inbox / ("0" * 16),
         inbox / ("1" * 16),
     ]
@@ -416,15 +416,22 @@ def test_what_a_crash_left_is_cleared_once_it_is_old(library: Library) -> None:
     for folder in left[1:]:
         folder.mkdir()
     (inbox / ("1" * 16) / "entry.json").write_text("{")
-    (inbox / "own notes").mkdir()
+    theirs = [
+        library.folder / ".upload-notes",
+        library.folder / ".upload-1",
+        inbox / ".new-ideas",
+        inbox / "own notes",
+    ]
+    for folder in theirs:
+        folder.mkdir()
     Library(library.folder).tidy()
     assert all(path.exists() for path in left)  # they may be at work
     assert [entry.id for entry in library.staged()] == [whole.id]
-    for path in left:
+    for path in left + theirs:
         os.utime(path, (time.time() - 2 * module.STALE_S,) * 2)
     Library(library.folder)
     assert not any(path.exists() for path in left)
-    assert (inbox / "own notes").is_dir()
+    assert all(path.is_dir() for path in theirs)
     assert [entry.id for entry in library.staged()] == [whole.id]
 
 

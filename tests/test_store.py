@@ -103,7 +103,7 @@ def write(
     **changes: Any,
 ) -> str:
     """A version of the given segments of these kinds, made current by hand."""
-    name = new_name()
+    name = new_name(root)
     parts = [CONTENTS] if segments is None else segments
     digests, documents = {}, []
     for number, contents in enumerate(parts):

@@ -173,7 +173,7 @@ class RollBackRequest(BaseModel):
     """The version to go back to; null is the one before the one in use."""
 
     model_config = _example({"version": None})
-    # a limit makes pydantic look at the letters: half a character (「\\ud800」 in JSON) is none
+    # a limit makes pydantic look at the letters: half a character (「\ud800」 in JSON) is none
     version: Annotated[str, StringConstraints(max_length=200)] | None = None
 
 
