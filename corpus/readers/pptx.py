@@ -64,8 +64,8 @@ _AROUND = (("ParenBoth", "({})"), ("ParenR", "{})"), ("Period", "{}."), ("Plain"
 
 def read(data: bytes) -> Source:
     """The canonical text of a presentation's bytes; raises ReadError for what cannot be read as one."""
-    package = open_package(data, "pptx")
     reader = _Reader()
+    package = open_package(data, "pptx", reader.warnings)
     try:
         for number, slide in enumerate(pptx.Presentation(package).slides, start=1):
             reader.slide(number, slide)
