@@ -509,6 +509,14 @@ def test_styles_one_upon_the_other_are_read_in_time():
         assert body_of(words, before=chain).text.count("窓口") == count
 
 
+def test_fields_one_in_another_without_end_are_read_in_time():
+    count = 20_000
+    begin = '<w:r><w:fldChar w:fldCharType="begin"/><w:fldChar w:fldCharType="separate"/><w:t>窓</w:t></w:r>'
+    end = '<w:r><w:fldChar w:fldCharType="end"/></w:r>'
+    with in_time(8):
+        assert body_of(f"<w:p>{begin * count}{end * count}</w:p>").text == "窓" * count + "\n"
+
+
 def test_notes_of_a_table_and_of_a_heading():
     table = f"<w:tbl><w:tblPr/><w:tblGrid/><w:tr><w:tc>{referring('人口', 1, '')}</w:tc><w:tc>{p('4,080人')}</w:tc></w:tr></w:tbl>"
     heading = referring("費用", 2, "").replace("<w:p>", '<w:p><w:pPr><w:outlineLvl w:val="0"/></w:pPr>')

@@ -83,6 +83,8 @@ _SYMBOLS = {
 }  # fmt: skip
 _DEEPEST_STYLE = 30
 """Styles that are looked at for what a style takes over from those that it is based on; templates have five."""
+_DEEPEST_FIELD = 50
+"""Fields one in another above which their signs are no fields; Word nests a few."""
 _HEADING_NAME = re.compile(r"^(?:heading|見出し)\s*([1-9])$", re.IGNORECASE)
 _CONTENTS_NAME = re.compile(r"^(?:toc|目次)\s*(?:[1-9]|heading|の見出し)$|^table of figures$", re.IGNORECASE)
 
@@ -380,7 +382,11 @@ class _Reader:
         if not self.trust_fields:
             return
         kind = sign.get(f"{W}fldCharType")
-        if kind == "begin":
+        if kind == "begin" and len(self.fields) >= _DEEPEST_FIELD:
+            # every word would ask each of them whether it is printed
+            self.trust_fields = False
+            self.fields.clear()
+        elif kind == "begin":
             self.fields.append(_Field())
         elif kind == "separate" and self.fields:
             self.fields[-1].in_result = True
