@@ -3,15 +3,15 @@
 In: a canonical text and its blocks. Out: the cases in order with their fields, each field with the span it
 was read from, and the spans that show a case only as an example. The rules, by form:
 
-1. A case has a title line: a number, a title and an organization in brackets at the end of the line, as in
-   「9 外部人材の下に…を設置【山形県酒田市】」. It opens every printed page of its case.
+1. A case has a title line (`corpus.case_titles`): a number, a title and an organization, as in
+   「9 外部人材の下に…を設置【山形県酒田市】」. It may open every printed page of its case.
 2. The contents give each case's first page, its category (the line above its rows) and, as a mark, its
    population band, which a legend explains: 「⑩ : 人口5万人以上10万人未満の団体」.
 3. Cases follow one another in the order of the contents. A title that stands out of that order, while the
    same case also stands in it, heads a picture of a page (「本書の見方」), an example and not the case. So do
    the first case's title lines beyond the pages that the contents give it.
 4. Contact data and population stand after labels: 「【担当部署】 企画課（電話：…、メール：…）」,
-   「担当部署」 as a heading, 「酒田市人口：9.6万人（令和6年2月29日現在）」.
+   「担当部署」 as a heading, 「酒田市人口：9.6万人（令和6年2月29日現在）」, or in the cells of a table (`corpus.labels`).
 
 Other documents than case books have no such lines, and get no cases.
 """
@@ -25,15 +25,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from corpus.case_titles import NARROW, CaseTitle, bracketed_titles, headed_titles
+from corpus.labels import Labelled, labelled
 from corpus.municipalities import looks_like_organization, parse_organization
 from corpus.records import Case, Field, Page
-from corpus.structure import CIRCLED, LEADER, Block, Line, contents_blocks, plain
+from corpus.structure import CIRCLED, Block, Line, contents_blocks, plain
 from corpus.text import letters, squeeze
 
-TITLE = re.compile(
-    r"^(?:[^\w【「『]*(?:New|NEW|新規?)\W+)?(?:事例|取組)?\s*(?P<number>\d{1,3})\s*[.．、:：)）]?\s*"
-    r"(?P<title>\S.*?)\s*【\s*(?P<organization>[^【】]+?)\s*】\s*(?:[①-⑳]+)?\s*$"
-)
 # 「| 9 外部人材の下に…を設置 | 【山形県酒田市】 | ⑩ | … | 26 |」, also without the bars
 CONTENTS_ROW = re.compile(
     r"^\W*(?:New|NEW)?\W*(?P<number>\d{1,3})[\s|.．]*(?P<title>\S.*?)[\s|]*【(?P<organization>[^【】]+)】"
@@ -45,13 +43,22 @@ MOST_PERSONS = 10**10
 """A greater number is no population."""
 # 「酒田市人口：9.6万人（令和6年2月29日現在）」
 POPULATION = re.compile(
-    r"(?P<who>[^\s：:、。（）()】]{0,60})人口\s*+(?:[:：]\s*+)?約?(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?P<unit>万|千)?(?:(?P<thousands>\d)千)?\s*人"
+    r"(?P<who>[^\s：:、。（）()】]{0,60})人口\s*+(?:[:：]\s*+)?約?(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?:(?P<unit>万|千)(?:(?P<thousands>\d)千|(?P<rest>\d{1,4}|\d,\d{3}))?)?\s*人"
     r"(?:\s*[（(](?P<as_of>[^（）()]*?)(?:現在|時点)?[)）])?"
 )
 _BOUND = r"(\d[\d,]{0,20}(?:\.\d{1,9})?)(万|千)?人"
 PHONE = re.compile(
     r"(?:電話(?:番号)?|TEL|Tel|℡|☎)\s*+(?:[:：]\s*+)?(?P<phone>\d{2,5}[-‐－(]\d{1,4}[-‐－)]\d{3,4}(?:[（(]内線[^（）()]*[)）])?)"
 )
+# 「0000-11-0001」「0599(21)3456」 in a cell of its own
+_NUMBER = re.compile(r"(?<!\d)(?P<phone>0\d{1,4}[-‐－(]\d{1,4}[-‐－)]\d{3,4}(?:\(内線[^()]*\))?)(?!\d)")
+# 「0000-11-0001」「mado@example.jp」「https://…」: no name of a department
+_REACH = re.compile(r"[\d(+]|\S*@|https?:")
+_POPULATION_CELL = re.compile(
+    r"(?P<all>約?(?P<number>\d[\d,]{0,20}(?:\.\d+)?)\s*(?:(?P<unit>万|千)(?:(?P<thousands>\d)千|(?P<rest>\d,?\d{0,3}))?)?\s*人?)"
+    r"(?:\s*\((?P<as_of>[^()]*?)(?:現在|時点)?\))?$"
+)
+_DATED = re.compile(r"\((?P<as_of>[^()]*\d[^()]*?)(?:現在|時点)\)")
 EMAIL = re.compile(r"(?P<email>[A-Za-z0-9._%+\-]{1,64}@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+)")
 URL = re.compile(r"https?://[A-Za-z0-9\-._~:/?#\[\]@!$&'*+,;=%]+")
 _DEPARTMENT_WORD = r"(?:担当(?:部署|課|部局|部課|窓口)|所管(?:部署|課|部局)|(?:お?問い?合わ?せ|連絡)先)"
@@ -72,9 +79,6 @@ COLON_FIELD = re.compile(
 )
 # 【2.人材確保】 or 「2. … 目次」: the next part of a book begins
 NEXT_PART = re.compile(r"^【\s*\d+\s*[.．].*】$|目次$|^奥付$|^索引$")
-
-# Digits and marks of full width, one character for one, so that offsets stay what they are.
-_NARROW = str.maketrans("０１２３４５６７８９．，（）：＠－ＴＥＬ", "0123456789.,():@-TEL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +104,6 @@ class CaseBook:
 
 
 @dataclass(frozen=True, slots=True)
-class _Title:
-    line: Line
-    number: int
-    title: str
-    organization: str
-
-    @property
-    def key(self) -> tuple[int, str]:
-        return self.number, squeeze(self.organization)
-
-
-@dataclass(frozen=True, slots=True)
 class _Entry:
     """A row of the contents, with what the contents say of the case."""
 
@@ -130,19 +122,23 @@ def find_cases(text: str, blocks: list[Block], path: str, pages: Sequence[Page] 
     """
     blocks = [block for block in blocks if block.kind != "record"]
     contents = set(contents_blocks(blocks))
-    titles = [t for i, block in enumerate(blocks) if i not in contents for t in _titles(block)]
+    titles = [t for i, block in enumerate(blocks) if i not in contents for t in bracketed_titles(block)]
     entries = _contents(text, [blocks[i] for i in sorted(contents)])
     listed = {(entry.number, squeeze(entry.organization)): entry for entry in entries}
     titles = [t for t in titles if t.key in listed or looks_like_organization(t.organization)]
-    if len({t.key for t in titles}) < 2 and not any(t.key in listed for t in titles):
-        return CaseBook()
-    runs = _without_pictures(_runs(titles), entries, blocks)
-    order = {key: place for place, key in enumerate(listed)}
-    chain = _longest_increasing([order.get(run[0].key, run[0].number - 1) for run in runs])
-    in_order = [runs[i] for i in chain]
-    keys = {run[0].key for run in in_order}
-    out_of_order = [run for i, run in enumerate(runs) if i not in set(chain) and run[0].key in keys]
-    examples = tuple(_example(blocks, run, in_order, len(text)) for run in out_of_order)
+    examples: tuple[tuple[int, int], ...] = ()
+    if len({t.key for t in titles}) >= 2 or any(t.key in listed for t in titles):
+        runs = _without_pictures(_runs(titles), entries, blocks)
+        order = {key: place for place, key in enumerate(listed)}
+        chain = _longest_increasing([order.get(run[0].key, run[0].number - 1) for run in runs])
+        in_order = [runs[i] for i in chain]
+        keys = {run[0].key for run in in_order}
+        out_of_order = [run for i, run in enumerate(runs) if i not in set(chain) and run[0].key in keys]
+        examples = tuple(_example(blocks, run, in_order, len(text)) for run in out_of_order)
+    else:
+        runs = _runs(headed_titles(blocks, contents))
+        latest = {run[0].key: run for run in runs}  # one that stands again was announced before
+        in_order = [run for run in runs if latest[run[0].key] is run]
 
     cases: list[Case] = []
     marks: list[tuple[int, int]] = []
@@ -152,7 +148,7 @@ def find_cases(text: str, blocks: list[Block], path: str, pages: Sequence[Page] 
         limit = (
             in_order[place + 1][0].line.start
             if place + 1 < len(in_order)
-            else _end_of_book(blocks, run[-1], len(text))
+            else _end_of_book(blocks, [title for run in in_order for title in run], len(text))
         )
         inside = [t for t in run if start <= t.line.start < limit]
         marks.extend((t.line.start, place) for t in inside)
@@ -181,18 +177,9 @@ def case_id(path: str, number: int, organization: str) -> str:
     ]
 
 
-def _titles(block: Block) -> Iterator[_Title]:
-    for line in block.lines:
-        # 「## 3 移動窓口を始める【青葉県】」: Markdown's marks are no part of a title
-        words = re.sub(r"^#{1,6}\s+|(?<!\s)\s++#++$", "", plain(line.text)).translate(_NARROW)
-        found = TITLE.match(words) if len(words) <= 150 else None
-        if found and not LEADER.search(words):
-            yield _Title(line, int(found["number"]), found["title"], found["organization"])
-
-
-def _runs(titles: list[_Title]) -> list[list[_Title]]:
+def _runs(titles: list[CaseTitle]) -> list[list[CaseTitle]]:
     """Title lines of one case that follow one another without another case's between them."""
-    runs: list[list[_Title]] = []
+    runs: list[list[CaseTitle]] = []
     for title in titles:
         if runs and runs[-1][0].key == title.key:
             runs[-1].append(title)
@@ -202,8 +189,8 @@ def _runs(titles: list[_Title]) -> list[list[_Title]]:
 
 
 def _without_pictures(
-    runs: list[list[_Title]], entries: list[_Entry], blocks: list[Block]
-) -> list[list[_Title]]:
+    runs: list[list[CaseTitle]], entries: list[_Entry], blocks: list[Block]
+) -> list[list[CaseTitle]]:
     """The runs, the first case's cut in two where it has more title lines than the contents give it pages.
 
     A picture of the first case's pages stands right before the case itself, with no other case between them; a
@@ -215,7 +202,7 @@ def _without_pictures(
         or runs[0][0].key != (entries[0].number, squeeze(entries[0].organization))
     ):
         return runs
-    first, second = (int(entry.page.value.translate(_NARROW)) for entry in entries[:2])
+    first, second = (int(entry.page.value.translate(NARROW)) for entry in entries[:2])
     surplus = len(runs[0]) - (second - first)
     if second <= first or not 0 < surplus < len(runs[0]):
         return runs
@@ -248,7 +235,7 @@ def _longest_increasing(values: list[int]) -> list[int]:
 
 
 def _example(
-    blocks: list[Block], run: list[_Title], in_order: list[list[_Title]], size: int
+    blocks: list[Block], run: list[CaseTitle], in_order: list[list[CaseTitle]], size: int
 ) -> tuple[int, int]:
     """The span of a pictured page: from its first title line (or the label above it) to where the book speaks
     again: a list ① ② ③ that explains it, or after the closing labels, or the next case."""
@@ -272,9 +259,25 @@ def _example(
     return start, end
 
 
-def _end_of_book(blocks: list[Block], last: _Title, size: int) -> int:
+def _end_of_book(blocks: list[Block], titles: list[CaseTitle], size: int) -> int:
+    """Where the last case ends: at the next part, at a heading that the format puts as high as its title, or, where titles are
+    headings, at one of their form, which stands inside no other case."""
+    starts = {title.line.start for title in titles}
+    last = titles[-1].line
+    own = next((b for b in blocks if b.kind == "heading" and b.start <= last.start < b.end), None)
+    alike = {
+        b.start for b in blocks if own is not None and b.kind == "heading" and b.form == own.form
+    } - starts
+    apart = titles[0].bracket == "(" and not any(titles[0].line.start < start < last.start for start in alike)
     for block in blocks:
-        if block.start > last.line.start and len(block.lines) == 1 and NEXT_PART.search(plain(block.text)):
+        if block.start <= last.start:
+            continue
+        if len(block.lines) == 1 and NEXT_PART.search(plain(block.text)):
+            return block.start
+        styled = own is not None and own.form == block.form == "styled"
+        if (styled and own is not None and block.level <= own.level) or (
+            not styled and apart and block.start in alike
+        ):
             return block.start
     return size
 
@@ -288,7 +291,7 @@ def _contents(text: str, blocks: list[Block]) -> list[_Entry]:
     category: Field | None = None
     for block in blocks:
         for line in block.lines:
-            words = line.text.translate(_NARROW)
+            words = line.text.translate(NARROW)
             if len(words) > LONGEST_LINE:
                 continue
             legend = LEGEND.match(words.strip())
@@ -326,7 +329,7 @@ def _with_contents(text: str, case: Case, entry: _Entry | None, pages: int) -> C
     if entry.band is not None:
         fields["population_band"] = entry.band
         band = re.sub(r"の団体$", "", entry.band.value)
-    first = int(entry.page.value.translate(_NARROW))
+    first = int(entry.page.value.translate(NARROW))
     return replace(
         case,
         page_start=first,
@@ -364,7 +367,7 @@ def band_limits(band: str) -> tuple[int, int]:
     >>> band_limits("5万人以上10万人未満")
     (50000, 100000)
     """
-    band = band.translate(_NARROW)
+    band = band.translate(NARROW)
     low = re.search(_BOUND + "以上", band)
     high = re.search(_BOUND + "未満", band)
     return (
@@ -404,16 +407,25 @@ def _persons(number: str, unit: str | None) -> int:
     return int(Decimal(number.replace(",", "")) * factor)
 
 
-def _read_case(text: str, blocks: list[Block], title: _Title, start: int, end: int, path: str) -> Case:
+def _all_persons(found: re.Match[str], unit: str | None = None) -> int:
+    """「5万7千人」「5万7,330人」 in persons; `unit` where the words give none."""
+    rest = int((found["rest"] or "0").replace(",", ""))
+    return _persons(found["number"], found["unit"] or unit) + 1_000 * int(found["thousands"] or 0) + rest
+
+
+def _read_case(text: str, blocks: list[Block], title: CaseTitle, start: int, end: int, path: str) -> Case:
     organization = parse_organization(title.organization)
     fields: dict[str, Field] = {}
     line_text = text[title.line.start : title.line.end]
-    narrow = line_text.translate(_NARROW)
+    narrow = line_text.translate(NARROW)
     base = title.line.start
-    opening = narrow.rindex("【")
-    fields["organization"] = _words_in(text, narrow, title.organization, base, opening)
+    if title.below is not None:
+        fields["organization"] = _field(text, *title.below)
+    else:
+        opening = narrow.rindex(title.bracket)
+        fields["organization"] = _words_in(text, narrow, title.organization, base, opening)
     fields["title"] = _words_in(text, narrow, title.title, base, 0)
-    number = re.search(r"\d+", narrow)
+    number = re.search(r"\d+|[①-⑳]", narrow)
     if number:
         fields["number"] = _field(text, base + number.start(), base + number.end())
     name = fields["organization"]
@@ -424,9 +436,14 @@ def _read_case(text: str, blocks: list[Block], title: _Title, start: int, end: i
 
     inside = [b for b in blocks if start <= b.start < end]
     lines = [line for b in inside for line in b.lines]
+    pairs = list(labelled([block for block in inside if block.searched]))
     population, as_of = _population(text, lines, organization.municipality or organization.name, fields)
+    if population is None:
+        population, as_of = _labelled_population(text, pairs, fields)
     _department(text, inside, fields)
+    _labelled_contact(text, pairs, fields, ("department",))
     _contact(text, inside, fields)
+    _labelled_contact(text, pairs, fields, ("phone", "email"))
     for line in lines:
         found = COLON_FIELD.match(line.text)
         if found and re.search(r"URL|受賞|関連|参考", found["label"]) and found["label"] not in fields:
@@ -463,13 +480,13 @@ def _population(
 ) -> tuple[int | None, str | None]:
     """Population in persons and its date, as the case states it for its own organization."""
     for line in lines:
-        for found in POPULATION.finditer(line.text.translate(_NARROW)):
+        for found in POPULATION.finditer(line.text.translate(NARROW)):
             who = found["who"].removesuffix("の").removesuffix("の総")
             if who and not (own_name.endswith(who) or who.endswith(own_name)):
                 continue
             if not who and not line.text.strip().startswith(("【", "人口")):
                 continue
-            last = max(found.end(name) for name in ("number", "unit", "thousands"))
+            last = max(found.end(name) for name in ("number", "unit", "thousands", "rest"))
             end = text.index("人", line.start + last) + 1
             fields["population"] = _field(text, line.start + found.start("number"), end)
             if found["as_of"]:
@@ -477,7 +494,7 @@ def _population(
                     text, line.start + found.start("as_of"), line.start + found.end("as_of")
                 )
             as_of = fields["population_as_of"].value if "population_as_of" in fields else None
-            persons = _persons(found["number"], found["unit"]) + 1_000 * int(found["thousands"] or 0)
+            persons = _all_persons(found)
             return (persons if persons <= MOST_PERSONS else None), as_of
     return None, None
 
@@ -498,10 +515,53 @@ def _department(text: str, blocks: list[Block], fields: dict[str, Field]) -> Non
             else:
                 value = found["department"]
             value = _CONTACT_FOLLOWS.sub("", value).strip()
-            if letters(value) >= 2:
+            if letters(value) >= 2 and not _REACH.match(value.translate(NARROW)):
                 start = line.start + line.text.index(value)
                 fields["department"] = _field(text, start, start + len(value))
                 return
+
+
+def _labelled_population(
+    text: str, pairs: Sequence[Labelled], fields: dict[str, Field]
+) -> tuple[int | None, str | None]:
+    """Population and its date beside a label: 「| 人口 | 5万7,330人 |」「人口（令和6年4月1日現在）：9,874」."""
+    for pair in pairs:
+        found = _POPULATION_CELL.match(pair.value.translate(NARROW)) if pair.asks("population") else None
+        if not found:
+            continue
+        fields["population"] = _field(text, pair.start + found.start("number"), pair.start + found.end("all"))
+        dated = found if found["as_of"] else _DATED.search(pair.label.translate(NARROW))
+        if dated:
+            at = pair.start if dated is found else pair.place
+            fields["population_as_of"] = _field(text, at + dated.start("as_of"), at + dated.end("as_of"))
+        unit = next((u for u in "万千" if f"({u}人)" in pair.label.translate(NARROW)), None)
+        persons = _all_persons(found, unit)
+        as_of = fields["population_as_of"].value if "population_as_of" in fields else None
+        return (persons if persons <= MOST_PERSONS else None), as_of
+    return None, None
+
+
+def _labelled_contact(
+    text: str, pairs: Sequence[Labelled], fields: dict[str, Field], names: Sequence[str]
+) -> None:
+    """Department, telephone and mail beside their labels, where nothing else said them: 「| 連絡先 | 0000-11-0001 |」."""
+    for name in names:
+        for pair in pairs if name not in fields else ():
+            if not pair.asks(name):
+                continue
+            if name == "department":
+                value = _CONTACT_FOLLOWS.sub("", pair.value).strip()
+                start, end = pair.start, pair.start + len(value)
+                if letters(value) < 2 or _REACH.match(value.translate(NARROW)):
+                    continue
+            else:
+                pattern = _NUMBER if name == "phone" else EMAIL
+                found = pattern.search(pair.value.translate(NARROW))
+                if not found:
+                    continue
+                start, end = pair.start + found.start(name), pair.start + found.end(name)
+            fields[name] = _field(text, start, end)
+            break
 
 
 def _contact(text: str, blocks: list[Block], fields: dict[str, Field]) -> None:
@@ -515,7 +575,7 @@ def _contact(text: str, blocks: list[Block], fields: dict[str, Field]) -> None:
             (line.start + found.start(name), line.start + found.end(name))
             for block in blocks
             for line in block.lines
-            for found in pattern.finditer(line.text.translate(_NARROW))
+            for found in pattern.finditer(line.text.translate(NARROW))
             if block.kind == "label" or (anchor is not None and 0 <= line.end - anchor <= CONTACT_REACH)
         ]
         if spans:

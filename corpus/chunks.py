@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from corpus.cases import CaseBook
-from corpus.records import Chunk, Page, Passage
+from corpus.records import Chunk, Mark, Page, Passage
 from corpus.sections import Section
 from corpus.structure import BULLET, SENTENCE_END, Block, Line, plain
 from corpus.text import letters, searchable, sentence_spans
@@ -62,13 +62,15 @@ def make_chunks(
     path: str,
     repeated: set[int] | None = None,
     pages: Sequence[Page] = (),
+    tables: Sequence[Mark] = (),
     max_chars: int = MAX_CHARS,
 ) -> list[Chunk]:
     """The chunks of a document in order; `path` goes into their ids, `repeated` are blocks to leave out.
 
-    `pages` are those of the file; without them a chunk has the printed page that the contents of a case book give.
+    `pages` are those of the file; without them a chunk has the printed page that the contents of a case book give. `tables` say
+    which rows of a spreadsheet stand where.
     """
-    places = _Places(text, book, pages)
+    places = _Places(text, book, pages, tables)
     chunks: list[Chunk] = []
     carried: _Turn | None = None
     for section in sections:
@@ -146,12 +148,15 @@ class _Turn:
 
 
 class _Places:
-    """Which line and which page of a document an offset stands on."""
+    """Which line, which page and which rows of a document an offset stands on."""
 
-    def __init__(self, text: str, book: CaseBook, pages: Sequence[Page]) -> None:
+    def __init__(self, text: str, book: CaseBook, pages: Sequence[Page], tables: Sequence[Mark]) -> None:
         self._breaks = [i for i, c in enumerate(text) if c == "\n"]
         self._book, self._pages = book, pages
         self._starts = [page.start for page in pages]
+        self._tables = tables
+        self._table_starts = [table.start for table in tables]
+        self._table_ends = [table.end for table in tables]
 
     def line(self, offset: int) -> int:
         """The line, from 1, of the character before an end or at a start."""
@@ -163,6 +168,20 @@ class _Places:
             return self._book.page_at(offset), ""
         page = self._pages[max(0, bisect_right(self._starts, offset) - 1)]
         return page.number, page.label
+
+    def rows(self, start: int, end: int) -> tuple[int, int] | None:
+        """The first and last row of a spreadsheet that stand in a span as parts of tables."""
+        inside = self._tables[bisect_right(self._table_ends, start) : bisect_left(self._table_starts, end)]
+        if not inside:
+            return None
+        (top, first), (bottom, last) = (
+            (inside[0], max(start, inside[0].start)),
+            (inside[-1], min(end, inside[-1].end) - 1),
+        )
+        return (
+            top.row + self.line(first + 1) - self.line(top.start + 1),
+            bottom.row + self.line(last + 1) - self.line(bottom.start + 1),
+        )
 
 
 def _record_pieces(text: str, section: Section, max_chars: int) -> list[tuple[int, int, str]]:
@@ -420,6 +439,7 @@ def _emit(
                 context=_shorten(header) if header else "",
                 page_label=label,
                 row=section.blocks[0].row if section.form == "record" else None,
+                rows=places.rows(start, end),
             )
         )
     return chunks

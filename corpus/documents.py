@@ -16,7 +16,19 @@ from corpus.readers import LIBRARIES, Source, read
 from corpus.records import Case, Chunk, Document, Heading
 from corpus.repeats import repeated_blocks
 from corpus.sections import COVER_BLOCKS, Section, find_sections, heading_words
-from corpus.structure import Block, plain, rank, split_blocks
+from corpus.structure import (
+    ARTICLE,
+    CHAPTER,
+    DATE_ONLY,
+    NUMBERED,
+    NUMBERED_PAREN,
+    QUESTION_MARK,
+    Block,
+    plain,
+    rank,
+    split_blocks,
+)
+from corpus.text import letters
 
 # 「令和6年4月24日」「2025年7月23日(水)」
 _DATE = re.compile(
@@ -24,6 +36,19 @@ _DATE = re.compile(
 )
 SEPARATE_PAGES = frozenset({"pptx", "xlsx"})
 """Formats whose slides or sheets each stand for themselves; the sentences of a PDF go on over its pages."""
+# 「７企第１２３号」「事務連絡」「令和７年６月２日」「各所属長　様」「資料１」 what stands over the subject of a letter or a paper
+_LETTER_HEAD = re.compile(
+    r"^(?:(?!広報|会報|館報)[0-9０-９\u4e00-\u9fff々]{0,8}第\s*[0-9０-９]+\s*号(?:の\s*[0-9０-９]+)?|事\s*務\s*連\s*絡|.{1,30}[\s\u3000]*(?:様|殿|御中|各位)|"
+    r"[（(]?公\s*印\s*省\s*略[）)]?|[（(【［\[]?(?:資料|別紙|別添|別記|参考(?:資料)?)\s*(?:(?:No\.?|第)?\s*[0-9０-９]+(?:[-－‐][0-9０-９]+)?号?)?[）)】］\]]?)$|"
+    + DATE_ONLY.pattern
+)
+# 「生成ＡＩ研修の開催について（通知）」
+_SUBJECT = re.compile(r"(?:について|に関する件|の件)(?:[（(][^（）()]{1,12}[）)])?$")
+_LETTER_LINES = 15
+# 「title: 情報化推進計画」 in the front matter of Markdown
+_FRONT_TITLE = re.compile(r"^title\s*:\s*([\"']?)(?P<title>\S.*?)\1\s*$")
+# 「| 電子決裁 | ### | 7,920,000 |」 what a spreadsheet prints for a value that its column has no room for
+_NO_ROOM = re.compile(r"(?<![^\s|])#{2,}(?![^\s|])")
 _TITLE_LINES = 4
 _TITLE_CHARS = 80
 
@@ -62,6 +87,7 @@ def recognise(path: str, source: Source, sha256: str, *, max_chars: int = MAX_CH
         path=path,
         repeated=repeated_blocks(text, sections),
         pages=source.pages,
+        tables=[mark for mark in source.marks if mark.kind == "table"],
         max_chars=max_chars,
     )
     cases = tuple(replace(case, document_id=document_id) for case in book.cases)
@@ -71,6 +97,11 @@ def recognise(path: str, source: Source, sha256: str, *, max_chars: int = MAX_CH
     strange = garbled(text)
     if strange is not None:
         warnings.append(strange)
+    hidden = len(_NO_ROOM.findall(text)) if source.format == "pdf" else 0
+    if hidden:
+        warnings.append(
+            f"列の幅が足りず「###」と印刷された値が{hidden}か所あり、読めません。表計算の元のファイルを入れてください。"
+        )
     if not chunks:
         warnings.append("検索できる本文が見つかりませんでした。")
     document = Document(
@@ -124,18 +155,41 @@ def rules() -> str:
 
 
 def _title(blocks: list[Block], path: str) -> str:
-    """A document's title: its first heading, or the lines of its first block where these are short."""
+    """A document's title: what its front matter says, its first heading, or the lines of its first block where these are short.
+
+    A number, an office's file number or a question heads a part: then the file's name says what the whole is.
+    """
+    name = PurePath(path).stem
+    front = [block for block in blocks if block.why == "front matter"]
+    if front:
+        named = next((m for b in front for line in b.lines if (m := _FRONT_TITLE.match(line.text))), None)
+        if named:
+            return named["title"][:_TITLE_CHARS]
+    blocks = [block for block in blocks if block.why != "front matter" and letters(block.text)]
     if not blocks:
         return path
     first = blocks[0]
-    if any(block.kind == "record" for block in blocks):
-        return PurePath(path).stem  # a list's first words are a sheet's name or a cell
+    if any(block.kind == "record" for block in blocks) or first.kind == "table":
+        return name  # a list's first words are a sheet's name or a cell
+    opening = [line.text for block in blocks[:COVER_BLOCKS] for line in block.lines if letters(line.text)]
+    if _LETTER_HEAD.match(plain(opening[0])):
+        return _subject([plain(line) for line in opening[:_LETTER_LINES]]) or name
+    words = heading_words(first)
+    if any(form.match(words) for form in (NUMBERED, NUMBERED_PAREN, CHAPTER, QUESTION_MARK, ARTICLE)):
+        return name
     if first.kind == "heading" or len(first.lines) == 1:
-        return heading_words(first)[:_TITLE_CHARS]
+        return words[:_TITLE_CHARS]
     lines = [plain(line.text) for line in first.lines]
     if len(lines) <= _TITLE_LINES and all(len(line) <= 40 for line in lines):
         return " ".join(lines)[:_TITLE_CHARS]
     return lines[0][:_TITLE_CHARS]
+
+
+def _subject(lines: list[str]) -> str | None:
+    """What a letter is about, 「研修の開催について（通知）」; else its first line that is no part of its head."""
+    rest = [line for line in lines if not _LETTER_HEAD.match(line)]
+    chosen = next((line for line in rest if _SUBJECT.search(line)), rest[0] if rest else None)
+    return re.sub(r"^#{1,6}\s+", "", chosen)[:_TITLE_CHARS] if chosen else None
 
 
 def _publisher(blocks: list[Block]) -> str | None:

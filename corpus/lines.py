@@ -39,7 +39,8 @@ def read_case(line: dict[str, Any]) -> Case:
 
 def read_chunk(line: dict[str, Any]) -> Chunk:
     """The chunk of a line, which `dataclasses.asdict` writes."""
-    return Chunk(**{**line, "heading_path": tuple(line["heading_path"])})
+    rows = tuple(line["rows"]) if line.get("rows") else None
+    return Chunk(**{**line, "heading_path": tuple(line["heading_path"]), "rows": rows})
 
 
 def record_of(parsed: Parsed) -> dict[str, Any]:

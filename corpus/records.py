@@ -28,10 +28,11 @@ class Mark:
     """What the format itself says of whole lines, `text[start:end]`, first character to last.
 
     heading: one line, `level` from 1 (outermost) to 9. record: the lines of one row of a list of records, `row` as a
-    spreadsheet counts it (from 1), `title` what the row is about.
+    spreadsheet counts it (from 1), `title` what the row is about. table: the lines of a table whose first line is `row`, each
+    further line the next row.
     """
 
-    kind: Literal["heading", "record"]
+    kind: Literal["heading", "record", "table"]
     start: int
     end: int
     level: int = 0
@@ -117,7 +118,8 @@ class Chunk:
     tokenized before the slice (the question an answer belongs to, a table's header row); it is never
     quoted. Lines count from 1. `page` is the page, slide or sheet of the file (from 1), in a text the printed page,
     None where it is unknown; `page_label` is how it is printed or named, empty where that is its number. `row` is
-    the row of a spreadsheet or CSV file (from 1) that the chunk is a record of.
+    the row of a spreadsheet or CSV file (from 1) that the chunk is a record of; `rows` are the first and last of those that
+    a part of a table there holds.
     """
 
     id: str
@@ -133,6 +135,7 @@ class Chunk:
     context: str = ""
     page_label: str = ""
     row: int | None = None
+    rows: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

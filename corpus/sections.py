@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from corpus.cases import CaseBook
 from corpus.records import Case
-from corpus.structure import COLON_LABEL, PICTURE_GAP, Block, Line, is_deck, plain, rank
+from corpus.structure import COLON_LABEL, PICTURE_GAP, QUESTION_MARK, Block, Line, is_deck, plain, rank
 
 COVER = "表紙"
 INTERVIEW = "インタビュー"
@@ -149,7 +149,8 @@ class _Reader:
         return self.sections
 
     def _read_cover(self) -> int:
-        cover = _cover(self.blocks, self.book)
+        front = sum(block.why == "front matter" for block in self.blocks)
+        cover = front + _cover(self.blocks[front:], self.book)
         members = tuple(b for b in self.blocks[:cover] if b.searched)
         if members:
             self.sections.append(Section((COVER,), None, (), members, None, "cover"))
@@ -314,7 +315,8 @@ def _cover(blocks: list[Block], book: CaseBook) -> int:
         if first_case is not None and block.start >= first_case:
             return index
         if index == 0:
-            if block.form == "styled" or block.kind == "record":
+            first_part = block.form in {"styled", "numbered", "chapter"} or block.kind == "record"
+            if first_part or (block.form == "question" and QUESTION_MARK.match(plain(block.text))):
                 return 0
             continue
         following = blocks[index + 1] if index + 1 < len(blocks) else None

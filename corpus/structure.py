@@ -26,6 +26,8 @@ MARKDOWN = re.compile(r"^(?=.{1,1000}$)(#{1,6})\s+\S")
 CHAPTER = re.compile(
     r"^(?:第\s*[0-9０-９一二三四五六七八九十]+\s*(?P<unit>[編部章節款])|[ⅠⅡⅢⅣⅤⅥⅦⅧⅨⅩ])(?:[\s.．　:：、]|$)"
 )
+# 「第3条　利用の申請」
+ARTICLE = re.compile(r"^第\s*[0-9０-９一二三四五六七八九十百]+\s*条")
 # 「2. ありたい姿」「1.2 現状」「（3）方法」
 NUMBERED = re.compile(
     r"^(?P<number>[0-9０-９]{1,2}(?:[.．-][0-9０-９]{1,2})*)(?:[.．、)）]\s*|\s+)(?=\S)(?![0-9０-９])"
@@ -53,14 +55,17 @@ CONTACT_LABEL = re.compile(
 QUESTION_END = re.compile(
     r"(?:教え|聞かせ|説明し|述べ|話し|示し)て?(?:みて)?(?:ください|下さい|ほしい|欲しい)[。！!]*+$|か[。？?]*+$|(?<![？?])[？?]++$"
 )
-# 「石田委員：障がいのある方の利用はどうですか。」 who speaks, unless it is the question's own label: 「質問：…」
-SPEAKER = re.compile(r"^(?!(?:ご?質問|問い?|設問)[0-9０-９]*\s*[：:])[^\s：:。、！？!?]{1,20}[：:]\s*\S")
+# 「石田委員：利用はどうですか。」「佐伯委員　件数は何件ですか。」 who speaks, unless it is the question's own label: 「質問：…」
+SPEAKER = re.compile(
+    r"^(?!(?:ご?質問|問い?|設問)[0-9０-９]*\s*[：:])[^\s：:。、！？!?]{1,20}"
+    r"(?:[：:]|(?:(?<=[員長事氏])|(?<=さん)|(?<=事務局)|(?<=[)）]))\u3000)\s*\S"
+)
 QUESTION_MARK = re.compile(
     r"^(?:[QＱ][0-9０-９]*\s*[.．:：、)）]?\s*|[問質][0-9０-９]+\s*[.．:：、)）]?\s*)(?=\S)"
 )
 # 「１　日時　令和7年7月8日」「■ 導入費用 1,320万円」 a label and its value after a number or a mark
 VALUED = re.compile(
-    r"^(?:[0-9０-９]{1,2}[.．、)）]?|[■◆□◇▼▽])[\s\u3000]*[^\s：:。、，]{1,12}(?:[ \u3000]+|[：:])\s*\S"
+    r"^(?:[0-9０-９]{1,2}+[.．、)）]?+|[■◆□◇▼▽])[\s\u3000]*+[^\s：:。、，]{1,12}(?:[ \u3000]+|[：:])\s*\S"
 )
 # 「・項目」「- 項目」「① 項目」「1. 項目」「➤ 要点」「※注」
 BULLET = re.compile(
@@ -81,6 +86,10 @@ DATE_ONLY = re.compile(
     r"^(?:(?:令和|平成|昭和|[RHS])\s*[0-9０-９元]{1,2}|[0-9０-９]{4})\s*年[\s0-9０-９年月日度版（）()月火水木金土日]*$"
 )
 SENTENCE_END = re.compile(r"[。！？!?」』）)】：:；;]$")
+# 「---」「title: 計画」「tags:」「  - 窓口」「---」 at the head of Markdown: keys with values, and lists of them
+FRONT_MATTER = re.compile(
+    r"---[ \t]*\n(?:(?:[A-Za-z_][\w-]*[ \t]*:.*|[ \t]+\S.*|-[ \t]+\S.*|#.*|[ \t]*)\n){1,60}?---[ \t]*(?:\n|$)"
+)
 # 「Copyright(c) …」
 COPYRIGHT = re.compile(r"^(?:copyright|©|\(c\)\s)", re.IGNORECASE)
 # 「- 3 -」「12 / 40」「P.5」 a page number printed on a line of its own
@@ -171,7 +180,13 @@ def split_blocks(text: str, marks: Sequence[Mark] = ()) -> list[Block]:
     blocks = _numbered_openings(blocks)
     blocks = _headings(blocks)
     blocks = _furniture(blocks)
-    return blocks
+    front = FRONT_MATTER.match(text)
+    return [
+        replace(block, kind="paragraph", form="", searched=False, why="front matter")
+        if front and block.end <= front.end()
+        else block
+        for block in blocks
+    ]
 
 
 def rank(block: Block) -> int:
@@ -359,6 +374,8 @@ def _number(words: str) -> tuple[str, int]:
 
 def _opens(words: str) -> bool:
     """Whether a numbered line is as short and bare as a heading: 「３　議題」."""
+    if re.match(r"[0-9０-９]+\s*[年月日時分人件名円回%％]", words):
+        return False  # 「4 月1日から」
     return len(words) <= HEADING_CHARS // 2 and not re.search(r"[。、，：:；;|\t]", words)
 
 
@@ -389,6 +406,7 @@ def _headings(blocks: list[Block]) -> list[Block]:
     if sum(b.form == "marked" for b in found) >= 3:
         # Where headings carry marks (■), a standalone line without one names a part: 「意見交換」
         found = [replace(b, form="part") if b.form == "plain" else b for b in found]
+    items: set[int] = set()
     # From the end, so that a heading that heads nothing is seen before the one above it is judged.
     for index in range(len(found) - 1, -1, -1):
         block = found[index]
@@ -400,7 +418,11 @@ def _headings(blocks: list[Block]) -> list[Block]:
             and found[index + 1].kind == "heading"
             and rank(found[index + 1]) <= RANK["marked"]
         )
-        if weak and not _has_body(found, index):
+        # 「（1）課長」 over 「（2）係長」 heads no more than that does
+        over_item = index + 1 in items and bool(NUMBERED_PAREN.match(plain(block.text)))
+        if weak and (over_item or not _has_body(found, index)):
+            if NUMBERED_PAREN.match(plain(block.text)):
+                items.add(index)
             found[index] = replace(block, kind="paragraph", form="")
     return _items(found)
 

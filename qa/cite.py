@@ -99,9 +99,11 @@ def passage_url(document_id: str, start: int, end: int) -> str:
 def place_of(kind: str, chunk: Chunk) -> str:
     """Where in its file a chunk stands, as a person looks for it; empty where only the lines are known.
 
-    PDF: 「12ページ（紙面の表示 iii）」; PPTX: 「スライド3」; XLSX: 「シート「一覧」の12行目」; CSV: 「表の12行目」; text: 「p.27」.
+    PDF: 「12ページ（紙面の表示 iii）」; PPTX: 「スライド3」; XLSX: 「シート「一覧」の12行目」; CSV: 「表の12行目」, of a table
+    「表の1〜5行目」; text: 「p.27」.
     """
-    row = "" if chunk.row is None else f"{chunk.row}行目"
+    first, last = (chunk.row, chunk.row) if chunk.row is not None else chunk.rows or (None, None)
+    row = "" if first is None else f"{first}行目" if first == last else f"{first}〜{last}行目"
     if kind == "xlsx":
         sheet = f"シート「{chunk.page_label}」" if chunk.page_label else f"シート{chunk.page or 1}"
         return f"{sheet}の{row}" if row else sheet

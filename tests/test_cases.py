@@ -278,6 +278,9 @@ def test_an_example_of_the_first_case_is_not_the_case():
         ("問合せ先：窓口課 ℡ 000-111-2222(内線12)", "窓口課", "000-111-2222(内線12)", None),
         ("窓口の課が担当部署の意見を聞いて決めます。", None, None, None),
         ("本文です。", None, None, None),
+        ("| 担当部署 | 窓口課 |\n| 電話番号 | 000-111-2222 |", "窓口課", "000-111-2222", None),
+        ("| 担当部署 | 窓口課 | 連絡先 | 000(111)2222 |", "窓口課", "000(111)2222", None),
+        ("連絡先：000-111-2222", None, "000-111-2222", None),
         (
             "窓口システムの会社（電話：999-999-9999）と組みました。\n\n【担当部署】 窓口課（電話：000-111-2222）",
             "窓口課",
@@ -311,6 +314,12 @@ def test_contact_in_every_form(body, department, phone, email):
         ("【参考情報】 みずほ県青葉野市人口：9.6万人", 96_000, None),
         ("【参考情報】 人口:0.3万人、関連URL: https://example.jp/", 3_000, None),
         ("人口：9.6万人", 96_000, None),
+        ("| 人口 | 5万7,330人 |", 57_330, None),
+        ("人口：5万7,330人", 57_330, None),
+        ("人口：12 340人", None, None),
+        ("| 人口（令和6年4月1日現在） | 9,874人 |", 9_874, "令和6年4月1日"),
+        ("| 人口（千人） | 48.2 |", 48_200, None),
+        ("| 人口 | 65歳以上は3割 |", None, None),
         ("【参考情報】 みずほ県人口：80.1万人", None, None),
         ("【参考情報】 霧ヶ沢村人口：0.3万人", None, None),
         ("隣の朝霧町人口：3.3万人", None, None),
@@ -390,6 +399,124 @@ def test_ids_depend_on_document_number_and_organization_only():
     assert [case.id for case in book_of(again).cases] == ids
     assert len(set(ids)) == 3
     assert find_cases(BOOK, split_blocks(BOOK), "other.txt").cases[0].id not in ids
+
+
+# ---------------------------------------------------------------- titles in other forms, fields in tables
+
+
+def other_book(one, two, fields=("", "")):
+    """Two cases under titles of these forms, with what stands right below each."""
+    parts = [
+        f"{title}\n\n{field}\n\n取組の内容\n\n職員が聞き取って書類を作ります。待つ時間が短くなりました。\n"
+        for title, field in zip((one, two), fields, strict=True)
+    ]
+    text = (
+        "取組の事例集\n\nはじめに\n\nこの冊子は、会員の団体から集めた取組をまとめたものです。参考にしてください。\n\n"
+        + "\n".join(parts)
+    )
+    return assert_spans(text, book_of(text))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "事例{n}　{title}（{name}）",
+        "事例{n}：{title}({name})",
+        "## 事例{n} {title}（{name}）",
+        "【事例{n}】{title}（{name}）",
+        "{n}. {title}（{name}）",
+        "## {n} {title}（{name}）",
+    ],
+)
+def test_titles_with_the_organization_in_round_brackets(form):
+    names = ("みずほ県青葉野市", "青葉広域連合")
+    titles = [
+        form.format(n=n, title=title, name=name)
+        for n, title, name in zip((1, 2), ("窓口を改める", "電算を分け合う"), names, strict=True)
+    ]
+    found = [(case.number, case.title, case.organization) for case in other_book(*titles).cases]
+    assert found == [(1, "窓口を改める", names[0]), (2, "電算を分け合う", names[1])]
+
+
+TABLES = (
+    "| 団体名 | みずほ県青葉野市 |\n| 人口 | 4万8,213人 |\n| 担当部署 | 総務部情報課 |\n| 連絡先 | 0000-11-0001 |\n| メール | a@example.jp |",
+    "自治体名：つくし県小石原村\n人口（令和6年4月1日現在）：2,315人\n担当課：住民課\n電話番号：0000-22-0002",
+)
+
+
+def test_titles_with_the_organization_below_and_fields_in_tables_and_lines():
+    book = other_book("事例1　窓口を改める", "事例2　車で回る", TABLES)
+    one, two = book.cases
+    assert (one.organization, one.prefecture, one.population) == ("みずほ県青葉野市", "みずほ県", 48_213)
+    assert (one.department, one.phone, one.email) == ("総務部情報課", "0000-11-0001", "a@example.jp")
+    assert (two.organization, two.population, two.population_as_of) == (
+        "つくし県小石原村",
+        2_315,
+        "令和6年4月1日",
+    )
+    assert (two.department, two.phone, two.email) == ("住民課", "0000-22-0002", None)
+
+
+def test_a_table_gives_the_prefecture_that_the_title_leaves_out():
+    book = other_book("事例①　窓口を改める（青葉野市）", "事例②　車で回る（小石原村）", TABLES)
+    assert [(case.number, case.organization) for case in book.cases] == [
+        (1, "みずほ県青葉野市"),
+        (2, "つくし県小石原村"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("1. 窓口を改める（本市）", "2. 車で回る（各町）"),
+        ("1. 窓口を改める（青葉野市）", "2. 車で回る（青葉野市）"),  # a plan of one town
+        ("1. 窓口を改める（市町村）", "2. 車で回る（総務課）"),
+        ("1. 窓口を改める（中央地区）", "2. 車で回る（第2市）"),
+        ("1. 窓口を改める（青葉野市）", "2. 車で回る"),
+        ("事例1　窓口を改める", "事例2　車で回る"),
+        ("1. 開会", "2. 説明（青葉野市）"),
+    ],
+)
+def test_headings_that_only_look_like_titles(one, two):
+    assert other_book(one, two).cases == ()
+
+
+def test_an_agenda_of_speakers_has_no_cases():
+    parts = ("1. 開会", "2. 県の説明（みずほ県）", "3. 市の報告（青葉野市）", "4. 町の報告（月見坂町）")
+    body = "職員が聞き取って書類を作ります。待つ時間が短くなりました。"
+    assert book_of("会議の記録\n\n" + "".join(f"{part}\n\n{body}\n\n" for part in parts)).cases == ()
+
+
+def test_a_list_of_titles_before_the_cases_is_no_case():
+    rows = "事例1　窓口を改める（青葉野市）\n\n事例2　車で回る（小石原村）\n\n"
+    body = "取組の内容\n\n職員が聞き取って書類を作ります。待つ時間が短くなりました。\n\n"
+    text = (
+        "取組の一覧\n\n"
+        + rows
+        + "本文\n\n"
+        + "".join(f"{row}\n\n{body}" for row in rows.split("\n\n") if row)
+    )
+    found = book_of(text)
+    assert [(case.number, text.count("取組の内容", case.start, case.end)) for case in found.cases] == [
+        (1, 1),
+        (2, 1),
+    ]
+
+
+def test_the_last_case_ends_at_the_next_heading_of_its_level():
+    text = "# 事例集\n\n## 事例1 窓口を改める（青葉野市）\n\n### 効果\n\n手続に要する時間が半分に短くなりました。\n\n## 事例2 車で回る（小石原村）\n\n### 効果\n\n遠い集落でも証明書を受け取れるようになりました。\n\n## おわりに\n\n次の冊子は来年に出します。\n"
+    assert book_of(text).cases[-1].end == text.index("## おわりに")
+
+
+def test_the_last_case_ends_at_a_heading_of_its_form_that_no_other_case_has():
+    body = "■背景\n職員が聞き取って書類を作ります。\n\n■費用\n待つ時間が短くなりました。\n\n■効果\n便利になりました。\n\n"
+    titles = ("事例1　窓口を改める（青葉野市）", "事例2　車で回る（小石原村）")
+    text = (
+        "事例集\n\n"
+        + "".join(f"{title}\n\n{body}" for title in titles)
+        + "参考資料\n\n言葉の意味を次に示します。窓口とは、市役所の受付のことです。\n"
+    )
+    assert book_of(text).cases[-1].end == text.index("参考資料")
 
 
 # ---------------------------------------------------------------- the real document

@@ -123,3 +123,9 @@ def test_a_place_in_the_words_of_who_looks_for_it(
 ) -> None:
     chunk = Chunk("k", "d", None, (), page, 1, 1, 0, 1, "あ", page_label=label, row=row)
     assert place_of(kind, chunk) == words
+
+
+def test_the_rows_of_a_part_of_a_table() -> None:
+    chunk = Chunk("k", "d", None, (), None, 1, 1, 0, 1, "あ", rows=(1, 5))
+    assert place_of("csv", chunk) == "表の1〜5行目"
+    assert place_of("xlsx", replace(chunk, page=2, rows=(7, 7))) == "シート2の7行目"

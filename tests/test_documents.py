@@ -37,10 +37,34 @@ def document(text, path="folder/plan.txt"):
         ("議事の録\n" + "\n".join(f"発言{i}です" for i in range(9)), "議事の録"),
         ("あ" * 200, "あ" * 80),
         (f"短い行\n{BODY}", "短い行"),
+        (f"1. パスワードの管理\n\n{BODY}", "plan"),
+        (f"# 第１章　総則\n\n{BODY}", "plan"),
+        (f"問１　何歳から作れますか。\n\n答　{BODY}", "plan"),
+        (f"第1回　推進会議　議事録\n\n{BODY}", "第1回　推進会議　議事録"),
+        ("| 年度 | 件数 |\n|---|---|\n| 令和5年度 | 120 |", "plan"),
+        (
+            f"７企第１２３号\n\n令和７年６月２日\n\n各所属長　様\n\n企画課長\n\n研修の開催について（通知）\n\n{BODY}",
+            "研修の開催について（通知）",
+        ),
+        (f"事務連絡\n令和7年6月2日\n関係各位\n研修の開催について\n\n{BODY}", "研修の開催について"),
+        (f"広報青葉野第123号\n\n令和7年6月2日\n\n{BODY}", "広報青葉野第123号"),
+        (f"資料１\n\n窓口改善計画\n\n{BODY}", "窓口改善計画"),
+        (f"第123号\n\n令和7年6月2日\n\n{BODY}", BODY),
+        (f'---\ntitle: "窓口の方針"\ntags:\n  - 窓口\n\n---\n\n# はじめに\n\n{BODY}', "窓口の方針"),
+        (f"---\ndate: 2025-04-01\n---\n\n# 窓口改善計画\n\n{BODY}", "窓口改善計画"),
+        (f"---\n\n窓口の計画は次のとおり。\n\n---\n\n{BODY}", "窓口の計画は次のとおり。"),
     ],
 )
 def test_the_title(text, title):
     assert document(text).title == title
+
+
+def test_front_matter_is_no_passage():
+    text = f"---\ntitle: 窓口の方針\n---\n# はじめに\n\n{BODY}\n"
+    parsed = parse("plan.md", text.encode())
+    assert [(chunk.heading_path, chunk.text) for chunk in parsed.chunks] == [
+        (("はじめに",), text[text.index("# は") :].rstrip())
+    ]
 
 
 @pytest.mark.parametrize(
@@ -301,3 +325,24 @@ def test_an_endless_line_of_marks_takes_no_endless_time(text: str) -> None:
     assert time.process_time() - started < 8  # 1 to 2 s; each took half a minute and more
     for chunk in parsed.chunks:
         assert parsed.document.text[chunk.start : chunk.end] == chunk.text
+
+
+def test_the_rows_of_tables_and_their_parts():
+    rows = "\n".join(f"令和{n}年度,{1_000 + n},{2_000 + n},{3_000 + n}" for n in range(1, 60))
+    parsed = parse("推移.csv", f"申請の件数の推移\n\n年度,窓口,郵送,オンライン\n{rows}\n".encode())
+    assert len(parsed.chunks) > 2
+    assert [chunk.rows for chunk in parsed.chunks if chunk.row is not None] == []
+    for chunk in parsed.chunks:
+        assert chunk.rows is not None
+        first, last = chunk.rows
+        table = [line for line in chunk.text.splitlines() if line.startswith("|")]
+        # the file's third row is the header, the fourth 令和1年度
+        shown = [3 if "窓口" in line else int(line.split("令和")[1].split("年")[0]) + 3 for line in table]
+        assert shown == list(range(first, last + 1))
+
+
+def test_values_that_a_spreadsheet_had_no_room_to_print_are_reported():
+    text = f"台帳\n\n| 電子決裁 | ### | 7,920,000 |\n\n人事 ##### 88%\n\n{BODY}\n"
+    for format, count in (("pdf", 1), ("md", 0)):
+        found = recognise(f"a.{format}", Source(text, format, "utf-8"), "ab" * 32).document.warnings
+        assert sum("「###」と印刷された値が2か所" in warning for warning in found) == count

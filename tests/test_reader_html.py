@@ -215,6 +215,28 @@ def test_a_folded_answer_is_read():
     )
 
 
+def test_a_summary_heads_what_is_folded_under_it():
+    one = "<details><summary>受付の時間は</summary><p>24時間です。</p></details>"
+    two = "<details><summary>そのほか</summary><h3>休みの日</h3><p>点検の日です。</p></details>"
+    source = page(f"<h2>窓口</h2><p>市民課です。</p>{one}{two}<h2>電話</h2><p>市民課です。</p>")
+    assert headings(source) == [
+        ("窓口", 2),
+        ("受付の時間は", 3),
+        ("そのほか", 3),
+        ("休みの日", 4),
+        ("電話", 2),
+    ]
+    # what comes after it is not folded
+    assert headings(page(f"<h2>窓口</h2>{one}<p>市民課です。</p>")) == [("窓口", 2)]
+    assert headings(page(f"<ul><li>{one}</ul>")) == []
+
+
+def test_two_links_before_the_first_heading_are_a_menu():
+    links = "<ul><li><a href='/'>トップ</a><li><a href='/shisei'>市政</a></ul>"
+    assert text(f"<div id='header'>{links}</div><h2>手数料</h2><p>250円です。") == "手数料\n\n250円です。\n"
+    assert "・トップ\n・市政" in text(f"<h2>手数料</h2><p>250円です。{links}")
+
+
 @pytest.mark.parametrize(
     ("head", "body", "title"),
     [
@@ -269,6 +291,8 @@ def test_blocks_and_words(body, expected):
         ("<tr><th rowspan=2>区分<th colspan=2>費用<tr><th>初期<th>運用<tr><td>窓口<td>5<td>1", ["| 区分 | 費用 | |", "| 区分 | 初期 | 運用 |", "| 窓口 | 5 | 1 |"]),
         ("<tr><td rowspan=0>一<td>甲<tr><td>乙<tr><td>丙", ["| 一 | 甲 |", "| 一 | 乙 |", "| 一 | 丙 |"]),
         ("<tr><td>一<td rowspan=2>共通<td>甲<tr><td>二<td>乙", ["| 一 | 共通 | 甲 |", "| 二 | 共通 | 乙 |"]),
+        ("<tr><th>区分<th>窓口<th>郵送<tr><td>写し<td colspan=2>300円<tr><td colspan=3>計は別に示す", ["| 区分 | 窓口 | 郵送 |", "| 写し | 300円 | 300円 |", "| 計は別に示す | | |"]),
+        ("<tr><td>甲<td>乙<tr><td>丙<td colspan=100>全部", ["| 甲 | 乙 |", "| 丙 | 全部 |"]),
         ("<tr><td colspan=100>全部<tr><td>甲<td>乙", ["| 全部 | |", "| 甲 | 乙 |"]),
         ("<tfoot><tr><td>計<td>3</tfoot><tbody><tr><td>甲<td>3</tbody><thead><tr><th>名<th>数</thead>", ["| 名 | 数 |", "| 甲 | 3 |", "| 計 | 3 |"]),
         ("<tr><td>空<td></td></tr><tr><td> <td>&nbsp;</tr>", ["| 空 | |"]),

@@ -284,6 +284,27 @@ def test_lines_that_only_the_width_broke_are_one_paragraph() -> None:
     assert text_of(page).text == f"{LONG}\n\n{SECOND}\n\n\n\n{LONG}\n"
 
 
+def test_a_page_of_short_paragraphs_is_not_one_paragraph() -> None:
+    # articles 2.3 sizes apart, of which two wrap at 1.4; more lines end where the short ones do than at the margin
+    articles = [
+        LONG[:58] + "。",
+        "様式は市長が定めるものとする。",
+        "期間は四十五日以内とする。ただし",
+        "様式は規則で定めるものとする。",
+        "様式は課長が定めるものとする。",
+        "様式は別に市長が定めて示すこととし、窓口と市のホームページに置くものとする。",
+        SECOND[:45] + "。",
+    ]
+
+    def page(canvas: Canvas) -> None:
+        y = 100.0
+        for article in articles:
+            write(canvas, 60, y, wrapped(article, 40), pitch=1.4)
+            y += 10.5 * (2.3 + 1.4 * (len(wrapped(article, 40)) - 1))
+
+    assert text_of(page).text == "\n\n".join(articles) + "\n"
+
+
 def test_a_full_stop_that_hangs_out_of_the_column_moves_no_margin() -> None:
     # 38 of the 40 places of a line, and 「【青」 is not cut
     words = f"1 {LONG.replace('、', '')[:37]}"

@@ -32,7 +32,7 @@ from pptx.opc.packuri import PackURI
 from pptx.util import Cm
 from test_reader_fuzz import in_time
 
-from corpus.cases import TITLE
+from corpus.case_titles import TITLE
 from corpus.documents import parse
 from corpus.readers import ReadError, Source, read
 from corpus.readers import pptx as reader

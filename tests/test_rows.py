@@ -6,6 +6,7 @@ import pytest
 
 from corpus.readers.rows import Area, Grid, lay_out
 from corpus.readers.source import ReadError
+from corpus.records import Mark
 
 FAQ = [
     ["番号", "質問", "回答", "担当課"],
@@ -139,7 +140,7 @@ def test_several_tables_on_a_sheet():
 def test_figures_with_heads_of_rows_are_a_table():
     rows = [["地区", "人口", "世帯", "面積"], ["東", "1,200", "480", "3.2"], ["西", "980", "-", "4.1"]]
     result = laid(rows)
-    assert not result.marks
+    assert result.marks == (Mark("table", 0, len(result.text), row=1),)
     assert result.text == "| 地区 | 人口 | 世帯 | 面積 |\n| 東 | 1,200 | 480 | 3.2 |\n| 西 | 980 | - | 4.1 |"
 
 
@@ -311,3 +312,15 @@ def test_a_sheet_without_a_name_has_no_heading():
     grids = [grid([["件名", "本文"], ["窓口", "九時"]], name=name) for name in (" ", "夜間")]
     laid = lay_out(grids, paged=True)
     assert [laid.text[mark.start : mark.end] for mark in laid.marks if mark.kind == "heading"] == ["夜間"]
+
+
+def test_the_word_for_a_total_is_no_value_of_its_column():
+    rows = [
+        ["名称", "期限", "経費"],
+        ["甲", "令和7年3月", "10"],
+        ["乙", "令和8年3月", "20"],
+        ["丙", "令和9年3月", "30"],
+    ]
+    total = records(laid([*rows, ["", "合計", "60"]]))[-1]
+    assert total == (5, "", ["合計", "経費：60"])
+    assert len(records(laid([*rows, ["", "合計", ""]]))) == 3  # a formula without its result says nothing

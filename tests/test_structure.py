@@ -118,7 +118,7 @@ def test_a_numbered_heading_alone_or_announced_is_no_item(text):
 
 
 def test_a_numbered_first_line_heads_a_block_only_where_the_numbers_go_on():
-    text = f"1 概要\n\n{BODY}\n\n3 体制\n副市長の下に置く。\n\n2 費用\n県の補助を使う。\n\n3 体制\n4 費用\n"
+    text = f"1 概要\n\n{BODY}\n\n2 月1日から\n開く。\n\n3 体制\n副市長の下に置く。\n\n2 費用\n県の補助を使う。\n\n3 体制\n4 費用\n"
     headings = [block.text for block in split_blocks(text) if block.kind == "heading"]
     assert headings == ["1 概要", "2 費用"]
 
@@ -136,10 +136,14 @@ def test_marked_lines_one_under_the_other_are_a_list():
     ]
 
 
+def test_items_in_brackets_head_no_other_item():
+    text = f"第2条　次の者とする。\n\n（1）課長\n\n（2）係長\n\n附　則\n\n{BODY}\n\n（1）方法\n\n{BODY}"
+    forms = [(block.text, block.form) for block in split_blocks(text) if block.kind == "heading"]
+    assert forms == [("附　則", "plain"), ("（1）方法", "numbered item")]
+
+
 def test_what_somebody_asks_in_minutes_is_no_heading():
-    text = (
-        f"会議の記録\n\n石田委員：利用はどうですか。\n\n事務局：{BODY}\n\n質問：利用はどうですか。\n\n{BODY}"
-    )
+    text = f"会議の記録\n\n石田委員：利用はどうですか。\n\n事務局：{BODY}\n\n佐伯委員　件数は何件ですか。\n\n{BODY}\n\n質問：利用はどうですか。\n\n{BODY}"
     headings = [block.text for block in split_blocks(text) if block.form == "question"]
     assert headings == ["質問：利用はどうですか。"]
 

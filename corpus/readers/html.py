@@ -239,8 +239,11 @@ def _scopes(root: Element) -> list[Element]:
     return [root]
 
 
-def _leads_elsewhere(element: Element) -> bool:
-    """Whether a block is nothing but short links: a menu, the way to the page, 「本文へ」."""
+def _leads_elsewhere(element: Element, opening: bool) -> bool:
+    """Whether a block is nothing but short links: a menu, the way to the page, 「本文へ」.
+
+    `opening`: before the first heading of the page two links are a menu, 「トップ」「市政」; below one they may be its matter.
+    """
     lists = element.tag in {"ul", "ol", "menu", "dir"}
     if not lists and sum(1 for _ in islice(element.iter(), _MOST_IN_A_LINE + 1)) > _MOST_IN_A_LINE:
         return False
@@ -250,7 +253,7 @@ def _leads_elsewhere(element: Element) -> bool:
     all_words, linked = one_line(element.text_content()), [one_line(link.text_content()) for link in links]
     if lists:
         return (
-            len(links) >= 3
+            len(links) >= (2 if opening else 3)
             and sum(map(len, linked)) >= 0.9 * len(all_words)
             and sum(map(len, linked)) <= _SHORT_LINK * len(links)
             and element.find(".//table") is None
@@ -301,6 +304,8 @@ class _Reader:
         self.buffer: list[str] = []
         self.items: list[_Item] = []
         self.term = False  # a dt is written, and its dd follows it without an empty line
+        self.above = 1  # the level of the heading that folded parts stand under
+        self.folds: list[int] = []  # the levels of the open parts whose summary is a heading
 
     def flow(self, element: Element, depth: int) -> None:
         """An element's content, in order."""
@@ -335,7 +340,7 @@ class _Reader:
             self.buffer.append(_BREAK)
         elif tag not in _BLOCKS:
             self.flow(element, depth)
-        elif _leads_elsewhere(element):
+        elif _leads_elsewhere(element, not self.headings):
             self.flush()
         else:
             self.flush()
@@ -346,8 +351,9 @@ class _Reader:
         if re.fullmatch("h[1-6]", tag):
             words = one_line(_cell_words(element))
             if words:
-                self.headings.append((int(tag[1]), words))
-                self.out.heading(words, int(tag[1]))
+                level = max(int(tag[1]), self.folds[-1] + 1 if self.folds else 1)
+                self.headings.append((level, words))
+                self.out.heading(words, level)
                 if self.items:
                     # a card and no item: what follows stands under the heading
                     self.items[-1] = _Item("", card=True)
@@ -355,6 +361,8 @@ class _Reader:
             self._list(element, depth)
         elif tag == "table":
             self._table(element, depth)
+        elif tag == "details":
+            self._details(element, depth)
         elif tag == "pre":
             held, self.items = self.items, []
             self.out.paragraph(_preformatted(element))
@@ -367,6 +375,30 @@ class _Reader:
             if tag != "dd" and tag not in {"p", "div"}:
                 self.term = False
             self.flow(element, depth)
+
+    def _details(self, element: Element, depth: int) -> None:
+        """A folded part: its summary is a heading of what is in it, where no words after it would come under it too."""
+        summary = next((child for child in element if child.tag == "summary"), None)
+        words = one_line(_cell_words(summary)) if summary is not None else ""
+        if summary is None or not words or self.items or not _ends_a_section(element):
+            self.flow(element, depth)
+            return
+        level = self.folds[-1] + 1 if self.folds else self._level(element) + 1
+        self.out.heading(words, min(9, level))
+        self.folds.append(level)
+        tail, summary.tail = summary.tail or "", ""
+        element.remove(summary)
+        self.buffer.append(tail)
+        self.flow(element, depth)
+        self.flush()
+        self.folds.pop()
+
+    def _level(self, element: Element) -> int:
+        """The level of the heading that a folded part stands under: that of the first of those that follow one another."""
+        before = element.getprevious()
+        if before is None or before.tag != "details":
+            self.above = self.headings[-1][0] if self.headings else 1
+        return self.above
 
     def _list(self, element: Element, depth: int) -> None:
         items = [child for child in element if child.tag == "li"]
@@ -402,6 +434,20 @@ class _Reader:
             self.out.table(_grid(rows))
 
 
+def _ends_a_section(element: Element) -> bool:
+    """Whether a heading, another folded part or nothing follows an element."""
+    while element is not None:
+        if (element.tail or "").strip():
+            return False
+        following = element.getnext()
+        if following is not None:
+            return following.tag == "details" or bool(
+                re.fullmatch("h[1-6]|section|article|footer", following.tag)
+            )
+        element = element.getparent()
+    return True
+
+
 def _rows(table: Element) -> list[Element]:
     """The rows of a table: its head first, its foot last, wherever they stand."""
     parts: dict[str, list[Element]] = {"thead": [], "tbody": [], "tfoot": []}
@@ -423,10 +469,13 @@ def _is_layout(table: Element, rows: list[list[Element]]) -> bool:
 
 
 def _grid(rows: list[list[Element]]) -> list[list[str]]:
-    """The texts of a table's rows: a cell over several rows in each of them, one over several columns once, the columns
-    in line."""
+    """The texts of a table's rows, the columns in line: a cell over several rows in each of them, a value over several columns in
+    each of them (「300円」 under 「窓口」 and 「コンビニ」), a head or a row's name over several once."""
     held: dict[int, tuple[int, str]] = {}  # column → (rows it goes on for, its words)
     grid: list[list[str]] = []
+    values: list[
+        tuple[int, int, str]
+    ] = []  # row, column and words of values over several columns, but for their first
     filled = 0
     for row in rows:
         texts: list[str] = []
@@ -440,12 +489,15 @@ def _grid(rows: list[list[Element]]) -> list[list[str]]:
             filled += columns * down - 1
             if filled > MAX_FILLED:
                 columns = down = 1
+            at_side = bool(texts) and cell.tag == "td"
             for column in range(columns):
                 if down > 1:
                     below[len(texts)] = (
                         down - 1,
                         words if not column and len(words) <= REPEATED_CHARS else "",
                     )
+                if column and at_side and len(words) <= REPEATED_CHARS:
+                    values.append((len(grid), len(texts), words))
                 texts.append("" if column else words)
         _fill(texts, held, below)
         held = below
@@ -455,6 +507,9 @@ def _grid(rows: list[list[Element]]) -> list[list[str]]:
         (max(len(row), len(texts) - _trailing(texts)) for row, texts in zip(rows, grid, strict=True)),
         default=0,
     )
+    for number, column, words in values:
+        if column < width:
+            grid[number][column] = words
     return [texts[:width] for texts in grid]
 
 

@@ -38,6 +38,8 @@ _HANGING = ("。", "、", "．", "，")
 # 「| 4 市役所の窓口 | 【青葉野市】 | 12 |」 a row that is written with bars
 _BAR = "|"
 _NUMBERS = re.compile(r"[0-9０-９]+")
+_PITCH = 1.8
+"""The distance from line to line, in sizes, where a file does not show it."""
 _END = re.compile(r"[。．！？!?」』）)】〕》>＞:：]$")
 # 「ア 計画」「(ア) 計画」「注1 …」 begin a line of their own, though they are no bullets
 _OPENS = re.compile(r"^(?:[■◆□◇▼▽●○◎▶►➤➢★☆※→⇒]|[（(][ア-ンa-z0-9０-９]{1,2}[)）]|注\s*\d)")
@@ -233,10 +235,12 @@ def _margins(pages: Sequence[Sequence[Line]], body: float) -> dict[tuple[int, st
     for key, reached in ends.items():
         reached.sort(reverse=True)
         few = min(len(reached), max(3, len(reached) // 50))
+        # where more than a few lines go beyond it, an end that several short lines have is none of the column's
+        beyond = 2 + len(reached) // 10
         margins[key] = next(
             (
                 end
-                for end, other in zip(reached, reached[few - 1 :], strict=False)
+                for end, other in zip(reached[:beyond], reached[few - 1 :], strict=False)
                 if end - other <= 0.4 * body
             ),
             reached[0],
@@ -256,15 +260,25 @@ def _full(line: Line, following: Line, end: float) -> bool:
 
 
 def _pitch(pages: Sequence[Sequence[Line]], margins: dict[tuple[int, str, int], float]) -> float:
-    """The usual distance, in sizes, from a full line to the line that goes on with it."""
+    """The usual distance, in sizes, from a full line to the line that goes on with it.
+
+    Best told by lines that end inside a sentence: on a page of short paragraphs more full lines end one than go on.
+    """
     found: list[float] = []
+    inside: list[float] = []
     for lines in pages:
         for line, following in pairwise(lines):
             if _beside(line, following) and _full(line, following, margins[_column(line)]):
                 distance = (following.v1 - line.v1) / line.size
                 if 0.9 < distance < 2.6:
                     found.append(distance)
-    return median(found) if len(found) >= 3 else 1.8
+                    if not _END.search(line.text):
+                        inside.append(distance)
+    if len(inside) >= 3:
+        return median(inside)
+    if inside:
+        return min(median(inside), _PITCH)
+    return median(found) if len(found) >= 3 else _PITCH
 
 
 def _beside(line: Line, following: Line) -> bool:

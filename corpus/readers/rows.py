@@ -171,6 +171,11 @@ class _Writer:
         start, end = self.block("\n".join(lines))
         self.marks.append(Mark("record", start, end, row=row, title=title))
 
+    def table(self, lines: Iterable[str], row: int) -> None:
+        """Adds the lines of a table, of which the first is `row`."""
+        start, end = self.block("\n".join(lines))
+        self.marks.append(Mark("table", start, end, row=row))
+
     def text(self) -> str:
         """All blocks."""
         return "\n\n".join(self._parts)
@@ -506,12 +511,15 @@ class _Sheet:
             ) and sum(1 for c in columns.places if self._at(row, c)) == 1:
                 writer.heading(self._line(row), 3)  # 「福祉課」 over the rows that are its own
                 continue
-            lines = []
-            for c, name in zip(columns.places, columns.names, strict=True):
+            lines, totals = [], 0
+            for c, name, kind in zip(columns.places, columns.names, columns.kinds, strict=True):
                 value = self._at(row, c)
                 if value and c not in head:
-                    lines.append(f"{name}：{value}" if name else value)
-            if lines:
+                    # 「合計」 under 「契約満了日」 is none
+                    total = _TOTAL.fullmatch(value) and kind not in {"text", "empty"}
+                    totals += bool(total)
+                    lines.append(f"{name}：{value}" if name and not total else value)
+            if len(lines) > totals:
                 title = _one_line(self._at(row, about))[:TITLE_CHARS] if about is not None else ""
                 writer.record(lines, self.grid.numbers[row], title)
 
@@ -522,8 +530,9 @@ class _Sheet:
             if name or any(self._at(row, c) for row in body)
         ]
         lines = [_row(columns.names[c - columns.left] for c in kept)] if any(columns.names) else []
+        first = self.grid.numbers[body[0]] - len(lines)  # the header's last row stands right above
         lines += [_row(self._at(row, c) for c in kept) for row in body]
-        writer.block("\n".join(lines))
+        writer.table(lines, first)
 
     def _free(self, rows: list[int], writer: _Writer) -> None:
         """Rows that are no table: those of several cells as rows, the others as lines."""
