@@ -30,6 +30,7 @@ from office_made import (
     pieces,
     without_pictures,
 )
+from test_reader_fuzz import in_time
 
 from corpus.documents import parse
 from corpus.readers import ReadError, Source, packages, read
@@ -460,6 +461,60 @@ def test_notes_follow_the_paragraph_that_refers_to_them():
         source.text
         == "人口は4,080人※1です。\n※1 令和7年4月1日現在。\n\n次の段落です。\n\n費用は5万円※2です。\n※2 県の調べ。 税抜。\n"
     )
+
+
+@pytest.mark.parametrize("target", ['Target="file:///notes.xml" TargetMode="External"', 'Target="lost.xml"'])
+def test_without_its_notes_a_document_is_read_and_told(target):
+    document = docx.Document()
+    with_notes(document)
+    document.element.body.insert(
+        0, parse_xml(referring("人口は4,080人", 1, "です。").replace("<w:p>", f"<w:p {NS}>"))
+    )
+    out = BytesIO()
+    with zipfile.ZipFile(BytesIO(saved(document))) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            words = old.read(name)
+            if name.endswith("document.xml.rels"):
+                assert b'Target="footnotes.xml"' in words
+                words = words.replace(b'Target="footnotes.xml"', target.encode())
+                # a link to a place in the same document, written as if it were a part
+                words = words.replace(
+                    b"</Relationships>",
+                    b'<Relationship Id="rId99" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/hyperlink" Target="#top"/></Relationships>',
+                )
+            new.writestr(name, words)
+    source = read("案内.docx", out.getvalue())
+    assert source.text == "人口は4,080人です。\n"
+    assert source.warnings == (
+        "ファイルの一部（脚注）が見つからず、その部分は読めていません。Wordで開いて保存し直してください。",
+    )
+
+
+def test_styles_one_upon_the_other_are_read_in_time():
+    count = 6_000
+
+    def chain(document):
+        for at in range(count):
+            document.styles.element.append(
+                parse_xml(
+                    f'<w:style {NS} w:type="paragraph" w:styleId="s{at}"><w:name w:val="n{at}"/><w:basedOn w:val="s{at - 1}"/></w:style>'
+                )
+            )
+
+    words = "".join(
+        f'<w:p><w:pPr><w:pStyle w:val="s{at}"/></w:pPr><w:r><w:t>窓口{at}</w:t></w:r></w:p>'
+        for at in range(count)
+    )
+    with in_time(12):
+        assert body_of(words, before=chain).text.count("窓口") == count
+
+
+def test_fields_one_in_another_without_end_are_read_in_time():
+    count = 20_000
+    begin = '<w:r><w:fldChar w:fldCharType="begin"/><w:fldChar w:fldCharType="separate"/><w:t>窓</w:t></w:r>'
+    end = '<w:r><w:fldChar w:fldCharType="end"/></w:r>'
+    with in_time(8):
+        assert body_of(f"<w:p>{begin * count}{end * count}</w:p>").text == "窓" * count + "\n"
 
 
 def test_notes_of_a_table_and_of_a_heading():

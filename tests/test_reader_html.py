@@ -23,6 +23,7 @@ from office_made import (
     pieces,
     without_pictures,
 )
+from test_reader_fuzz import in_time
 
 from corpus.documents import parse
 from corpus.readers import ReadError, Source, read
@@ -420,3 +421,21 @@ def test_codes_that_are_no_characters_disturb_nothing(sign):
 def test_too_deep_a_page_is_refused():
     with pytest.raises(ReadError, match="入れ子"):
         reader.read(("<div>" * 5000 + "深い").encode())
+
+
+@pytest.mark.parametrize("piece", ["<img>あ", "<nav>x</nav>あ"])
+def test_words_between_what_is_left_out_stay_and_are_read_in_time(piece):
+    count = 120_000
+    page = (
+        f"<!doctype html><meta charset=utf-8><body><p>始め{piece * count}<b>中</b>{piece * 2}終わり".encode()
+    )
+    with in_time(8):
+        assert reader.read(page).text.replace("\n", "") == f"始め{'あ' * count}中ああ終わり"
+
+
+def test_empty_lines_between_two_letters_are_seen_through():
+    with in_time(8):
+        assert (
+            reader.read(("<!doctype html><meta charset=utf-8><p>窓口" + "\n" * 100_000 + "a").encode()).text
+            == "窓口 a\n"
+        )

@@ -502,6 +502,18 @@ def test_the_title_line_of_a_case_stays_where_it_changes() -> None:
     assert [(case.page_start, case.page_end) for case in found.cases] == [(1, 2), (3, 4), (5, 6)]
 
 
+def test_a_label_with_half_a_character_is_passed_over() -> None:
+    data = drawn([lambda canvas: write(canvas, 60, 100, ["頁の題", "", *wrapped(LONG, 40)])] * 2)
+    writer = pypdf.PdfWriter(io.BytesIO(data))
+    writer.set_page_label(0, 0, prefix="x")
+    writer.set_page_label(1, 1, "/D", prefix="付-")
+    out = io.BytesIO()
+    writer.write(out)
+    spoilt = out.getvalue().replace(b"(x)", b"<FEFFD8000041>")
+    assert b"D8000041" in spoilt
+    assert [page.label for page in read("計画.pdf", spoilt).pages] == ["", "付-1"]
+
+
 def test_pages_have_their_number_and_the_label_that_is_printed() -> None:
     lines = wrapped(LONG, 40)
     data = drawn(

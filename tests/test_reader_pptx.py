@@ -30,6 +30,7 @@ from pptx.enum.chart import XL_CHART_TYPE
 from pptx.opc.package import Part
 from pptx.opc.packuri import PackURI
 from pptx.util import Cm
+from test_reader_fuzz import in_time
 
 from corpus.case_titles import TITLE
 from corpus.documents import parse
@@ -336,6 +337,19 @@ def test_bullets_and_numbers_of_paragraphs():
     assert source.text == (
         "前置き\n・点\n・打った点\n\n地の文\n1. 早く\n2. 安く\n① 内\n3. 確かに\n\n(5) 五から\n(6) 六\n"
     )
+
+
+def test_levels_without_end_are_read_in_time():
+    inner = "".join(
+        f'<a:p><a:pPr lvl="{at}"><a:buAutoNum type="arabicPeriod"/></a:pPr><a:r><a:t>項</a:t></a:r></a:p>'
+        for at in range(20_000)
+    )
+    frame = etree.fromstring(
+        f'<p:sp xmlns:a="{A}" xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"><p:txBody>{inner}</p:txBody></p:sp>'
+    )
+    with in_time(6):
+        lines = reader._lines(frame, ())
+    assert lines[:10] == ["1. 項"] * 9 + ["2. 項"]
 
 
 def test_the_bullets_of_a_placeholder_come_from_the_master_and_can_be_taken_off():

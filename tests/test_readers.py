@@ -10,8 +10,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from corpus.readers import SUFFIXES, ReadError, markdown, plain_text, read
+from corpus.readers import SUFFIXES, ReadError, Source, markdown, plain_text, read
 from corpus.readers.decoding import decode
+from corpus.records import Mark, Page
 
 TEXT = "事例集　第１章\n窓口の「キャッシュレス決済」を、令和5年10月に始めました。\nTEL：０２３４-43-8336\n"
 # name given back, bytes before the text, codec
@@ -205,6 +206,53 @@ def test_kana_and_digits_in_the_wrong_byte_order_are_not_taken_for_rare_kanji(co
     wrong = {"utf-16-le": "utf-16-be", "utf-16-be": "utf-16-le"}[codec]
     assert all("\u3000" <= c <= "\u9fff" for c in text[:-1].encode(codec).decode(wrong))
     assert decode(text.encode(codec)) == (text, codec)
+
+
+@pytest.mark.parametrize("codec", ["ascii", "utf-8", "cp932", "euc_jp"])
+@pytest.mark.parametrize("zeros", [1, 2, 511, 512])
+def test_zeros_that_fill_up_the_end_make_no_text_utf16(codec, zeros):
+    text = "Opening hours: 9 to 5, closed on 30 and 31.\n"
+    if codec != "ascii":
+        text += "窓口は九時に開き、五時に閉まります。木曜だけは夜の七時まで開いています。\n" * 3
+    assert decode(text.encode(codec) + bytes(zeros)) == (text, "utf-8" if codec == "ascii" else codec)
+    padded = (text + "x").encode(codec) + bytes(zeros)
+    assert decode(padded)[0] == text + "x"
+
+
+@pytest.mark.parametrize(("name", "mark", "codec"), ENCODINGS)
+def test_a_second_byte_order_mark_is_none_of_the_text(name, mark, codec):
+    if codec.startswith("utf"):
+        assert decode(mark + ("\ufeff" + TEXT).encode(codec))[0] == TEXT
+
+
+def test_words_that_are_turned_round_are_told():
+    found = read("a.txt", "窓口は\u202e時九\u202cに開きます。\n".encode())
+    assert "\u202e時九\u202c" in found.text
+    assert [words for words in found.warnings if "文字の向きを変える見えない文字があります" in words] == list(
+        found.warnings
+    )
+    assert len(found.warnings) == 1
+    assert read("a.txt", TEXT.encode()).warnings == ()
+
+
+def test_half_a_character_is_a_sign_wherever_a_reader_gives_one(monkeypatch):
+    given = Source(
+        "窓\ud800口",
+        "txt",
+        "utf-8",
+        (),
+        (Page(0, 1, "\udc00"),),
+        (Mark("heading", 0, 3, 1, 0, "\ud800"),),
+        "\ud800題",
+    )
+    monkeypatch.setattr("corpus.readers.plain_text.read", lambda data: given)
+    found = read("a.txt", b"a")
+    assert (found.text, found.pages[0].label, found.marks[0].title, found.title) == (
+        "窓\ufffd口",
+        "\ufffd",
+        "\ufffd",
+        "\ufffd題",
+    )
 
 
 def test_one_stray_control_character_does_not_make_a_text_binary():

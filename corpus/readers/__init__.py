@@ -7,6 +7,7 @@ and what to do.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from importlib import import_module
 from pathlib import PurePath
@@ -35,6 +36,10 @@ _READERS: dict[str, str] = {
 LIBRARIES: tuple[str, ...] = ("pypdfium2", "python-docx", "python-pptx", "lxml", "openpyxl")
 """The packages whose version decides what is read from a file."""
 SUFFIXES: tuple[str, ...] = tuple(_READERS)
+_HALF = re.compile("[\ud800-\udfff]")
+# signs that are not seen and turn the words after them round: what is shown is not what is searched and cited
+_TURNED = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_TURNS = "文字の向きを変える見えない文字があります。見た目と並びが違うことがあるので、元のファイルを確かめてください。"
 
 
 def read(path: str, data: bytes) -> Source:
@@ -44,7 +49,9 @@ def read(path: str, data: bytes) -> Source:
     """
     suffix, warnings = suffix_of(path, data)
     source: Source = import_module(f"corpus.readers.{_READERS[suffix]}").read(data)
-    return replace(source, warnings=(*warnings, *source.warnings))
+    if _TURNED.search(source.text):
+        warnings = (*warnings, _TURNS)
+    return _whole(replace(source, warnings=(*warnings, *source.warnings)))
 
 
 def suffix_of(path: str, data: bytes) -> tuple[str, tuple[str, ...]]:
@@ -61,6 +68,18 @@ def suffix_of(path: str, data: bytes) -> tuple[str, tuple[str, ...]]:
     if suffix not in _READERS:
         raise ReadError(unreadable_suffix(suffix, SUFFIXES))
     return suffix, ()
+
+
+def _whole(source: Source) -> Source:
+    """A source with a sign for each half of a character (a surrogate), which could be written nowhere."""
+    if _HALF.search(source.text):
+        source = replace(source, text=_HALF.sub("\ufffd", source.text))
+    return replace(
+        source,
+        title=source.title and _HALF.sub("\ufffd", source.title),
+        pages=tuple(replace(page, label=_HALF.sub("\ufffd", page.label)) for page in source.pages),
+        marks=tuple(replace(mark, title=_HALF.sub("\ufffd", mark.title)) for mark in source.marks),
+    )
 
 
 def _may_be_damaged(kind: str, suffix: str) -> bool:

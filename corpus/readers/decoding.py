@@ -29,13 +29,13 @@ _CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f]")
 
 
 def decode(data: bytes) -> tuple[str, str]:
-    """The text of a file and the name of its encoding, byte order mark removed.
+    """The text of a file and the name of its encoding, without byte order marks and the zeros that fill up its end.
 
     `\\r\\n` and `\\r` become `\\n`; nothing else is changed. Raises ReadError for binary data, for a text
     that no encoding fits, and for one without a visible character.
     """
     text, encoding = _decode_strictly(data)
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.lstrip("\ufeff").rstrip("\x00").replace("\r\n", "\n").replace("\r", "\n")
     if len(_CONTROLS.findall(text)) > max(1, len(text) // 1000):
         raise ReadError(
             "テキストではない（バイナリ）ファイルのようです。テキスト形式で保存し直してください。"
@@ -92,10 +92,12 @@ def _nearly_utf8(data: bytes) -> bool:
 def _utf16_without_mark(data: bytes) -> str | None:
     """UTF-16 without a byte order mark: only there do zero bytes stand in a text; its order is the one
     in which nearly all characters are those of Japanese texts. Kana and ASCII in the wrong order look like
-    rare kanji, so where both orders would do, the one with more kana and ASCII is right."""
-    if len(data) % 2 or b"\x00" not in data:
-        return None
+    rare kanji, so where both orders would do, the one with more kana and ASCII is right; so do the bytes of other
+    encodings (「楷摮睯」 is "window"), so kana and ASCII must be there, and of ASCII alone a zero beside each letter."""
     sample = data[:4096]
+    zeros = sample.count(b"\x00")
+    if len(data) % 2 or not zeros or (sample.isascii() and zeros * 5 < 2 * len(sample)):
+        return None
     found: list[tuple[int, str]] = []
     for encoding in ("utf-16-le", "utf-16-be"):
         text = sample.decode(encoding, errors="replace")
@@ -109,6 +111,6 @@ def _utf16_without_mark(data: bytes) -> str | None:
             or "\u3000" <= c <= "\u9fff"
             or "\uff00" <= c <= "\uffef"
         )
-        if usual > 0.9 * len(text):
+        if usual > 0.9 * len(text) and sure > 0.1 * len(text):
             found.append((sure, encoding))
     return max(found)[1] if found else None

@@ -81,17 +81,23 @@ _SIGNS = {
 _SYMBOLS = {
     0xFC: "✓", 0xFE: "☑", 0xA8: "□", 0x6F: "□", 0x6C: "●", 0x6E: "■", 0xD8: "➢", 0xE0: "→", 0xE8: "➔", 0x9F: "・",
 }  # fmt: skip
+_DEEPEST_STYLE = 30
+"""Styles that are looked at for what a style takes over from those that it is based on; templates have five."""
+_DEEPEST_FIELD = 50
+"""Fields one in another above which their signs are no fields; Word nests a few."""
 _HEADING_NAME = re.compile(r"^(?:heading|見出し)\s*([1-9])$", re.IGNORECASE)
 _CONTENTS_NAME = re.compile(r"^(?:toc|目次)\s*(?:[1-9]|heading|の見出し)$|^table of figures$", re.IGNORECASE)
 
 
 def read(data: bytes) -> Source:
     """The canonical text of a Word document's bytes; raises ReadError for what cannot be read as one."""
-    package = open_package(data, "docx")
+    lost: list[str] = []
+    package = open_package(data, "docx", lost)
     try:
         document = docx.Document(package)
         body = document.element.body
         reader = _Reader(document)
+        reader.warnings += lost
         reader.blocks(body)
         return reader.source(body)
     except (ReadError, MemoryError):
@@ -224,7 +230,7 @@ class _Reader:
         if identity not in self.styles:
             chain: list[Element] = []
             at, seen = identity, set[str]()
-            while at in self.styles_by_id and at not in seen:
+            while at in self.styles_by_id and at not in seen and len(seen) < _DEEPEST_STYLE:
                 seen.add(at)
                 chain.append(self.styles_by_id[at])
                 at = value(chain[-1], "basedOn")
@@ -376,7 +382,11 @@ class _Reader:
         if not self.trust_fields:
             return
         kind = sign.get(f"{W}fldCharType")
-        if kind == "begin":
+        if kind == "begin" and len(self.fields) >= _DEEPEST_FIELD:
+            # every word would ask each of them whether it is printed
+            self.trust_fields = False
+            self.fields.clear()
+        elif kind == "begin":
             self.fields.append(_Field())
         elif kind == "separate" and self.fields:
             self.fields[-1].in_result = True

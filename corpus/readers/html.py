@@ -179,17 +179,23 @@ def _prune(root: Element) -> None:
         name for button in root.iter() if (named := button.get("aria-controls")) for name in named.split()
     }
     waiting: list[tuple[Element, frozenset[str]]] = [(root, frozenset())]
-    out: list[Element] = []
     while waiting:
         element, above = waiting.pop()
         inside = above | _ROOMS.get("main" if element.get("role") == "main" else element.tag, frozenset())
-        for child in element:
-            if _is_left_out(child, inside, opened):
-                out.append(child)
-            else:
+        before: Element | None = None
+        after: list[str] = []  # words that follow what was taken out after `before`
+        for child in [*element, None]:
+            if child is not None and _is_left_out(child, inside, opened):
+                after.append(child.tail or "")
+                element.remove(child)
+                continue
+            if after and before is None:
+                element.text = (element.text or "") + "".join(after)
+            elif after:
+                before.tail = (before.tail or "") + "".join(after)
+            before, after = child, []
+            if child is not None:
                 waiting.append((child, inside))
-    for element in out:
-        element.drop_tree()
 
 
 def _is_left_out(element: Element, inside: frozenset[str], opened: set[str]) -> bool:

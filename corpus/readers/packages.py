@@ -6,11 +6,15 @@ and checked, for a library to open; or a ReadError that says what the file is in
 
 from __future__ import annotations
 
+import posixpath
 import re
 import zipfile
 import zlib
+from collections.abc import Collection
 from io import BytesIO
 from typing import Literal
+
+from lxml import etree
 
 from corpus.readers.source import ReadError
 
@@ -42,10 +46,26 @@ _MAIN: dict[Kind, tuple[str, ...]] = {
     "pptx": ("presentationml.presentation.main",),
     "xlsx": ("spreadsheetml.sheet.main", "spreadsheetml.template.main", "ms-excel.sheet.macroEnabled.main"),
 }
+# parts that a package may lack, with what stands in them where that is read: without one the rest is as good as before
+_OWN_PARTS = {
+    "footnotes": "脚注",
+    "endnotes": "文末脚注",
+    "numbering": "段落番号",
+    "styles": "スタイル",
+    "chart": "グラフ",
+    "diagramData": "SmartArt",
+    "notesSlide": "ノート",
+    "settings": "",
+    "extended-properties": "",
+    "core-properties": "",
+}
 
 
-def open_package(data: bytes, kind: Kind) -> BytesIO:
+def open_package(data: bytes, kind: Kind, lost: list[str] | None = None) -> BytesIO:
     """A copy of a package with its XML parts stored as they are and everything else (pictures, fonts, macros) empty.
+
+    Relations to parts that are not in the package are left out, since a library would refuse all of it; `lost` gets a warning for
+    what should stand in them.
 
     Raises ReadError for what is not a package of this kind, is damaged, is protected by a password, or is too large.
     """
@@ -69,6 +89,7 @@ def open_package(data: bytes, kind: Kind) -> BytesIO:
             _check_sizes(texts)
             _check_kind(package, entries, kind)
             nodes = 0
+            gone: set[str] = set()
             for entry in entries.values():
                 part = package.read(entry) if _is_xml(entry.filename) else b""
                 if not _is_streamed(entry.filename):
@@ -81,6 +102,8 @@ def open_package(data: bytes, kind: Kind) -> BytesIO:
                     raise ReadError(
                         f"{application}が作らない記述（DOCTYPE）が含まれています。安全のため読みません。{application}で保存し直してください。"
                     )
+                if entry.filename.endswith(".rels"):
+                    part = _without_lost(entry.filename, part, entries, gone)
                 slim.writestr(zipfile.ZipInfo(entry.filename), part)
     # the zip module raises these and others for broken directories, sizes, names and unknown methods
     except (
@@ -95,6 +118,10 @@ def open_package(data: bytes, kind: Kind) -> BytesIO:
         if isinstance(error, ReadError):
             raise
         raise ReadError(damaged) from error
+    if lost is not None and gone:
+        lost.append(
+            f"ファイルの一部（{'、'.join(sorted(gone))}）が見つからず、その部分は読めていません。{application}で開いて保存し直してください。"
+        )
     copy.seek(0)
     return copy
 
@@ -105,6 +132,27 @@ def broken(kind: Kind) -> ReadError:
     return ReadError(
         f"ファイルの中身が壊れています。{application}で開けるか確かめ、{name}として保存し直してください。"
     )
+
+
+def _without_lost(name: str, part: bytes, entries: Collection[str], gone: set[str]) -> bytes:
+    """Relations without those to parts that are not there; `gone` gets what should stand in them."""
+    try:
+        relations = etree.fromstring(part)
+    except etree.XMLSyntaxError:
+        return part
+    folder = posixpath.dirname(posixpath.dirname(name))
+    dangling = []
+    for relation in relations:
+        what = relation.get("Type", "").rpartition("/")[2]
+        if relation.get("TargetMode") == "External":
+            if what in _OWN_PARTS:
+                dangling.append((relation, what))
+        elif posixpath.normpath(posixpath.join("/", folder, relation.get("Target", "")))[1:] not in entries:
+            dangling.append((relation, what))
+    for relation, what in dangling:
+        relations.remove(relation)
+        gone.update(filter(None, [_OWN_PARTS.get(what)]))
+    return etree.tostring(relations) if dangling else part
 
 
 def _is_xml(name: str) -> bool:

@@ -146,7 +146,10 @@ def frame(direction: int, width: float, height: float) -> Callable[[float, float
 
 
 def _label(document: pdfium.PdfDocument, index: int) -> str:
-    label = document.get_page_label(index) or ""
+    try:
+        label = document.get_page_label(index) or ""
+    except UnicodeDecodeError:  # half a character
+        return ""
     return "".join(c for c in label if c.isprintable()).strip()[:40]
 
 

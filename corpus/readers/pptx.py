@@ -40,6 +40,8 @@ _TITLES = frozenset({"title", "ctrTitle"})
 _FURNITURE = frozenset({"sldNum", "ftr", "dt", "hdr", "sldImg"})
 _MATH_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
 _BULLETS = frozenset(_A + name for name in ("buNone", "buChar", "buAutoNum", "buBlip"))
+_LEVELS = 9
+"""Levels that a list has."""
 _MOST_CUT = 300
 """Shapes on a slide above which they are read by their place alone: finding columns compares them again and again."""
 # automatic numbers: (system, what stands around the number)
@@ -64,8 +66,8 @@ _AROUND = (("ParenBoth", "({})"), ("ParenR", "{})"), ("Period", "{}."), ("Plain"
 
 def read(data: bytes) -> Source:
     """The canonical text of a presentation's bytes; raises ReadError for what cannot be read as one."""
-    package = open_package(data, "pptx")
     reader = _Reader()
+    package = open_package(data, "pptx", reader.warnings)
     try:
         for number, slide in enumerate(pptx.Presentation(package).slides, start=1):
             reader.slide(number, slide)
@@ -313,6 +315,7 @@ def _lines(shape: Element, styles: tuple[Element, ...]) -> list[str]:
             listed = False
             continue
         level = _whole(paragraph.find(f"{_A}pPr").get("lvl")) if paragraph.find(f"{_A}pPr") is not None else 0
+        level = min(max(level, 0), _LEVELS - 1)
         sign = _bullet(paragraph, level, styles)
         for deeper in [
             deeper for deeper in counts if deeper > level or (deeper == level and sign.tag != _NUMBER)
