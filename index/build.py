@@ -37,7 +37,7 @@ from index.lexical import postings_of
 from index.likeness import Alike, fingerprints, relation, share
 from index.passages import encode, model_record, tokens_of, vector_key
 from index.plan import FileProblem, Item, Plan, lasting, make_plan, suffix
-from index.previous import Previous
+from index.previous import Previous, lasting_stamps
 from index.reading import read_documents
 from index.report import BuildReport, DocumentChange, report_bytes
 from index.segment import LIST, TEXT, Content, SegmentDamagedError, SegmentWriter, StoredSegment, kind_of
@@ -327,6 +327,12 @@ class _Build:
             files = {state.path: [state.stamp, state.sha256] for state in lasting(plan.files)}
             (folder / "manifest.json").write_bytes(manifest_bytes(manifest))
             (folder / "files.json").write_bytes(json.dumps(files, ensure_ascii=False).encode())
+            stamps = {
+                segment: self.old.stamps[segment]
+                for segment in manifest["segments"]
+                if segment not in digests
+            } | {work.segment: StoredSegment(work.folder).check_sizes() for work in works}
+            (folder / "checked.json").write_bytes(json.dumps(lasting_stamps(stamps)).encode())
             (folder / "report.json").write_bytes(report_bytes(report))
             for work in works:
                 publish(work.folder, self.root / "segments" / work.segment)

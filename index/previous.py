@@ -2,21 +2,22 @@
 
 In: an index folder. Out: its manifest, the segments that are whole, the files it was made from, and which contents it
 found unreadable. A version that cannot serve for this is as none: everything is then read anew. A segment is whole where a
-server would load it: what a build carries over is checked as what it writes (0.8 s of processor a GB).
+server would load it: byte for byte (0.8 s of processor a GB), unless its files are those that an earlier build found whole.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from corpus.documents import rules
-from index.plan import FileState, suffix
-from index.segment import SegmentDamagedError, StoredSegment
+from index.plan import RACY_NS, FileState, suffix
+from index.segment import SegmentDamagedError, Stamps, StoredSegment
 from index.versions import IndexUnusableError, history, named_version, read_manifest
 
 _log = logging.getLogger("dxqa.build")
@@ -26,13 +27,14 @@ _log = logging.getLogger("dxqa.build")
 class Previous:
     """What a build takes over from the version in use; `manifest` is None where there is none that can serve.
 
-    `segments` are those that are whole. `same_rules` says whether documents were recognised as they would be now, `in_use`
+    `segments` are those that are whole, `stamps` their files as they were then. `same_rules` says whether documents were recognised as they would be now, `in_use`
     whether it is known to be the version in use.
     """
 
     name: str | None = None
     manifest: dict[str, Any] | None = None
     segments: Mapping[str, StoredSegment] = field(default_factory=dict)
+    stamps: Mapping[str, Stamps] = field(default_factory=dict)
     files: Mapping[str, FileState] = field(default_factory=dict)
     refused: Mapping[tuple[str, str], str] = field(default_factory=dict)
     same_rules: bool = False
@@ -42,7 +44,9 @@ class Previous:
     def of(cls, root: Path, max_chars: int, *, segments: Literal["checked", "seen", "none"]) -> Previous:
         """What can be taken over of the version in use for chunks of `max_chars`.
 
-        `segments` are checked byte for byte, or only seen to be there (for a plan), or not wanted (everything is made anew).
+        `segments` are checked, or only seen to be there (for a plan), or not wanted (everything is made anew). Checking reads
+        the files that were written to since they were checked last: a version says how they were (`checked.json`), so that a
+        build does not cost a pass over the rest. What changes without the file system noticing, a server finds when it loads.
         """
         name = named_version(root)
         in_use = name is not None
@@ -55,25 +59,26 @@ class Previous:
         except IndexUnusableError:
             return cls(name)
         whole = {}
+        stamps = {}
+        known = _read_checked(root, name)
         for segment_name, digest in manifest["segments"].items() if segments != "none" else ():
             try:
                 stored = StoredSegment(root / "segments" / segment_name)
-                if segments == "checked":
+                found = stored.check_sizes()
+                if segments == "checked" and known.get(segment_name) != found:
                     stored.check()
-                else:
-                    stored.check_sizes()
             except SegmentDamagedError as error:
                 _log.warning("%s。ここにある資料は読み直します。", error)
                 continue
             if stored.digest == digest:
-                whole[segment_name] = stored
+                whole[segment_name], stamps[segment_name] = stored, found
         same_rules = manifest["rules"] == rules() and manifest["max_chars"] == max_chars
         refused = {
             (problem["sha256"], suffix(problem["path"])): problem["message"]
             for problem in manifest["errors"]
             if problem["sha256"] and same_rules
         }
-        return cls(name, manifest, whole, _read_files(root, name), refused, same_rules, in_use)
+        return cls(name, manifest, whole, stamps, _read_files(root, name), refused, same_rules, in_use)
 
 
 def _read_files(root: Path, name: str) -> dict[str, FileState]:
@@ -82,3 +87,21 @@ def _read_files(root: Path, name: str) -> dict[str, FileState]:
         return {path: FileState(path, tuple(stamp), sha256) for path, (stamp, sha256) in lines.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}  # then all files are read again
+
+
+def _read_checked(root: Path, name: str) -> dict[str, Stamps]:
+    try:
+        found: dict[str, Stamps] = json.loads((root / "versions" / name / "checked.json").read_bytes())
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}  # then all segments are read again
+
+
+def lasting_stamps(stamps: Mapping[str, Stamps], now_ns: int | None = None) -> dict[str, Stamps]:
+    """The segments whose files were all written long enough ago that a later write cannot have the same time."""
+    now_ns = time.time_ns() if now_ns is None else now_ns
+    return {
+        segment: files
+        for segment, files in stamps.items()
+        if all(time_ns + RACY_NS < now_ns for _, time_ns, _ in files.values())
+    }

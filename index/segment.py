@@ -172,6 +172,10 @@ def _files(folder: Path) -> Iterator[tuple[str, int, str]]:
         yield path.relative_to(folder).as_posix(), path.stat().st_size, digest
 
 
+Stamps = dict[str, list[int]]
+"""By name, what tells that a file of a segment was not written to since: size, time in ns, inode."""
+
+
 class StoredSegment:
     """A segment on disk, of which only what is asked for is read."""
 
@@ -194,17 +198,20 @@ class StoredSegment:
     def __len__(self) -> int:
         return max((end for _, end in self.rows.values()), default=0)
 
-    def check_sizes(self) -> None:
-        """Raises SegmentDamagedError where a file is missing or of another size; nothing is read."""
+    def check_sizes(self) -> Stamps:
+        """Size, time (ns) and inode of each file; SegmentDamagedError where one is missing or of another size. Nothing is read."""
+        stamps: Stamps = {}
         for name, (size, _) in self._files.items():
             try:
-                found = (self.folder / name).stat().st_size
+                found = (self.folder / name).stat()
             except OSError as error:
                 raise SegmentDamagedError(f"segments/{self.name}/{name} がありません") from error
-            if found != size:
+            if found.st_size != size:
                 raise SegmentDamagedError(
-                    f"segments/{self.name}/{name} の大きさが変わっています（{size}→{found}バイト）"
+                    f"segments/{self.name}/{name} の大きさが変わっています（{size}→{found.st_size}バイト）"
                 )
+            stamps[name] = [found.st_size, found.st_mtime_ns, found.st_ino]
+        return stamps
 
     def check(self) -> None:
         """Raises SegmentDamagedError where a file is missing or not as it was written."""

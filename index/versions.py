@@ -7,6 +7,7 @@ known here.
     versions/<name>/manifest.json format, model, tokenizer, documents with their paths and segments, counts, a checksum
                     report.json   what the build did (index.report)
                     files.json    size, time and hash of the files that were read (index.plan)
+                    checked.json  how the files of its segments were when they were found whole (index.previous)
     segments/<name>/              written once, shared by versions (index.segment)
     .lock                         held by the build that runs
 

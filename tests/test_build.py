@@ -26,8 +26,10 @@ from index.build import BuildRefusedError, NothingToIndexError, build
 from index.engines import Probe, probe
 from index.late import Nearness, TokenVectors
 from index.passages import model_record, vector_key
-from index.plan import find_files
+from index.plan import RACY_NS, find_files
+from index.previous import lasting_stamps
 from index.report import read_report
+from index.segment import StoredSegment
 from index.store import Index, current_version, load_current, load_version
 from index.tokenizer import tokenize
 from index.versions import IndexUnusableError, history, read_manifest
@@ -431,6 +433,44 @@ def test_a_damaged_segment_is_never_carried_over(
     assert report.encoded == {"nothing changed": 12, "one added": 15, "full": 17}[step]
     assert "索引は最新です" not in summary(report)
     assert same(index, fresh(documents, root.parent / "fresh", fake))
+
+
+def test_what_was_found_whole_is_not_read_again(
+    documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("index.previous.RACY_NS", 0)
+    first = build(documents, root, fake).version
+    put(
+        documents, "一覧.csv", "題名,本文\n" + "".join(f"第{n}号,窓口の{n}番の記事です。\n" for n in range(5))
+    )
+    read: list[str] = []
+    check = StoredSegment.check
+
+    def checked(stored: StoredSegment) -> None:
+        read.append(stored.name.removeprefix(".building-"))
+        check(stored)
+
+    monkeypatch.setattr(StoredSegment, "check", checked)
+    second = build(documents, root, fake).version
+    assert read == [f"{second}-list"]  # the new one; the other is as it was when it was written
+    text = root / "segments" / f"{first}-text" / "keys.npy"
+    text.write_bytes(text.read_bytes())  # written to, though nothing changed
+    put(documents, "新しい課.md", book("新しい課"))
+    read.clear()
+    third = build(documents, root, fake)
+    assert sorted(read) == sorted([f"{first}-text", f"{third.version}-text"])
+    assert third.encoded == 3
+    (root / "versions" / third.version / "checked.json").write_text("[", encoding="utf-8")
+    read.clear()
+    (documents / "新しい課.md").rename(documents / "もっと新しい課.md")
+    build(documents, root, fake)
+    assert len(read) == 2  # nothing is known of them: both are read
+
+
+def test_a_stamp_counts_only_when_it_has_settled() -> None:
+    written = {"a": {"x": [1, 1_000, 7], "y": [1, 5_000_000_000, 8]}, "b": {"x": [1, 1_000, 9]}}
+    assert list(lasting_stamps(written, 5_000_000_001)) == ["b"]
+    assert list(lasting_stamps(written, 5_000_000_000 + RACY_NS + 1)) == ["a", "b"]
 
 
 def test_progress_goes_through_the_stages(documents: Path, root: Path, fake: FakeEncoder) -> None:
