@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -39,6 +39,8 @@ CONTENTS_ROW = re.compile(
 )
 # 「⑩ : 人口5万人以上10万人未満の団体」
 LEGEND = re.compile(r"^\W{0,2}?(?P<mark>[^\s:：]{1,4})\s*[:：]\s*人口(?P<band>.*?\d.*?[上下満]\S*)$")
+MOST_TITLES = 2_000
+"""Title lines of a case book: a book of a hundred cases has two hundred; a list of more is no book."""
 MOST_PERSONS = 10**10
 """A greater number is no population."""
 # 「酒田市人口：9.6万人（令和6年2月29日現在）」
@@ -92,7 +94,8 @@ class CaseBook:
 
     def case_at(self, offset: int) -> Case | None:
         """The case that an offset of the text lies in."""
-        return next((case for case in self.cases if case.start <= offset < case.end), None)
+        place = bisect_right(self.cases, offset, key=lambda case: case.start) - 1
+        return self.cases[place] if place >= 0 and offset < self.cases[place].end else None
 
     def page_at(self, offset: int) -> int | None:
         """The printed page of an offset: the case's first page, and one more for every repeated title line."""
@@ -131,6 +134,8 @@ def find_cases(text: str, blocks: list[Block], path: str, pages: Sequence[Page] 
     entries = _contents(text, [blocks[i] for i in sorted(contents)])
     listed = {(entry.number, squeeze(entry.organization)): entry for entry in entries}
     titles = [t for t in titles if t.key in listed or looks_like_organization(t.organization)]
+    if len(titles) > MOST_TITLES:
+        return CaseBook()
     examples: tuple[tuple[int, int], ...] = ()
     if len({t.key for t in titles}) >= 2 or any(t.key in listed for t in titles):
         runs = _without_pictures(_runs(titles), entries, blocks)
@@ -141,13 +146,14 @@ def find_cases(text: str, blocks: list[Block], path: str, pages: Sequence[Page] 
         out_of_order = [run for i, run in enumerate(runs) if i not in set(chain) and run[0].key in keys]
         examples = tuple(_example(blocks, run, in_order, len(text)) for run in out_of_order)
     else:
-        runs = _runs(headed_titles(blocks, contents))
+        runs = _runs(headed_titles(blocks, contents)[:MOST_TITLES])
         latest = {run[0].key: run for run in runs}  # one that stands again was announced before
         in_order = [run for run in runs if latest[run[0].key] is run]
 
     cases: list[Case] = []
     marks: list[tuple[int, int]] = []
     warnings: list[str] = []
+    places = [block.start for block in blocks]
     for place, run in enumerate(in_order):
         start = run[0].line.start
         limit = (
@@ -157,7 +163,8 @@ def find_cases(text: str, blocks: list[Block], path: str, pages: Sequence[Page] 
         )
         inside = [t for t in run if start <= t.line.start < limit]
         marks.extend((t.line.start, place) for t in inside)
-        case = _read_case(text, blocks, run[0], start, limit, path)
+        own = blocks[bisect_left(places, start) : bisect_left(places, limit)]
+        case = _read_case(text, own, run[0], start, limit, path)
         case = _with_contents(text, case, listed.get(run[0].key), len(inside))
         cases.append(case)
     if pages:

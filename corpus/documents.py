@@ -39,14 +39,14 @@ SEPARATE_PAGES = frozenset({"pptx", "xlsx"})
 # 「７企第１２３号」「事務連絡」「令和７年６月２日」「各所属長　様」「資料１」 what stands over the subject of a letter or a paper
 _LETTER_HEAD = re.compile(
     r"^(?:(?!広報|会報|館報)[0-9０-９\u4e00-\u9fff々]{0,8}第\s*[0-9０-９]+\s*号(?:の\s*[0-9０-９]+)?|事\s*務\s*連\s*絡|.{1,30}[\s\u3000]*(?:様|殿|御中|各位)|"
-    r"[（(]?公\s*印\s*省\s*略[）)]?|[（(【［\[]?(?:資料|別紙|別添|別記|参考(?:資料)?)\s*(?:(?:No\.?|第)?\s*[0-9０-９]+(?:[-－‐][0-9０-９]+)?号?)?[）)】］\]]?)$|"
+    r"[（(]?公\s*印\s*省\s*略[）)]?|[（(【［\[]?(?:資料|別紙|別添|別記|参考(?:資料)?)\s*+(?:(?:No\.?|第)?\s*[0-9０-９]+(?:[-－‐][0-9０-９]+)?号?)?[）)】］\]]?)$|"
     + DATE_ONLY.pattern
 )
 # 「生成ＡＩ研修の開催について（通知）」
 _SUBJECT = re.compile(r"(?:について|に関する件|の件)(?:[（(][^（）()]{1,12}[）)])?$")
 _LETTER_LINES = 15
 # 「title: 情報化推進計画」 in the front matter of Markdown
-_FRONT_TITLE = re.compile(r"^title\s*:\s*([\"']?)(?P<title>\S.*?)\1\s*$")
+_FRONT_TITLE = re.compile(r"^(?=.{1,500}$)title\s*:\s*([\"']?)(?P<title>\S.*?)\1\s*$")
 # 「| 電子決裁 | ### | 7,920,000 |」 what a spreadsheet prints for a value that its column has no room for
 _NO_ROOM = re.compile(r"(?<![^\s|])#{2,}(?![^\s|])")
 _TITLE_LINES = 4

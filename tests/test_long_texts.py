@@ -60,6 +60,17 @@ def test_lines_that_page_breaks_cut_are_not_read_again_and_again() -> None:
     assert all(len(chunk.text) <= MOST_WASTE + LONGEST_UNIT for chunk in found.chunks)
 
 
+def test_a_book_of_more_cases_than_any_is_a_text() -> None:
+    text = "".join(f"{at} 窓口を改める【霧ヶ沢{at}村】\n\n早くしました。\n\n" for at in range(1, 12_000))
+    assert not parsed("a.txt", text).cases
+    assert len(parsed("a.txt", text[: text.index("101 窓口")]).cases) == 100
+
+
+@pytest.mark.parametrize("opening", ["資料", "---\ntitle: a"])
+def test_spaces_in_the_first_line_are_seen_through(opening: str) -> None:
+    parsed("a.md", f"{opening}{' ' * 100_000}b\n---\n\n窓口は九時に開き五時に閉まります。\n")
+
+
 def test_a_name_that_is_nearly_a_class_of_bodies_is_seen_through() -> None:
     # 「全国」 is one word or two: forty of them could be read in 2 to the power of 40 ways
     parsed("a.txt", f"1 窓口を開く【{'全国' * 40}x】\n\n本文です。\n")

@@ -189,7 +189,7 @@ def _prune(root: Element) -> None:
                 after.append(child.tail or "")
                 element.remove(child)
                 continue
-            if after and before is None:
+            if before is None:
                 element.text = (element.text or "") + "".join(after)
             elif after:
                 before.tail = (before.tail or "") + "".join(after)
