@@ -191,7 +191,7 @@ def _prune(root: Element) -> None:
                 continue
             if before is None:
                 element.text = (element.text or "") + "".join(after)
-            elif after:
+            elif after and before is not None:
                 before.tail = (before.tail or "") + "".join(after)
             before, after = child, []
             if child is not None:
