@@ -267,23 +267,18 @@ def _example(
 
 
 def _end_of_book(blocks: list[Block], titles: list[CaseTitle], size: int) -> int:
-    """Where the last case ends: at the next part, at a heading that the format puts as high as its title, or, where titles are
-    headings, at one of their form, which stands inside no other case."""
+    """Where the last case ends: at the next part, or at a heading as high as the titles, where no other case has one."""
     starts = {title.line.start for title in titles}
-    last = titles[-1].line
-    own = next((b for b in blocks if b.kind == "heading" and b.start <= last.start < b.end), None)
-    alike = {
-        b.start for b in blocks if own is not None and b.kind == "heading" and b.form == own.form
-    } - starts
-    apart = titles[0].bracket == "(" and not any(titles[0].line.start < start < last.start for start in alike)
+    first, last = titles[0].line.start, titles[-1].line.start
+    own = next((b for b in blocks if b.kind == "heading" and b.start <= last < b.end), None)
+    high: set[int] = set()
+    if own is not None and (own.form == "styled" or titles[0].bracket == "("):
+        alike = (b for b in blocks if b.kind == "heading" and b.form == own.form and b.level <= own.level)
+        high = {b.start for b in alike if b.start > first} - starts
+    apart = not any(start < last for start in high)
     for block in blocks:
-        if block.start <= last.start:
-            continue
-        if len(block.lines) == 1 and NEXT_PART.search(plain(block.text)):
-            return block.start
-        styled = own is not None and own.form == block.form == "styled"
-        if (styled and own is not None and block.level <= own.level) or (
-            not styled and apart and block.start in alike
+        if block.start > last and (
+            (apart and block.start in high) or (len(block.lines) == 1 and NEXT_PART.search(plain(block.text)))
         ):
             return block.start
     return size

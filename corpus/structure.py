@@ -138,7 +138,8 @@ class Block:
 
     `kind` is heading, paragraph, list, table, label (a 【label】 with its value) or record (a row of a list, with its
     `row` and `title`). `form` says by which rule a heading was seen: "styled" where the format gives it, with its
-    `level`. `gap` and `gap_after` are the blank lines before and after. `searched` is False for furniture, with `why`.
+    `level`; an item that was written as a heading keeps its form. `gap` and `gap_after` are the blank lines before and
+    after. `searched` is False for furniture, with `why`.
     """
 
     kind: str
