@@ -35,7 +35,8 @@ def decode(data: bytes) -> tuple[str, str]:
     that no encoding fits, and for one without a visible character.
     """
     text, encoding = _decode_strictly(data)
-    text = text.lstrip("\ufeff").rstrip("\x00").replace("\r\n", "\n").replace("\r", "\n")
+    text = text.lstrip("\ufeff")
+    text = (text.rstrip("\x00") or text).replace("\r\n", "\n").replace("\r", "\n")
     if len(_CONTROLS.findall(text)) > max(1, len(text) // 1000):
         raise ReadError(
             "テキストではない（バイナリ）ファイルのようです。テキスト形式で保存し直してください。"

@@ -189,10 +189,11 @@ def _prune(root: Element) -> None:
                 after.append(child.tail or "")
                 element.remove(child)
                 continue
-            if before is None:
-                element.text = (element.text or "") + "".join(after)
-            elif after and before is not None:
-                before.tail = (before.tail or "") + "".join(after)
+            words = "".join(after)
+            if words and before is None:
+                element.text = (element.text or "") + words
+            elif words and before is not None:
+                before.tail = (before.tail or "") + words
             before, after = child, []
             if child is not None:
                 waiting.append((child, inside))
