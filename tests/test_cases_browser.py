@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
+import httpx2
 import pypdf
 import pytest
 from playwright.sync_api import Browser, Page
@@ -23,7 +23,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def ids(address: str) -> list[str]:
-    cases: list[dict[str, Any]] = httpx.get(f"{address}/api/cases").json()["cases"]
+    cases: list[dict[str, Any]] = httpx2.get(f"{address}/api/cases").json()["cases"]
     return [case["id"] for case in cases]
 
 
