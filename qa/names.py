@@ -516,9 +516,14 @@ def _other_name(text: str, end: int, own: str) -> bool:
     return following in set("市町村区県府都") and following != own
 
 
+_PARTICLES = frozenset("のはがをにとやもでへ")
+
+
 def _longer_name(text: str, start: int, short: str) -> bool:
     """Whether what stands before a name makes another name of it: 「北」 of 「北広島市」, 「草」 of 「草津市」."""
     before = text[start - 1 : start]
+    if "\u3041" <= short[0] <= "\u3096" and "\u3041" <= before <= "\u3096" and before not in _PARTICLES:
+        return True  # 「くらいの町」 is not 「いの町」
     if len(short) > 2:
         return before in set("東西南北新")
     return "\u4e00" <= before <= "\u9fff" and before not in "都道府県郡"

@@ -505,12 +505,13 @@ def _conditions(
     # 「さいたま市の事例」 is about one city, 「市の事例」 about cities
     kinds = tuple(kind for pattern, values in _KINDS if pattern.search(rest) for kind in values)
     regions = tuple(region for region, pattern in _REGION_WORDS.items() if pattern.search(question))
-    # of a prefecture's own case the prefecture is meant
+    # of a prefecture's own case the prefecture is meant; 「東京都」 does not say 「京都」
     prefectures = tuple(
         name
         for name in PREFECTURES
         if re.search(
-            rf"{re.escape(name[:-1])}{name[-1]}?内?の(?:自治体|団体|市町村?|町村?|村|事例|取組)", question
+            rf"(?<!東){re.escape(name[:-1])}{name[-1]}?内?の(?:自治体|団体|市町村?|町村?|村|事例|取組)",
+            question,
         )
     )
     if kinds:
@@ -529,7 +530,12 @@ def _conditions(
         set(prefectures) & set(known) and not re.search("内の|の(?:自治体|団体|市|町|村)", question)
     ):
         filters = replace(filters, prefectures=prefectures)
-    return _population(question, filters)
+    filters, near = _population(question, filters)
+    sized = filters.population_min is not None or filters.population_max is not None
+    if sized and not kinds and not known and (found := _WHICH_ENDS.search(question)):
+        # 「人口10万人以上の市は？」
+        filters = replace(filters, organization_kinds=_KIND_OF[found["kind"]])
+    return filters, near
 
 
 # 「分類2」「カテゴリー2」, as a case book numbers its parts

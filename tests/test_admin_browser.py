@@ -64,7 +64,7 @@ def shot(page: Page, name: str) -> None:
 def settled(page: Page) -> None:
     """Waits until nothing is being done, reloading where no script does it."""
     busy = page.locator("[data-busy]")
-    end = time.monotonic() + 15
+    end = time.monotonic() + 60
     while busy.count() and time.monotonic() < end:
         if page.get_by_role("link", name="画面を更新する").is_visible():
             page.get_by_role("link", name="画面を更新する").click()
@@ -167,7 +167,7 @@ def test_the_same_without_scripts(browser: Browser, address: str) -> None:
         )
         page.get_by_role("button", name="送る").click()
         expect(page.locator("#waiting tbody tr")).to_have_count(2)
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while page.get_by_text("読み取っています").count() and time.monotonic() < end:
             page.goto(f"{address}/admin")
         page.get_by_role("link", name="水道.md").click()
@@ -216,7 +216,7 @@ def test_by_keyboard_alone(browser: Browser, address: str) -> None:
         )
         expect(page.locator("#waiting[data-reading='0'] tbody tr")).to_have_count(1)
         order = []
-        for _ in range(14):
+        for _ in range(40):
             page.keyboard.press("Tab")
             order.append(page.evaluate("document.activeElement.id.split('-')[0]"))
             if order[-1] == "approve":

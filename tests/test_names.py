@@ -289,3 +289,10 @@ def test_a_name_is_said_on_its_own(text: str, name: str, said: bool) -> None:
 def test_what_asks_for_a_number_of_municipalities_names_none(question: str) -> None:
     named = Directory({"a": "つくし県若草市"}, None, {"d": "上市町の取組"}).named(question)
     assert (named.known, named.unknown) == ((), ())
+
+
+def test_a_name_in_hiragana_does_not_begin_within_a_word() -> None:
+    names = Directory({"c": "山形県舟形町"})
+    assert names.named("人口3万人くらいの町は？").unknown == ()
+    assert "いの町" in names.named("高知県のいの町の人口は？").unknown
+    assert names.named("いの町の人口は？").unknown[0].endswith("いの町")

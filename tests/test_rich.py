@@ -347,3 +347,15 @@ def test_it_looks_like_a_document(page: Page) -> None:
 def test_the_examples_in_the_docstrings_hold() -> None:
     for module in (rich, documents, finding, view):
         assert doctest.testmod(module).failed == 0
+
+
+def test_half_of_a_strong_mark_is_not_seen() -> None:
+    for text, unseen in (
+        ("兼務職員を配置する。**", 1),
+        ("**新しく置いた", 1),
+        ("1 ** 2 は 1", 0),
+        ("注** を見る", 0),
+    ):
+        runs = [run for block in blocks(text) for run in block.all_runs()]
+        assert "".join(run.text for run in runs) == text
+        assert [run.text for run in runs if run.look == "mk"] == ["**"] * unseen

@@ -420,3 +420,12 @@ def test_a_category_is_meant_by_number_or_by_what_tells_it_from_the_others(
 )
 def test_a_number_counts_what_was_asked_for(question: str, text: str, how_well: float) -> None:
     assert understand(question).states(text) == how_well
+
+
+def test_tokyo_is_not_kyoto_and_a_kind_with_a_size_is_a_condition() -> None:
+    names = Directory({"c": "山形県舟形町"})
+    assert understand("東京都の取組は？", (), names).filters.prefectures == ("東京都",)
+    assert understand("京都の取組は？", (), names).filters.prefectures == ("京都府",)
+    sized = understand("人口10万人以上の市は？", (), names).filters
+    assert (sized.population_min, sized.organization_kinds) == (100_000, ("市", "政令指定都市"))
+    assert understand("人口1万人未満の団体は？", (), names).filters.organization_kinds == ()

@@ -200,7 +200,9 @@ def _group(
 
 def _words(index: Index | None, name: str, value: Any) -> str:
     if isinstance(value, int):
-        return f"{value:,}人"
+        # 「5万人未満」 is kept as at most 49,999
+        below = name == "population_max" and value % 1000 == 999
+        return f"{value + 1:,}人未満" if below else f"{value:,}人"
     if name == "document_ids" and index is not None and value in index.documents:
         return index.documents[value].title
     if name == "case_ids" and index is not None and value in index.cases:

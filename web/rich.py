@@ -170,6 +170,8 @@ class _Piece(NamedTuple):
 _INLINE = re.compile(
     # 「**全庁的な推進体制**」
     r"\*\*(?P<strong>[^\s*](?:[^*]{0,400}[^\s*])?)\*\*"
+    # 「配置する。**」: what is left of one that begins or ends outside of the slice
+    r"|(?P<cut>(?<![^\n|])\*\*(?=\S)|(?<=\S)\*\*(?=\s*\Z))"
     # 「<br>」「<ul style="list-style-type: none">」 in a cell, where a converter found no other way to break a line
     r"|(?P<tag></?(?:br|ul|ol|li|p)(?:\s{1,3}[a-z-]{1,20}=\"[^\"<>\n]{0,200}\")*\s{0,3}/?>)"
     # 「……… 12」「. . . . . . 4」
@@ -253,6 +255,8 @@ def _words(text: str, start: int, end: int, strong: bool = False) -> Iterator[_P
             yield _Piece(found.start(), found.start("strong"), "mk", strong)
             yield from _words(text, *found.span("strong"), strong=True)
             yield _Piece(found.end("strong"), at, "mk", strong)
+        elif found["cut"]:
+            yield _Piece(found.start(), at, "mk", strong)
         elif found["tag"]:
             breaks = found["tag"][1:3].lower() in {"br", "li"}
             yield _Piece(found.start(), at, "br" if breaks else "mk", strong)
