@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpus.chunks import passage_of
-from corpus.documents import parse
 from corpus.records import Passage
 from index.build import BuildRefusedError, NothingToIndexError, build
 from index.engines import Probe, probe
 from index.late import Nearness, TokenVectors
 from index.passages import model_record, vector_key
 from index.plan import find_files
+from index.reading import ReaderProcess
 from index.report import read_report
 from index.store import Index, current_version, load_current, load_version
 from index.tokenizer import tokenize
@@ -413,8 +413,9 @@ def test_only_what_changed_is_read_and_written(
     before = {path: path.stat().st_mtime_ns for path in segment.rglob("*")}
     put(documents, "新しい課.md", book("新しい課"))
     parsed: list[str] = []
+    ask = ReaderProcess.ask
     monkeypatch.setattr(
-        "corpus.worker.parse", lambda path, *rest, **more: parsed.append(path) or parse(path, *rest, **more)
+        ReaderProcess, "ask", lambda self, path, *rest: parsed.append(path) or ask(self, path, *rest)
     )
     fake.passages.clear()
     report = build(documents, root, fake)
@@ -430,7 +431,7 @@ def test_a_renamed_document_is_neither_read_nor_encoded(
     build(documents, root, fake)
     before = load_current(root)
     (documents / "税務課.md").rename(documents / "あたらしい名.md")
-    monkeypatch.setattr("corpus.worker.parse", lambda *arguments, **options: pytest.fail("read again"))
+    monkeypatch.setattr(ReaderProcess, "ask", lambda *arguments: pytest.fail("read again"))
     fake.passages.clear()
     report = build(documents, root, fake)
     assert fake.passages == []
