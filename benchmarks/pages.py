@@ -75,7 +75,7 @@ def differences(page: str, reply: dict[str, Any]) -> list[str]:
     return found
 
 
-_BETWEEN = re.compile(r"(?:\s|\||[-・*](?=\s)|:?-{2,}:?)*")
+_BETWEEN = re.compile(r"(?:\s|\||[-・*](?=\s)|:?-{2,}+:?)*+")
 
 
 def _said(shown: str, sentences: list[str]) -> bool:

@@ -14,7 +14,7 @@ PHONE, MAIL, NUMBER = "〔電話番号〕", "〔メールアドレス〕", "〔�
 _D = "[0-9０-９]"
 # 「ー」 and 「－」 are typed for a hyphen as often as the hyphen itself
 _HYPHEN = r"[-‐‑‒–—―−ーｰ－]"
-_BETWEEN = r"[-‐‑‒–—―−ーｰ－ 　()（）]"
+_BETWEEN = r"[-‐‑‒–—―−ーｰ－ 　()（）・/／]"
 _WORD = "[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]"
 _MAIL = re.compile(rf"(?:{_WORD}|[._%+\-＿．＋－]){{1,64}}[@＠]{_WORD}(?:{_WORD}|[.\-．－]){{0,252}}")
 # 「1234 5678 9012」: an individual number (12 digits) or a card (16) in groups; 「2023 2024 2025」 are years

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from served import screenshot, serving, violations
 from test_server import Service
 
+from benchmarks.pages import _BETWEEN as BETWEEN
 from benchmarks.pages import MOST_BYTES, differences, main, page_of, reply_of
 from benchmarks.questions import GOLD, read_gold
 from build_index import SAMPLES
@@ -25,7 +26,7 @@ from index.passages import model_record
 from qa.answer import AnswerSentence
 from qa.understand import Filters
 from server import create_app
-from web.asking import CONTEXT_CHARS, VALUES, chips, conversation, groups, kept, scope, surroundings
+from web.asking import _BETWEEN, CONTEXT_CHARS, VALUES, chips, conversation, groups, kept, scope, surroundings
 from web.contract import Asked, FilterRequest, asked
 
 
@@ -359,3 +360,24 @@ def test_pages_of_asking_have_no_barrier(browser: Browser, address: str, name: s
 
 def _width(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth"))
+
+
+def test_a_long_rule_between_two_sentences_takes_no_time() -> None:
+    dashes = "-" * 5_000
+    assert _BETWEEN.fullmatch(f"\n{dashes}\n記\n") is None
+    assert _BETWEEN.fullmatch(f"|{'|'.join(['-' * 40] * 8)}|\n|") is not None
+    assert BETWEEN.fullmatch(f"\n{dashes} x") is None
+
+
+def test_an_address_holds_only_so_much(service: Service) -> None:
+    many = [("document_ids", str(n)) for n in range(51)]
+    for path in ("/", "/cases"):
+        refused = service.client.get(path, params=many)
+        assert refused.status_code == 422
+        assert "絞り込みの条件が多すぎます（いま51個、上限50個）" in refused.text
+        assert service.client.get(path, params=many[:50]).status_code == 200
+    long = [("h", f"{n}" + "あ" * 490) for n in range(9)]
+    page = service.client.get("/", params=[*long, ("q", "窓口は？")])
+    assert "0" + "あ" * 490 not in page.text
+    assert "8" + "あ" * 490 in page.text  # the last ones are kept
+    assert "あ" * 400 not in service.client.get("/", params=[("h", "短い"), ("q", "窓口は？")]).text

@@ -6,6 +6,7 @@ import doctest
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -359,3 +360,20 @@ def test_half_of_a_strong_mark_is_not_seen() -> None:
         runs = [run for block in blocks(text) for run in block.all_runs()]
         assert "".join(run.text for run in runs) == text
         assert [run.text for run in runs if run.look == "mk"] == ["**"] * unseen
+
+
+@pytest.mark.parametrize("piece", ["\tx\n", "||\n", "a|\n", "\t文\n", "|---|\n", "|" * 120 + "\n"])
+def test_rows_that_form_no_table_are_looked_at_a_few_times(
+    piece: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = 0
+    cells = rich._Reader._cells
+
+    def counted(reader: Any, *arguments: Any) -> Any:
+        nonlocal looked
+        looked += 1
+        return cells(reader, *arguments)
+
+    monkeypatch.setattr(rich._Reader, "_cells", counted)
+    assert "".join(block.text for block in blocks(piece * 500)) == piece * 500
+    assert looked <= 6 * 500

@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi import Path as PathParameter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from qa.catalog import DocumentEntry, document_entries
@@ -29,6 +30,7 @@ Period = Annotated[Literal["7", "30", "90", "all"], Query()]
 FLUSH_S = 1.0
 """How long the page waits for questions that are being written down."""
 GONE = "この記録は、もうありません。"
+Row = Annotated[int, PathParameter(ge=0, le=2**63 - 1)]
 
 
 def pages(site: Site) -> APIRouter:
@@ -105,7 +107,7 @@ def pages(site: Site) -> APIRouter:
         )
 
     @routes.get("/questions/{row}/remove")
-    def remove_question_page(request: Request, row: int) -> HTMLResponse:
+    def remove_question_page(request: Request, row: Row) -> HTMLResponse:
         with _opened(usage) as (connection, _):
             found = question_of(connection, row)
         if found is None:
@@ -119,11 +121,11 @@ def pages(site: Site) -> APIRouter:
         )
 
     @routes.post("/questions/{row}/remove")
-    def remove_question(row: int) -> Response:
+    def remove_question(row: Row) -> Response:
         return _removed(usage, lambda: usage.remove_question(row), "#often")
 
     @routes.get("/ratings/{row}/remove")
-    def remove_rating_page(request: Request, row: int) -> HTMLResponse:
+    def remove_rating_page(request: Request, row: Row) -> HTMLResponse:
         with _opened(usage) as (connection, _):
             found = rating_of(connection, row)
         if found is None:
@@ -137,7 +139,7 @@ def pages(site: Site) -> APIRouter:
         )
 
     @routes.post("/ratings/{row}/remove")
-    def remove_rating(row: int) -> Response:
+    def remove_rating(row: Row) -> Response:
         return _removed(usage, lambda: usage.remove_rating(row), "#not-useful")
 
     @routes.get("/clear")

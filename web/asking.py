@@ -47,7 +47,7 @@ CONTEXT_CHARS = 300
 """Of the text before and after a passage, opened on demand: half a printed page together."""
 FACET_VALUES = 12
 """Of a facet on this page; all of them stand in the catalogue."""
-_BETWEEN = re.compile(r"(?:\s|\||[-・*](?=\s)|:?-{2,}:?)*")
+_BETWEEN = re.compile(r"(?:\s|\||[-・*](?=\s)|:?-{2,}+:?)*+")
 """What stands between two quoted sentences that follow each other: white space, a bullet, the bars and the rule of a table."""
 
 

@@ -24,7 +24,7 @@ from qa.select import case_passes
 from qa.similar import similar_cases
 from qa.understand import Filters
 from web import view
-from web.contract import Asked, FilterRequest, filter_pairs
+from web.contract import Asked, FilterRequest, few, filter_pairs
 from web.export import links
 from web.site import Loaded, Site, case_of
 from web.view import dialled, population_text
@@ -73,7 +73,7 @@ def listing(
     case: Annotated[list[Annotated[str, Query(max_length=200)]] | None, Query(max_length=50)] = None,
 ) -> Listing:
     """The state that an address asks for."""
-    return Listing(given.filters(), find.strip(), sort, page, tuple(dict.fromkeys(case or [])))
+    return Listing(few(given.filters()), find.strip(), sort, page, tuple(dict.fromkeys(case or [])))
 
 
 def router(site: Site) -> APIRouter:

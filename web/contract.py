@@ -6,11 +6,12 @@ In: what a client or a browser sends. Out: records that the search takes, or a m
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlencode
 
-from fastapi import Query
+from fastapi import HTTPException, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from corpus.numbers import whole_number
@@ -18,6 +19,9 @@ from qa.understand import Filters
 
 MAX_QUESTION_CHARS = 500
 MAX_HISTORY = 20
+MAX_HISTORY_CHARS = 2_000
+MAX_CONDITIONS = 50
+"""On a page, all filters together: each of its links holds the whole state."""
 TOP_K = 5
 """Passages with an answer, unless a client asks for another number: on the page, two screens of cards."""
 
@@ -167,6 +171,28 @@ def filter_pairs(filters: Filters) -> list[tuple[str, str]]:
     return pairs
 
 
+def few(filters: Filters) -> Filters:
+    """The filters of a page's address; HTTPException where they are more than a page has links for."""
+    count = len(filter_pairs(filters))
+    if count > MAX_CONDITIONS:
+        raise HTTPException(
+            422, f"絞り込みの条件が多すぎます（いま{count}個、上限{MAX_CONDITIONS}個）。減らしてください。"
+        )
+    return filters
+
+
+def _recent(texts: Sequence[str]) -> tuple[str, ...]:
+    """The last questions of a conversation, as far as an address should hold them: every link of the page does."""
+    kept: list[str] = []
+    left = MAX_HISTORY_CHARS
+    for text in reversed(texts[-MAX_HISTORY:]):
+        left -= len(text)
+        if left < 0 and len(text) <= MAX_QUESTION_CHARS:
+            break
+        kept.append(text)
+    return tuple(reversed(kept))
+
+
 def asked(
     given: Annotated[FilterRequest, Query()],
     q: str = "",
@@ -176,7 +202,7 @@ def asked(
     """The state that an address asks for; what it says of unknown conditions is left out."""
     return Asked(
         q.strip(),
-        tuple(text.strip() for text in (h or []) if text.strip())[-MAX_HISTORY:],
-        given.filters(),
+        _recent([text.strip() for text in (h or []) if text.strip()]),
+        few(given.filters()),
         tuple(name for name in get_args(ConditionName) if name in (without or [])),
     )

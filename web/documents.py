@@ -24,7 +24,7 @@ from web.contract import Asked, asked
 from web.document_view import Reading
 from web.finding import MAX_WORDS
 from web.originals import Originals, State
-from web.page_pictures import PagePictures, PictureError, Wanted
+from web.page_pictures import MOST_WORDS, PagePictures, PictureError, Wanted
 from web.parts import part_of, parts
 from web.site import Loaded, Site, document_of
 
@@ -256,7 +256,7 @@ def wanted_picture(document: Document, number: int, start: int, end: int, size: 
     """The picture of a page with a span of the document's text marked on it, as far as it stands there."""
     first, last = shown.page_span(document, number)
     begin, stop = max(start, first), min(end, last)
-    if begin >= stop:
+    if begin >= stop or last - first > MOST_WORDS:
         return Wanted(document.sha256, number, size)
     return Wanted(document.sha256, number, size, document.text[first:last], begin - first, stop - first)
 

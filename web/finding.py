@@ -23,7 +23,7 @@ _SAME = "0-9a-z\u3041-\u3096\u30a1-\u30fa\u30fc-\u30fe\u4e00-\u9fff、。「」�
 # what joins the letter before it: accents, the voicing marks of kana in full and half width, parts of Korean syllables
 _JOINS = "\u0300-\u036f\u1160-\u11ff\u3099\u309a\uff9e\uff9f"
 _PIECE = re.compile(
-    f"([{_SAME}]++(?![{_JOINS}])|[{_SAME}]+(?=[{_SAME}][{_JOINS}]))|(.[{_JOINS}]*)", re.DOTALL
+    f"([{_SAME}]++(?![{_JOINS}])|[{_SAME}]+(?=[{_SAME}][{_JOINS}]))|(.[{_JOINS}]{{0,30}})", re.DOTALL
 )
 # dashes and waves that look alike; the long vowel is a letter
 _ALIKE = {ord(sign): "-" for sign in "‐‑‒–—―−"} | {ord(sign): "~" for sign in "〜∼"}

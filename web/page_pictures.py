@@ -27,7 +27,7 @@ AT_ONCE = 2
 WAITING = 6
 """Requests that wait for a process: each holds a thread of the server, and questions need some too."""
 WAIT_S = 20.0
-_MOST_WORDS = 50_000  # of a page, over to the process: a page of a newspaper has 12,000
+MOST_WORDS = 50_000  # of a page, over to the process: a page of a newspaper has 12,000
 _HOME = Path(__file__).resolve().parent.parent
 _BROKEN = "この紙面は描けません。元のファイルを保存して確かめてください。"
 _BUSY = "紙面を描く順番を待っています。しばらくしてから、もう一度開いてください。"
@@ -97,7 +97,7 @@ class PagePictures:
 
     def _ask(self, data: bytes, wanted: Wanted) -> bytes:
         asked: dict[str, object] = {"page": wanted.page, "width": WIDTHS[wanted.size]}
-        if len(wanted.words) <= _MOST_WORDS and wanted.start < wanted.end:
+        if len(wanted.words) <= MOST_WORDS and wanted.start < wanted.end:
             asked |= {"words": wanted.words, "start": wanted.start, "end": wanted.end}
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join([str(_HOME), os.environ.get("PYTHONPATH", "")]),

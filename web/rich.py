@@ -522,7 +522,8 @@ class _Reader:
             if not count and len(rows) > 1 and place not in self._ragged:
                 self._ragged.update(range(place, place + len(rows)))
                 return self._table_lines(place)
-            self._tables.update((number, 0) for number in range(place + 1, place + count))
+            # rows that form no table form none from a later one on: each line is looked at a few times at the most
+            self._tables.update((number, 0) for number in range(place + 1, place + len(rows)))
         self._tables[place] = count
         return count
 
