@@ -226,7 +226,7 @@ def show_plan(found: Plan) -> None:
     count = Counter(item.change for item in [*found.items, *found.removed] if item.id not in unfit)
     for item in [*found.items, *found.removed]:
         if item.id in unfit:
-            print(f"読めない資料：{'・'.join(item.paths)}：{unfit[item.id]}")
+            print(f"読めない資料：{visible('・'.join(item.paths))}：{unfit[item.id]}")
             continue
         if item.change in {"unchanged", "replaced"} and set(item.paths) <= set(item.before):
             continue

@@ -82,7 +82,7 @@ def test_from_two_files_to_an_answer_and_back(browser: Browser, address: str) ->
         page.goto(address)
         page.get_by_role("link", name="管理").click()
         expect(page.get_by_role("heading", name="使用中の索引")).to_be_visible()
-        assert not page.get_by_role("button", name="送る").is_visible()  # choosing sends
+        expect(page.get_by_role("button", name="送る")).to_be_hidden()  # choosing sends
         page.get_by_label("ファイルを選ぶ").set_input_files(
             [
                 {"name": "水道.md", "mimeType": "text/markdown", "buffer": WATER.encode()},
