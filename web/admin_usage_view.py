@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from qa.catalog import DocumentEntry
+from qa.dossier import CONDITION_LABELS
 from qa.usage_report import Asking, Day, UsageReport
 from web.sheets import Cell
 
@@ -27,19 +28,6 @@ REASONS = {
     "empty_index": "索引が空",
 }
 WAYS = {"page": "画面", "api": "API"}
-CONDITIONS = {
-    "document_ids": "資料",
-    "case_ids": "事例",
-    "organizations": "団体",
-    "prefectures": "都道府県",
-    "regions": "地方",
-    "organization_kinds": "団体の種類",
-    "population_bands": "人口規模",
-    "categories": "分類",
-    "population_min": "人口（以上）",
-    "population_max": "人口（以下）",
-    "near_population": "人口が近い順",
-}
 WIDTH, HEIGHT = 960, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 28, 44, 12, 32
 _WIDEST = 56.0
@@ -173,7 +161,7 @@ def earlier(pairs: Iterable[tuple[str, str]]) -> list[str]:
 def conditions(pairs: Iterable[tuple[str, str]]) -> str:
     """The conditions that a person had set, in words."""
     counted = Counter(name for name, _ in pairs)
-    return "、".join(words for name, words in CONDITIONS.items() if counted[name])
+    return "、".join(words for name, words in CONDITION_LABELS.items() if counted[name])
 
 
 def percent(part: int, whole: int) -> str | None:
@@ -289,7 +277,7 @@ def lists(
                     WAYS.get(q.way, q.way),
                     "あり" if q.answerable else "なし",
                     REASONS.get(q.reason or "", q.reason),
-                    "、".join(CONDITIONS.get(name, name) for name in q.filters.split(",") if name),
+                    "、".join(CONDITION_LABELS.get(name, name) for name in q.filters.split(",") if name),
                     q.index_version,
                     q.took_ms,
                     q.citations,
