@@ -14,7 +14,7 @@ from typing import Any
 import axe_playwright_python
 import uvicorn
 from fastapi import FastAPI
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
 SCREENSHOTS = Path(__file__).resolve().parents[1] / "var" / "screenshots"
 _AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
@@ -38,6 +38,38 @@ def serving(app: FastAPI) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join(20)
+
+
+@contextmanager
+def watched(
+    browser: Browser, address: str, *, scripts: bool = True, width: int = 1200, height: int = 800
+) -> Iterator[Page]:
+    """A page that must ask no host but the one of `address`, and whose console must stay empty.
+
+    A page that is itself an error (with its status) is an entry of the console too; such a page may be what a test looks at.
+    """
+    context = browser.new_context(
+        java_script_enabled=scripts, locale="ja-JP", viewport={"width": width, "height": height}
+    )
+    context.set_default_timeout(15_000)
+    page = context.new_page()
+    outside: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda sent: None if sent.url.startswith(address) else outside.append(sent.url))
+
+    def heard(said: ConsoleMessage) -> None:
+        refused = said.text.startswith("Failed to load resource") and said.location["url"] == page.url
+        if said.type in {"error", "warning"} and not refused:
+            complaints.append(said.text)
+
+    page.on("console", heard)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    try:
+        yield page
+        assert outside == []
+        assert complaints == []
+    finally:
+        context.close()
 
 
 def screenshot(page: Page, name: str) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from made import CASE_BOOK
 from playwright.sync_api import Browser, Page, expect
-from served import serving
+from served import screenshot, serving, watched
 from test_server import Service
 
 expect.set_options(timeout=15_000)
@@ -34,33 +32,6 @@ def address(tmp_path: Path) -> Iterator[str]:
         yield where
 
 
-@contextmanager
-def opened(browser: Browser, address: str, *, scripts: bool, width: int = 1200) -> Iterator[Page]:
-    """A page that must ask no other host and must not complain."""
-    context = browser.new_context(
-        java_script_enabled=scripts, locale="ja-JP", viewport={"width": width, "height": 800}
-    )
-    context.set_default_timeout(15_000)
-    page = context.new_page()
-    outside: list[str] = []
-    complaints: list[str] = []
-    page.on("request", lambda sent: None if sent.url.startswith(address) else outside.append(sent.url))
-    page.on(
-        "console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None
-    )
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    assert outside == []
-    assert complaints == []
-    context.close()
-
-
-def shot(page: Page, name: str) -> None:
-    """A picture for whoever looks at the pages (SHOTS names the folder)."""
-    if os.environ.get("SHOTS"):
-        page.screenshot(path=Path(os.environ["SHOTS"]) / f"{name}.png", full_page=True)
-
-
 def settled(page: Page) -> None:
     """Waits until nothing is being done, reloading where no script does it."""
     busy = page.locator("[data-busy]")
@@ -78,7 +49,7 @@ def asked(page: Page, address: str, question: str) -> str:
 
 
 def test_from_two_files_to_an_answer_and_back(browser: Browser, address: str) -> None:
-    with opened(browser, address, scripts=True) as page:
+    with watched(browser, address, scripts=True) as page:
         page.goto(address)
         page.get_by_role("link", name="管理").click()
         expect(page.get_by_role("heading", name="使用中の索引")).to_be_visible()
@@ -110,7 +81,7 @@ def test_from_two_files_to_an_answer_and_back(browser: Browser, address: str) ->
         expect(row).to_contain_text("とほぼ同じ内容です")
         expect(waiting.get_by_role("row", name=re.compile("長い名前"))).to_contain_text("文字化け")
         expect(page.locator("#live")).to_contain_text(re.compile("確認待ち"))
-        shot(page, "waiting")
+        screenshot(page, "admin-waiting")
 
         row.get_by_role("link", name="事例集.txt").click()
         expect(page.get_by_role("heading", name="本文と、検索される単位")).to_be_visible()
@@ -122,7 +93,7 @@ def test_from_two_files_to_an_answer_and_back(browser: Browser, address: str) ->
             "4,210人"
         )
         expect(page.locator(".pair--rest", has_text="(若草市)")).to_contain_text("検索しない部分")
-        shot(page, "preview")
+        screenshot(page, "admin-preview")
         page.get_by_role("link", name="車で回る窓口").first.click()  # the outline leads into the text
         page.get_by_role("button", name="登録する").click()
         expect(page.locator("#progress")).to_contain_text("索引を作り直しました")
@@ -133,7 +104,7 @@ def test_from_two_files_to_an_answer_and_back(browser: Browser, address: str) ->
         expect(page.locator("#registered tbody tr")).to_have_count(6)
         settled(page)
         expect(page.locator("#footer")).to_contain_text("6件")
-        shot(page, "registered")
+        screenshot(page, "admin-registered")
         answer = asked(page, address, "水道の検針は何か月に一度？")
         assert "水道の検針は二か月に一度、係員がご自宅に伺って行います。" in answer
         assert "水道の手引き" in answer
@@ -145,7 +116,7 @@ def test_from_two_files_to_an_answer_and_back(browser: Browser, address: str) ->
         page.locator("#registered").get_by_role("row", name=re.compile("水道")).get_by_role(
             "link", name="取り除く"
         ).click()
-        shot(page, "confirm")
+        screenshot(page, "admin-confirm")
         page.get_by_role("button", name="取り除く").click()
         expect(page.locator("#registered tbody tr")).to_have_count(5)
         assert "水道の手引き" not in asked(page, address, "水道の検針は何か月に一度？")
@@ -157,7 +128,7 @@ def test_from_two_files_to_an_answer_and_back(browser: Browser, address: str) ->
 
 
 def test_the_same_without_scripts(browser: Browser, address: str) -> None:
-    with opened(browser, address, scripts=False) as page:
+    with watched(browser, address, scripts=False) as page:
         page.goto(f"{address}/admin")
         page.get_by_label("ファイルを選ぶ").set_input_files(
             [
@@ -191,7 +162,7 @@ def test_the_same_without_scripts(browser: Browser, address: str) -> None:
 
 
 def test_what_is_refused_is_said_beside_the_file(browser: Browser, address: str) -> None:
-    with opened(browser, address, scripts=True) as page:
+    with watched(browser, address, scripts=True) as page:
         page.goto(f"{address}/admin")
         page.evaluate(DROP, [page.locator("#upload").element_handle(), [["空.txt", ""]]])
         expect(page.locator("#sending")).to_contain_text("フォルダー")
@@ -204,12 +175,12 @@ def test_what_is_refused_is_said_beside_the_file(browser: Browser, address: str)
     )
     expect(page.locator("#sending")).to_contain_text("Wordで開き")
     expect(page.locator("#waiting")).to_contain_text("確認待ちのファイルはありません")
-    shot(page, "refused")
+    screenshot(page, "admin-refused")
     context.close()
 
 
 def test_by_keyboard_alone(browser: Browser, address: str) -> None:
-    with opened(browser, address, scripts=True) as page:
+    with watched(browser, address, scripts=True) as page:
         page.goto(f"{address}/admin")
         page.get_by_label("ファイルを選ぶ").set_input_files(
             [{"name": "水道.md", "mimeType": "text/markdown", "buffer": WATER.encode()}]
@@ -238,7 +209,7 @@ def test_signing_in(browser: Browser, tmp_path: Path) -> None:
         page.get_by_label("管理者の合言葉").fill("まちがい")
         page.get_by_role("button", name="入る").click()
         expect(page.get_by_role("alert")).to_contain_text("合言葉が違います")
-        shot(page, "login")
+        screenshot(page, "admin-login")
         page.get_by_label("管理者の合言葉").fill("ひみつの合言葉")
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="使用中の索引")).to_be_visible()
@@ -253,7 +224,7 @@ def test_signing_in(browser: Browser, tmp_path: Path) -> None:
 
 
 def test_a_narrow_screen_and_long_names(browser: Browser, address: str) -> None:
-    with opened(browser, address, scripts=True, width=390) as page:
+    with watched(browser, address, scripts=True, width=390) as page:
         page.goto(f"{address}/admin")
         page.get_by_label("ファイルを選ぶ").set_input_files(
             [
@@ -262,11 +233,11 @@ def test_a_narrow_screen_and_long_names(browser: Browser, address: str) -> None:
             ]
         )
         expect(page.locator("#waiting[data-reading='0'] tbody tr")).to_have_count(2)
-        shot(page, "narrow")
+        screenshot(page, "admin-narrow")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         page.locator("#waiting").get_by_role("link").first.click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         page.set_viewport_size({"width": 1200, "height": 800})
         page.goto(f"{address}/admin")
         assert page.evaluate("document.documentElement.scrollWidth") <= 1200
-        shot(page, "long")
+        screenshot(page, "admin-long")

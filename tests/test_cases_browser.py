@@ -11,7 +11,7 @@ import httpx2
 import pypdf
 import pytest
 from playwright.sync_api import Browser, Page
-from served import screenshot, serving, violations
+from served import screenshot, serving, violations, watched
 from test_server import Service
 
 
@@ -29,18 +29,8 @@ def ids(address: str) -> list[str]:
 
 @pytest.fixture(params=[True, False], ids=["with scripts", "without scripts"])
 def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
-    context = browser.new_context(
-        java_script_enabled=request.param, locale="ja-JP", viewport={"width": 1280, "height": 900}
-    )
-    opened = context.new_page()
-    outside: list[str] = []
-    opened.on("request", lambda sent: None if sent.url.startswith(address) else outside.append(sent.url))
-    errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    yield opened
-    assert outside == []
-    assert errors == []
-    context.close()
+    with watched(browser, address, scripts=request.param, width=1280, height=900) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from openpyxl import Workbook
 from pdfs import printed
 from PIL import Image
 from playwright.sync_api import Browser, Page
-from served import screenshot, serving, violations
+from served import screenshot, serving, violations, watched
 from test_server import Page as Parsed
 from test_server import Service
 
@@ -360,21 +360,8 @@ def address(library: Library) -> Iterator[str]:
 
 @pytest.fixture(params=[True, False], ids=["with scripts", "without scripts"])
 def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
-    context = browser.new_context(
-        java_script_enabled=request.param, locale="ja-JP", viewport={"width": 1400, "height": 900}
-    )
-    opened = context.new_page()
-    outside: list[str] = []
-    complaints: list[str] = []
-    opened.on("request", lambda sent: None if sent.url.startswith(address) else outside.append(sent.url))
-    opened.on(
-        "console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None
-    )
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    yield opened
-    assert outside == []
-    assert complaints == []
-    context.close()
+    with watched(browser, address, scripts=request.param, width=1400, height=900) as opened:
+        yield opened
 
 
 def passage(library: Library, words: str) -> str:

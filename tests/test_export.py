@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from office_made import converter, needs_soffice
 from playwright.sync_api import Browser, Page
-from served import screenshot, serving, violations
+from served import screenshot, serving, violations, watched
 from test_server import Service
 from test_writers import WRITERS, squeezed
 
@@ -298,14 +298,8 @@ def address(service: Service) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    context = browser.new_context(locale="ja-JP", viewport={"width": 1200, "height": 800})
-    opened = context.new_page()
-    complaints: list[str] = []
-    opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    yield opened
-    assert complaints == []
-    context.close()
+    with watched(browser, address) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize(("words", "ending"), [("Word", "docx"), ("Excel", "xlsx"), ("Markdown", "md")])

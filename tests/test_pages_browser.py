@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
-from served import serving, violations
+from served import serving, violations, watched
 from test_server import Service
 
 
@@ -19,21 +19,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=[True, False], ids=["with scripts", "without scripts"])
 def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
-    context = browser.new_context(
-        java_script_enabled=request.param, locale="ja-JP", viewport={"width": 1200, "height": 800}
-    )
-    opened = context.new_page()
-    outside: list[str] = []
-    complaints: list[str] = []
-    opened.on("request", lambda sent: None if sent.url.startswith(address) else outside.append(sent.url))
-    opened.on(
-        "console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None
-    )
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    yield opened
-    assert outside == []
-    assert complaints == []
-    context.close()
+    with watched(browser, address, scripts=request.param) as opened:
+        yield opened
 
 
 def test_a_question_from_the_keyboard_to_the_words_in_the_document(page: Page, address: str) -> None:

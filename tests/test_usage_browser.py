@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from served import screenshot, serving, violations
+from served import screenshot, serving, violations, watched
 from test_server import Service
 from test_usage import Clock, ask, rate, read
 
@@ -70,22 +70,8 @@ def address(tmp_path: Path, usage: Usage) -> Iterator[str]:
 
 @pytest.fixture(params=[True, False], ids=["with scripts", "without scripts"])
 def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
-    context = browser.new_context(
-        java_script_enabled=request.param, locale="ja-JP", viewport={"width": 1200, "height": 800}
-    )
-    context.set_default_timeout(15_000)
-    opened = context.new_page()
-    outside: list[str] = []
-    complaints: list[str] = []
-    opened.on("request", lambda sent: None if sent.url.startswith(address) else outside.append(sent.url))
-    opened.on(
-        "console", lambda said: complaints.append(said.text) if said.type in {"error", "warning"} else None
-    )
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    yield opened
-    assert outside == []
-    assert complaints == []
-    context.close()
+    with watched(browser, address, scripts=request.param) as opened:
+        yield opened
 
 
 def latest(usage: Usage) -> tuple[str, bool, str]:
