@@ -331,6 +331,20 @@ def test_importing_the_module_does_not_import_torch() -> None:
     )
 
 
+def test_no_thread_of_numpy_is_left_spinning(tiny_folder: Path) -> None:
+    """Processor time while the program sleeps, after a product that NumPy would share out among threads."""
+    program = (
+        "import sys, time; from pathlib import Path; import numpy as np; from index.encoder import SentenceEncoder\n"
+        "SentenceEncoder.load(sys.argv[1], models_dir=Path())\n"
+        "a = np.ones((2000, 2000), dtype=np.float32); b = a @ a; start = time.process_time()\n"
+        "time.sleep(0.5); print(time.process_time() - start)"
+    )
+    root = Path(encoder_module.__file__).parent.parent
+    arguments = [sys.executable, "-c", program, str(tiny_folder)]
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=root, check=True)
+    assert float(done.stdout) < 0.02  # 0.08 for each thread that spins
+
+
 def test_waiting_threads_sleep(tiny_folder: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path; from index.encoder import SentenceEncoder\n"
