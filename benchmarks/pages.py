@@ -4,9 +4,10 @@
 
 The service runs already. Each question of the file ({"question": …, "history": […]} a line; without a file the examples of
 the page) is asked on the page and over `POST /api/ask`, and every word of the answer, every citation and its marks are
-compared, to the letter. The browser then opens N of the pages: bytes of all that was loaded, requests to other hosts, and
-the time from the reply's last byte to the first paint with content (the browser's own Paint Timing). Exit status 1 where
-anything differs, a page is heavier than 150 kB or another host was asked.
+compared, to the letter. The browser then opens N of the pages, the heaviest among them: bytes of all that was loaded,
+requests to other hosts, and the time from the reply's last byte to the first paint with content (the browser's own Paint
+Timing), once by an address with nothing in its cache, once by the question typed on the first page, as most are asked. Exit
+status 1 where anything differs, a page is heavier than 150 kB or another host was asked.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import statistics
 import sys
 import urllib.parse
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -133,16 +135,18 @@ def main(argv: list[str] | None = None) -> int:
         sizes.append(len(page.encode()))
         addresses.append(address)
     heaviest = sorted(range(len(sizes)), key=lambda row: -sizes[row])
-    chosen = [addresses[row] for row in heaviest[:: max(1, len(heaviest) // args.paints)][: args.paints]]
-    paints, bytes_of, outside = _painted(args.base_url, chosen)
+    chosen = heaviest[:: max(1, len(heaviest) // args.paints)][: args.paints]
+    opened = _opened(args.base_url, [(addresses[row], items[row]["question"]) for row in chosen])
     figures = {
         "questions": len(items),
         "differing": len(differing),
-        "heaviest_page_bytes": max(bytes_of),
-        "outside_requests": outside,
-        "paints": len(paints),
-        "first_paint_after_reply_p50_ms": round(statistics.median(paints), 1),
-        "first_paint_after_reply_max_ms": round(max(paints), 1),
+        "heaviest_page_bytes": max(page.bytes for page in opened),
+        "outside_requests": sum(page.outside for page in opened),
+        "paints": len(opened),
+        "first_paint_by_address_p50_ms": round(statistics.median(page.by_address_ms for page in opened), 1),
+        "first_paint_by_address_max_ms": round(max(page.by_address_ms for page in opened), 1),
+        "first_paint_when_asked_p50_ms": round(statistics.median(page.asked_ms for page in opened), 1),
+        "first_paint_when_asked_max_ms": round(max(page.asked_ms for page in opened), 1),
     }
     if not args.json:
         for difference in differing:
@@ -150,18 +154,34 @@ def main(argv: list[str] | None = None) -> int:
         for name, value in figures.items():
             print(f"{name:36}{value}")
     print(json.dumps(figures))
-    return int(bool(differing) or outside > 0 or max(bytes_of) > MOST_BYTES)
+    return int(
+        bool(differing) or figures["outside_requests"] > 0 or figures["heaviest_page_bytes"] > MOST_BYTES
+    )
 
 
-def _painted(base: str, addresses: list[str]) -> tuple[list[float], list[int], int]:
-    """For each page, opened with an empty cache: ms from its last byte to the first paint, bytes of all it loaded;
-    and how many requests went to another host."""
-    paints: list[float] = []
-    sizes: list[int] = []
-    outside = 0
+@dataclass(frozen=True)
+class Opened:
+    """What the browser says of one page: ms from the reply's last byte to the first paint, bytes of all that it loaded,
+    requests to other hosts."""
+
+    by_address_ms: float
+    asked_ms: float
+    bytes: int
+    outside: int
+
+
+_PAINTED = (
+    "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+    " - performance.getEntriesByType('navigation')[0].responseEnd"
+)
+
+
+def _opened(base: str, pages: list[tuple[str, str]]) -> list[Opened]:
+    """Each page, by its address and by its question, in a browser that has nothing of it in its cache."""
+    found = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for address in addresses:
+        for address, question in pages:
             context = browser.new_context(viewport={"width": 1280, "height": 900})
             page = context.new_page()
             responses: list[Response] = []
@@ -171,16 +191,19 @@ def _painted(base: str, addresses: list[str]) -> tuple[list[float], list[int], i
 
             page.on("response", keep)
             page.goto(address, wait_until="networkidle")
-            paint = page.evaluate(
-                "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-                " - performance.getEntriesByType('navigation')[0].responseEnd"
-            )
-            paints.append(float(paint))
-            sizes.append(sum(len(response.body()) for response in responses))
-            outside += sum(not response.url.startswith(base) for response in responses)
+            by_address = float(page.evaluate(_PAINTED))
+            loaded = [*responses]
+            sizes = sum(len(response.body()) for response in loaded)
+            page.goto(base, wait_until="networkidle")
+            page.locator("#q").fill(question)
+            with page.expect_navigation(wait_until="networkidle"):
+                page.locator("#q").press("Enter")
+            asked = float(page.evaluate(_PAINTED))
+            outside = sum(not response.url.startswith(base) for response in responses)
+            found.append(Opened(by_address, asked, sizes, outside))
             context.close()
         browser.close()
-    return paints, sizes, outside
+    return found
 
 
 if __name__ == "__main__":
