@@ -239,6 +239,14 @@ class Engines:
             for row, score in fused[:k]
         ]
 
+    def holds_word(self, word: str) -> bool:
+        """Whether any row has a word, in its text or in what stands above it."""
+        return self._words.holds(word)
+
+    def holds_gram(self, gram: str) -> bool:
+        """Whether any row has a gram."""
+        return self._grams.holds(gram)
+
     def sentences(self, probe: Probe, row: int) -> dict[int, tuple[float, float]]:
         """(MaxSim, cosine) of each sentence of a row by its number; empty where the model gives no token vectors."""
         if self._late is None or probe.tokens is None:

@@ -213,6 +213,10 @@ class LexicalIndex:
             for field in self._fields
         )
 
+    def holds(self, token: str) -> bool:
+        """Whether any row that counts has a token, in any field."""
+        return any(self._holding(field, token) for field in self._fields)
+
     def _holding(self, field: _Field, token: str) -> int:
         """How many rows hold a token."""
         found = ((offset, postings.of(token)[0]) for offset, postings in field.parts)

@@ -148,6 +148,14 @@ class Index:
             ]
         return sorted(hits, key=lambda hit: -hit.score)[:k]
 
+    def holds_word(self, word: str) -> bool:
+        """Whether any chunk has a word (`index.tokenizer.tokenize`), in its text or in what stands above it."""
+        return any(collection.engines.holds_word(word) for collection in self._collections)
+
+    def holds_gram(self, gram: str) -> bool:
+        """Whether any chunk has a gram (`index.tokenizer.grams`)."""
+        return any(collection.engines.holds_gram(gram) for collection in self._collections)
+
     def sentences(self, probe: Probe, chunk_id: str) -> dict[int, tuple[float, float]]:
         """(MaxSim, cosine) of the sentences of a chunk by their number in `corpus.text.sentence_spans` of its text."""
         collection, row = self._place[chunk_id]

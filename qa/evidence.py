@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from corpus.text import letters, normalize, sentence_spans, squeeze
 from index.store import Hit, Index
-from index.tokenizer import grams, holds_person, tokenize
+from index.tokenizer import READING, grams, holds_person, tokenize
 from qa.names import Directory, bodies_in, short
 from qa.select import NEAREST
-from qa.understand import ASKING_WORDS, CALLED, CALLS, CONTACT, Query, states_value, years_of
+from qa.understand import ASKING_WORDS, CALLED, CALLS, CONTACT, Filters, Query, states_value, years_of
 
 CHECKED = ("phone", "email", "amount", "share", "persons", "person", "company", "address")
 """Kinds of value that a text without one cannot answer. A count or a date can be said in too many ways."""
@@ -77,6 +77,8 @@ def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -
     unheard = [name for name in query.unknown if not names.mentions(short(name))]
     if unheard and not query.organizations and len(unheard) == len(query.unknown):
         return Refusal("unknown_organization", f"{'・'.join(unheard)}についての資料")
+    if _unheard_of(index, query):
+        return Refusal("no_match", "")
     if query.shape in {"list", "compare", "summary"} and not query.unknown:
         return None
     passages = [_passage(index, hit) for hit in hits[:NEAREST] if is_about(names, query, hit)]
@@ -206,14 +208,34 @@ def _states(passage: _Passage, kind: str, query: Query, named: Sequence[str] = (
 
 def _in_cells(query: Query, passages: Sequence[_Passage]) -> bool:
     """Whether a table has a row for what is asked: one that says a word of the question."""
-    words = {word for word in tokenize(query.topic) if not word.isdigit() and word not in ASKING_WORDS}
+    words = _asked_words(query.topic)
     return any(words & set(tokenize(row)) for passage in passages for row in passage.rows)
+
+
+def _asked_words(text: str) -> set[str]:
+    """The words of a question that say what it is about."""
+    return {word for word in tokenize(text) if not word.isdigit() and word not in ASKING_WORDS}
+
+
+def _unheard_of(index: Index, query: Query) -> bool:
+    """Whether a question that names no body and sets no condition has not one word of all the documents, nor one like it.
+
+    Other words for what the documents say are no reason to say no: one known word among them is enough.
+    """
+    if query.organizations or query.filters != Filters() or query.near_population is not None:
+        return False
+    words = _asked_words(query.topic)
+    if not words or any(index.holds_word(word) for word in words):
+        return False
+    spoken = {gram for word in words for gram in grams(word)}
+    spoken = {gram for gram in spoken if len(gram) == READING} or spoken  # the longer, the less by chance
+    return sum(map(index.holds_gram, spoken)) < NEARLY * len(spoken)
 
 
 def _touched(query: Query, passages: Sequence[_Passage]) -> bool:
     """Whether the passages of the organization say any of the question's words, or read alike."""
     asked = query.focus or query.topic
-    words = {word for word in tokenize(asked) if not word.isdigit() and word not in ASKING_WORDS}
+    words = _asked_words(asked)
     if query.focus is not None or not words:
         return True
     said = [f"{passage.text} {passage.above}" for passage in passages]

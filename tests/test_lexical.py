@@ -199,6 +199,15 @@ def test_parts_are_as_one_and_rows_left_out_as_if_never_there(fields: Fields) ->
     assert not left.scores(query)[~live].any()
     assert left.full_score(query) == without.full_score(query)
     assert len(left.search(query, 60)) == len(without.search(query, 60))
+    said = {
+        token
+        for row, kept in zip(rows, live, strict=True)
+        if kept
+        for name, _ in fields
+        for token in getattr(row, name)
+    }
+    everything = {f"語{number}" for number in range(60)} | {"未知"}
+    assert {token for token in everything if left.holds(token)} == said
 
 
 def test_joined_postings_are_those_of_the_rows_kept() -> None:
