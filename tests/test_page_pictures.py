@@ -226,6 +226,31 @@ def test_pictures_are_kept_within_a_bound(pdf: bytes, monkeypatch: pytest.Monkey
     assert (pictures.kept(one), pictures.kept(two) is None) == (None, False)
 
 
+def test_the_words_of_a_picture_count_too(pdf: bytes) -> None:
+    one, two = wanted(pdf, 1, words="語" * 3000), wanted(pdf, 2, words="語" * 3000)
+    both = sum(len(draw(pdf, page, 900)[1]) for page in (1, 2))
+    pictures = PagePictures(cache_bytes=both + 2 * 3000)  # the words of one of them are too much
+    pictures.drawn(lambda: pdf, one)
+    pictures.drawn(lambda: pdf, two)
+    assert (pictures.kept(one), pictures.kept(two) is None) == (None, False)
+
+
+def test_what_cannot_be_drawn_is_not_tried_at_each_view(
+    pdf: bytes, pictures: PagePictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = b"%PDF-1.4"
+    read = []
+    for _ in range(2):
+        with pytest.raises(PictureError, match="描けません"):
+            pictures.drawn(lambda: read.append(1) or broken, wanted(broken))  # type: ignore[func-returns-value]
+    assert len(read) == 1
+    assert pictures.drawn(lambda: pdf, wanted(pdf)).startswith(b"\x89PNG")
+    monkeypatch.setattr(page_pictures, "RETRY_S", 0.0)
+    with pytest.raises(PictureError, match="描けません"):
+        pictures.drawn(lambda: read.append(1) or broken, wanted(broken))  # type: ignore[func-returns-value]
+    assert len(read) == 2
+
+
 BOMB = b"0 0 m 1 1 l S\n" * 20_000_000  # 280 MB of lines, packed into a file of 300 KB
 
 

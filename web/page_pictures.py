@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ AT_ONCE = 2
 WAITING = 6
 """Requests that wait for a process: each holds a thread of the server, and questions need some too."""
 WAIT_S = 20.0
+FAILURES, RETRY_S = 1000, 600.0
+"""Pages that could not be drawn are remembered for a while: a view of one may cost 15 s of a processor."""
 MOST_WORDS = 50_000  # of a page, over to the process: a page of a newspaper has 12,000
 _HOME = Path(__file__).resolve().parent.parent
 _BROKEN = "この紙面は描けません。元のファイルを保存して確かめてください。"
@@ -59,6 +62,7 @@ class PagePictures:
     def __init__(self, *, cache_bytes: int = CACHE_BYTES, timeout_s: float = MAX_SECONDS + 5.0) -> None:
         self._cache_bytes, self._timeout_s = cache_bytes, timeout_s
         self._kept: OrderedDict[Wanted, bytes] = OrderedDict()
+        self._failed: OrderedDict[tuple[str, int, str], float] = OrderedDict()
         self._size = 0
         self._lock = threading.Lock()
         self._turns = threading.Semaphore(AT_ONCE)
@@ -76,6 +80,10 @@ class PagePictures:
         found = self.kept(wanted)
         if found is not None:
             return found
+        place = (wanted.sha256, wanted.page, wanted.size)
+        with self._lock:
+            if time.monotonic() < self._failed.get(place, float("-inf")) + RETRY_S:
+                raise PictureError(_BROKEN)
         if not self._places.acquire(blocking=False):
             raise PictureError(_BUSY, busy=True)
         try:
@@ -83,16 +91,23 @@ class PagePictures:
                 raise PictureError(_BUSY, busy=True)
             try:
                 picture = self.kept(wanted) or self._ask(read(), wanted)
+            except PictureError:
+                with self._lock:
+                    self._failed[place] = time.monotonic()
+                    self._failed.move_to_end(place)
+                    while len(self._failed) > FAILURES:
+                        self._failed.popitem(last=False)
+                raise
             finally:
                 self._turns.release()
         finally:
             self._places.release()
         with self._lock:
-            if wanted not in self._kept and len(picture) <= self._cache_bytes:
+            if wanted not in self._kept and _size(wanted, picture) <= self._cache_bytes:
                 self._kept[wanted] = picture
-                self._size += len(picture)
+                self._size += _size(wanted, picture)
             while self._size > self._cache_bytes:
-                self._size -= len(self._kept.popitem(last=False)[1])
+                self._size -= _size(*self._kept.popitem(last=False))
         return picture
 
     def _ask(self, data: bytes, wanted: Wanted) -> bytes:
@@ -124,3 +139,8 @@ class PagePictures:
         if "error" in answer or not picture:
             raise PictureError(_BROKEN)
         return picture
+
+
+def _size(wanted: Wanted, picture: bytes) -> int:
+    """What a kept picture takes, with the words by which it is known (2 bytes each)."""
+    return len(picture) + 2 * len(wanted.words)
