@@ -815,15 +815,21 @@ def test_signing_in_and_out(guarded: Service, monkeypatch: pytest.MonkeyPatch) -
     assert "Secure" in cookie
 
 
-def test_wrong_tries_are_slowed_down_and_then_refused(
-    guarded: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waited: list[float] = []
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that a wrong try is made to wait, which nobody waits for."""
+    seconds: list[float] = []
 
-    async def sleep(seconds: float) -> None:
-        waited.append(seconds)
+    async def sleep(delay: float) -> None:
+        seconds.append(delay)
 
     monkeypatch.setattr("web.gate.asyncio.sleep", sleep)
+    return seconds
+
+
+def test_wrong_tries_are_slowed_down_and_then_refused(
+    guarded: Service, waited: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = guarded.from_address("10.9.9.9")
     for _ in range(web.gate.WRONG_MOST):
         assert client.post("/admin/login", data={"token": "x"}, headers=HERE).status_code == 401
@@ -839,14 +845,8 @@ def test_wrong_tries_are_slowed_down_and_then_refused(
 
 
 def test_wrong_bearer_tokens_count_as_wrong_tries_and_do_not_lock_out_the_right_one(
-    guarded: Service, monkeypatch: pytest.MonkeyPatch
+    guarded: Service, waited: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waited: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waited.append(seconds)
-
-    monkeypatch.setattr("web.gate.asyncio.sleep", sleep)
     monkeypatch.setattr(web.gate, "WRONG_LONGEST_S", 0.6)
     client, right = guarded.from_address("10.8.8.8"), {"Authorization": "Bearer ひみつ-token".encode()}
 

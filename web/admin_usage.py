@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi import Path as PathParameter
@@ -30,6 +30,7 @@ Period = Annotated[Literal["7", "30", "90", "all"], Query()]
 FLUSH_S = 1.0
 """How long the page waits for questions that are being written down."""
 GONE = "この記録は、もうありません。"
+Found = TypeVar("Found")
 Row = Annotated[int, PathParameter(ge=0, le=2**63 - 1)]
 
 
@@ -108,10 +109,7 @@ def pages(site: Site) -> APIRouter:
 
     @routes.get("/questions/{row}/remove")
     def remove_question_page(request: Request, row: Row) -> HTMLResponse:
-        with _opened(usage) as (connection, _):
-            found = question_of(connection, row)
-        if found is None:
-            raise HTTPException(404, GONE)
+        found = _found(usage, question_of, row)
         return confirm(
             request,
             "この質問の記録を消しますか",
@@ -126,10 +124,7 @@ def pages(site: Site) -> APIRouter:
 
     @routes.get("/ratings/{row}/remove")
     def remove_rating_page(request: Request, row: Row) -> HTMLResponse:
-        with _opened(usage) as (connection, _):
-            found = rating_of(connection, row)
-        if found is None:
-            raise HTTPException(404, GONE)
+        found = _found(usage, rating_of, row)
         return confirm(
             request,
             "この評価を消しますか",
@@ -181,6 +176,15 @@ def _opened(usage: Usage, days: str = "all") -> Iterator[tuple[sqlite3.Connectio
             yield connection, _since(days, usage.today())
     except UsageUnavailableError as error:
         raise HTTPException(503, str(error)) from error
+
+
+def _found(usage: Usage, read: Callable[[sqlite3.Connection, int], Found | None], row: int) -> Found:
+    """A record by its row; 404 where it is there no more."""
+    with _opened(usage) as (connection, _):
+        found = read(connection, row)
+    if found is None:
+        raise HTTPException(404, GONE)
+    return found
 
 
 def _there(usage: Usage) -> UsageFile:

@@ -18,6 +18,7 @@ from corpus.records import Document
 from index.store import Index
 from qa.catalog import ORDERS, CaseEntry, case_entries, found_in, in_order
 from qa.comparison import FIELD_LABELS, LEAST, MOST
+from qa.dossier import CONDITION_LABELS
 from qa.facets import Facet, facets, toggled
 from qa.places import places
 from qa.select import case_passes
@@ -189,29 +190,17 @@ def chips(state: Listing, titles: dict[str, str], cases: dict[str, CaseEntry]) -
         shown.append({"label": "言葉", "value": state.find, "url": replace(state, find="", page=1).address()})
     for name, value in filter_pairs(state.filters):
         if name in {"population_min", "population_max"}:
-            words = f"{int(value):,}人{'以上' if name == 'population_min' else '以下'}"
+            words = f"{int(value):,}人"
             emptied: dict[str, Any] = {name: None}
             without = replace(state.filters, **emptied)
         else:
             words = titles.get(value, value) if name == "document_ids" else value
             words = _name(cases[value]) if name == "case_ids" and value in cases else words
             without = toggled(state.filters, name, value)
-        shown.append({"label": _CHIPS[name], "value": words, "url": state.filtered(without).address()})
+        shown.append(
+            {"label": CONDITION_LABELS[name], "value": words, "url": state.filtered(without).address()}
+        )
     return shown
-
-
-_CHIPS = {
-    "document_ids": "資料",
-    "case_ids": "事例",
-    "organizations": "団体",
-    "prefectures": "都道府県",
-    "regions": "地方",
-    "organization_kinds": "団体の種類",
-    "population_bands": "人口規模",
-    "categories": "分類",
-    "population_min": "人口",
-    "population_max": "人口",
-}
 
 
 def _numbers(page: int, pages: int) -> list[int | None]:
