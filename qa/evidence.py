@@ -23,6 +23,17 @@ CHECKED = ("phone", "email", "amount", "share", "persons", "person", "company", 
 """Kinds of value that a text without one cannot answer. A count or a date can be said in too many ways."""
 NEARLY = 0.4
 """A question is misspelt, and not about something else, where its passages share this part of its grams."""
+NAMED = 2
+"""Words that name what a question is about; more of them describe it."""
+GENERAL = frozenset(
+    tokenize(
+        "予算 費用 料金 金額 電話 番号 連絡 先 人数 時期 期間 方法 手順 場所 理由 効果 課題 目的 目標 数 名前 担当 部署 使う 始める 作る "
+        "行う 進める 導入 利用 活用 実施 団体 自治体 市町村 市 町 村 県 都道府県 役場 役所 人 者 何 事 物 時 所 ある ない する できる "
+        "良い 多い 少ない 一番 最も 必要 屋 店 点 件 回 年 月 日 どれ 現在 今 最近 状況 結果 "
+        "説明 詳しい 見せる もらう 全部 おすすめ お 結局"
+    )
+)
+"""Words that go with any subject: what is asked of it, who does it, and how one asks."""
 # Words for money that stand for one another: a salary is not answered by the price of a licence.
 _MONEY = (
     ("報酬", "給料", "給与", "年収", "月給", "謝金", "謝礼", "日当", "手当", "賃金"),
@@ -218,13 +229,16 @@ def _asked_words(text: str) -> set[str]:
 
 
 def _unheard_of(index: Index, query: Query) -> bool:
-    """Whether a question that names no body and sets no condition has not one word of all the documents, nor one like it.
+    """Whether a question that names no body and sets no condition is about something that no document has a word of.
 
-    Other words for what the documents say are no reason to say no: one known word among them is enough.
+    Nor a word like it. Other words for what the documents say are no reason to say no: who describes a thing needs several, and
+    one known word among them is enough. A question of one or two words has named it.
     """
     if query.organizations or query.filters != Filters() or query.near_population is not None:
         return False
     words = _asked_words(query.topic)
+    subject = words - GENERAL
+    words = subject if 0 < len(subject) <= NAMED else words
     if not words or any(index.holds_word(word) for word in words):
         return False
     spoken = {gram for word in words for gram in grams(word)}

@@ -100,7 +100,9 @@ def reason(index: Index, question: str, *history: str) -> str | None:
         "みずほ機械株式会社の点検の費用はいくら？",
         "株式会社みずほ機械の点検の費用はいくら？",
         "若草の市の窓口",
-        "レインボーの窓口",  # one known word is enough
+        "レインボーの集落",  # one known word is enough
+        "てんてこ舞いの季節に零した手間と集落",
+        "宇宙エレベーターのラーメンの窓口",  # three words describe, and 窓口 is there
         "集楽",  # a slip: read as a word of the documents is
     ],
 )
@@ -135,6 +137,8 @@ def test_what_may_be_there_is_not_refused(index: Index, question: str) -> None:
         ("今日の天気は？", "no_match"),  # no word of the documents, and nothing spelt or read like one
         ("ラーメンのスープ", "no_match"),
         ("ラーメンのスープを比べて", "no_match"),
+        ("おすすめのラーメン屋は？", "no_match"),
+        ("宇宙エレベーターの費用は？", "no_match"),  # 費用 is there, and goes with any subject
     ],
 )
 def test_what_is_not_there_is_refused(index: Index, question: str, why: str) -> None:
