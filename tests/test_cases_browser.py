@@ -139,7 +139,7 @@ def test_narrowing_with_the_form_and_taking_it_back(page: Page, address: str) ->
     page.get_by_role("button", name="絞り込む").click()
     page.wait_for_url("**/cases?find**")
     assert page.locator("tbody tr").count() == 1
-    assert "50,000人以下" in page.locator(".chips").inner_text()
+    assert "人口（以下）：50,000人" in page.locator(".chips").inner_text()
     page.get_by_role("link", name="条件をすべて外す").click()
     page.wait_for_url("**/cases")
     assert page.locator("tbody tr").count() == 3
