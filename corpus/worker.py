@@ -9,22 +9,20 @@ Nothing is written and nothing is connected to.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import resource
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 from corpus.documents import parse
+from corpus.limits import end_with_parent
 from corpus.lines import record_of
 from corpus.readers import ReadError
 
 MEMORY_BYTES = 4 * 2**30
 """Address space that reading one document may take: ordinary files take a tenth of it."""
-PR_SET_PDEATHSIG = 1
 TOO_LARGE = "読み取りに必要なメモリーが上限を超えました。ファイルを分割するか、不要な部分を除いて保存し直してください。"
 UNREADABLE = (
     "読み取りの途中で問題が起きました（{}）。元のソフトで開いて保存し直してから、もう一度置いてください。"
@@ -54,9 +52,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     with contextlib.suppress(OSError):
         os.nice(5)  # those who ask come first
-    with contextlib.suppress(OSError, AttributeError):  # Linux only
-        # end with the parent, should that be killed while a file is read
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     # what a library prints must not stand among the answers
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

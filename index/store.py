@@ -8,6 +8,7 @@ are taken over as they are: taking up a new version costs what is new in it.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -109,6 +110,8 @@ class Index:
             if own_row
         }
         self.chunks = tuple(collection.chunks[row] for collection, row in self._place.values())
+        self.chunk_counts = Counter(chunk.document_id for chunk in self.chunks)
+        """How many chunks a document has, by its id; 0 for one without."""
         counts = {"documents": len(self.documents), "cases": len(self.cases), "chunks": len(self.chunks)}
         for name, count in counts.items():
             if manifest["counts"][name] != count:

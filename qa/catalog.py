@@ -93,25 +93,20 @@ class CaseEntry:
 
 def document_entries(index: Index) -> list[DocumentEntry]:
     """All documents in the order of their paths."""
-    chunks = Counter(chunk.document_id for chunk in index.chunks)
     cases = Counter(case.document_id for case in index.cases.values())
-    return [
-        _entry(index, d, chunks[d.id], cases[d.id])
-        for d in sorted(index.documents.values(), key=lambda d: d.path)
-    ]
+    return [_entry(index, d, cases[d.id]) for d in sorted(index.documents.values(), key=lambda d: d.path)]
 
 
 def document_detail(index: Index, document: Document) -> DocumentDetail:
     """One document with its outline."""
-    chunks = sum(chunk.document_id == document.id for chunk in index.chunks)
     cases = sum(case.document_id == document.id for case in index.cases.values())
-    entry = _entry(index, document, chunks, cases)
+    entry = _entry(index, document, cases)
     values = {name: getattr(entry, name) for name in DocumentEntry.__dataclass_fields__}
     outline = tuple(OutlineEntry(h.text, h.level, h.start, h.end) for h in document.headings)
     return DocumentDetail(**values, outline=outline)
 
 
-def _entry(index: Index, document: Document, chunks: int, cases: int) -> DocumentEntry:
+def _entry(index: Index, document: Document, cases: int) -> DocumentEntry:
     return DocumentEntry(
         id=document.id,
         path=document.path,
@@ -121,7 +116,7 @@ def _entry(index: Index, document: Document, chunks: int, cases: int) -> Documen
         sha256=document.sha256,
         characters=len(document.text),
         pages=document.pages,
-        chunks=chunks,
+        chunks=index.chunk_counts[document.id],
         cases=cases,
         publisher=document.publisher,
         date=document.date,

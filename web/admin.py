@@ -322,8 +322,11 @@ class Parts:
         index = self.current.get()
         if index is None:
             return []
-        found = {chunk.document_id for chunk in index.chunks} - {document.id}
-        return [other for other in index.documents.values() if other.id in found]
+        return [
+            other
+            for other in index.documents.values()
+            if other.id != document.id and index.chunk_counts[other.id]
+        ]
 
     def roll_back(self, version: str | None) -> str:
         """Makes an earlier version the one in use; 409 where it cannot be."""

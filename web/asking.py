@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any
@@ -158,10 +157,9 @@ def scope(index: Index | None, reply: Reply | None, state: Asked) -> list[dict[s
         if facet.name != "document_ids":
             values = [(v.value, v.label, v.count, v.selected) for v in facet.values]
             shown.append(_group(facet.name, facet.label, values, "/cases", reply, state))
-    passages = Counter(chunk.document_id for chunk in index.chunks)
     documents = [
-        (d.id, d.title, passages[d.id], d.id in in_force.document_ids)
-        for d in sorted(index.documents.values(), key=lambda d: (-passages[d.id], d.title))
+        (d.id, d.title, index.chunk_counts[d.id], d.id in in_force.document_ids)
+        for d in sorted(index.documents.values(), key=lambda d: (-index.chunk_counts[d.id], d.title))
     ]
     shown.append(_group("document_ids", "資料", documents, "/documents", reply, state))
     return shown

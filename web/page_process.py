@@ -7,9 +7,7 @@ its own limits before it looks into the file: PDFium is native code, and a small
 
 from __future__ import annotations
 
-import ctypes
 import json
-import signal
 import struct
 import sys
 import unicodedata
@@ -21,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pypdfium2 as pdfium
 
+from corpus.limits import end_with_parent, limit
 from corpus.readers.pdf_glyphs import DOWN, RIGHT, PageGlyphs, glyphs_of, opened
 from corpus.readers.pdf_layout import Habits, Line, lines_of
 from corpus.readers.source import ReadError
@@ -36,7 +35,6 @@ LEAST_SHARE = 0.6
 _SHORT = 4  # letters: fewer are looked for only right after the line before
 _MARK = np.array([255, 238, 156], np.uint16)
 _MARK_LINE = np.array([183, 143, 0], np.uint8)
-_PR_SET_PDEATHSIG = 1
 
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]
@@ -188,19 +186,8 @@ def png(pixels: Pixels) -> bytes:
 
 
 def _limit(size: int) -> None:
-    try:
-        import resource
-    except ImportError:  # not on Windows: only the time limit of the process that asked holds there
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY + 3 * size, MAX_MEMORY + 3 * size))
-    resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # nothing is written but the answer
-    try:
-        # end with the server, should that be killed while a page is drawn
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    except (OSError, AttributeError):
-        return  # Linux only
+    limit(MAX_MEMORY + 3 * size, MAX_SECONDS, writes=False)  # nothing is written but the answer
+    end_with_parent()
 
 
 if __name__ == "__main__":

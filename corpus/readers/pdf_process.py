@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 
+from corpus.limits import limit
 from corpus.readers.pdf_glyphs import PageGlyphs, pages_of
 from corpus.readers.pdf_layout import Habits, PageLines, lines_of
 from corpus.readers.pdf_text import text_of
@@ -26,7 +27,7 @@ _NAMED_PAGES = 10
 def main() -> None:
     """Reads standard input, writes standard output."""
     data = sys.stdin.buffer.read()
-    _limit(len(data))
+    limit(MAX_MEMORY + 2 * len(data), MAX_SECONDS)
     try:
         answer = read(data)
     except ReadError as error:
@@ -94,16 +95,6 @@ def _named(numbers: list[int]) -> str:
     """「3・4・8ページ」, cut off where there are many."""
     words = "・".join(map(str, numbers[:_NAMED_PAGES]))
     return words + (f"ページほか全{len(numbers)}ページ" if len(numbers) > _NAMED_PAGES else "ページ")
-
-
-def _limit(size: int) -> None:
-    try:
-        import resource
-    except ImportError:  # not on Windows: only the time limit of the process that asked holds there
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY + 2 * size, MAX_MEMORY + 2 * size))
-    resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 if __name__ == "__main__":
