@@ -115,21 +115,21 @@ class SentenceEncoder:
         # The threads of NumPy's OpenBLAS spin 80 ms after every product and have no such setting once NumPy is
         # loaded. Our products are too small for two threads: an answer costs 56 ms of processor time for 155 ms.
         ThreadpoolController().select(internal_api="openblas", threading_layer="pthreads").limit(limits=1)
-        with quiet_and_offline(allow_hub=allow_hub):
-            folder, name = find_folder(model, models_dir, allow_hub)
-            model_fingerprint = fingerprint(folder)
-            backend: Backend | None = None
-            if precision == "int8":
-                backend = _quantized(folder, models_dir / "openvino" / model_fingerprint, threads, notice)
-                precision = plain_precision()
-            if backend is None:
-                try:
+        folder, name = find_folder(model, models_dir, allow_hub)
+        model_fingerprint = fingerprint(folder)
+        backend: Backend | None = None
+        if precision == "int8":
+            backend = _quantized(folder, models_dir / "openvino" / model_fingerprint, threads, notice)
+            precision = plain_precision()
+        if backend is None:
+            try:
+                with quiet_and_offline(allow_hub=allow_hub):
                     backend = TorchBackend.load(folder, precision, threads)
-                except Exception as error:  # a model is other people's code and files: any error may come
-                    raise ModelNotFoundError(
-                        f"埋め込みモデル「{name}」のフォルダー {folder} を読めないので（{_first_line(error)}）、"
-                        "sentence-transformers の形のフォルダーか確かめてください。"
-                    ) from error
+            except Exception as error:  # a model is other people's code and files: any error may come
+                raise ModelNotFoundError(
+                    f"埋め込みモデル「{name}」のフォルダー {folder} を読めないので（{_first_line(error)}）、"
+                    "sentence-transformers の形のフォルダーか確かめてください。"
+                ) from error
         return cls(backend, name=name, prompts=prompts_of(folder, name), model_fingerprint=model_fingerprint)
 
     def encode_passages(

@@ -11,7 +11,7 @@ import json
 import re
 from pathlib import Path
 
-from index.e5_weights import RECORD, E5WeightsError, build_e5_folder
+from index.e5_weights import RECORD, E5WeightsError, build_e5_folder, quiet_and_offline
 
 DEFAULT_MODEL = "multilingual-e5-small"
 
@@ -48,11 +48,12 @@ def find_folder(model: str | None, models_dir: Path, allow_hub: bool) -> tuple[P
 
     repository = model if "/" in model else f"sentence-transformers/{model}"
     try:
-        cached = snapshot_download(
-            repository,
-            local_files_only=not allow_hub,
-            ignore_patterns=_HUB_LEAVES_OUT,
-        )
+        with quiet_and_offline(allow_hub=allow_hub):
+            cached = snapshot_download(
+                repository,
+                local_files_only=not allow_hub,
+                ignore_patterns=_HUB_LEAVES_OUT,
+            )
     except (OSError, ValueError) as error:  # huggingface_hub's errors are one or both of these
         raise ModelNotFoundError(
             f"埋め込みモデル「{model}」が、フォルダーとしても、このコンピューターに保存済みの "

@@ -86,7 +86,7 @@ def test_neither_torch_nor_a_report_to_the_makers(models_dir: Path) -> None:
         "import sys; from pathlib import Path; from index.encoder import SentenceEncoder\n"
         "e = SentenceEncoder.load(None, models_dir=Path(sys.argv[1]), precision='int8')\n"
         "e.encode_question('窓口'); e.encode_passages(['予算'] * 50)\n"
-        "print(e.backend.name, sorted({'torch', 'transformers', 'nncf', 'requests'} & set(sys.modules)))\n"
+        "print(e.backend.name, sorted({'torch', 'transformers', 'nncf', 'requests', 'sentence_transformers'} & set(sys.modules)))\n"
         "print(sys.modules.get('openvino_telemetry'), 'openvino' in sys.modules)"
     )
     arguments = [sys.executable, "-c", program, str(models_dir.resolve())]
