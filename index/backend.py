@@ -42,3 +42,7 @@ class Backend(Protocol):
     def vectors(self, texts: Sequence[str], prompt: str) -> npt.NDArray[np.float32]:
         """The model's own vectors of a batch of texts, of any length  # (n, dim)."""
         ...
+
+    def warm(self) -> None:
+        """Prepares what the first questions would else wait for."""
+        ...

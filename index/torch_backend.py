@@ -88,6 +88,10 @@ class TorchBackend:
             )
         return np.asarray(raw, np.float32)
 
+    def warm(self) -> None:
+        """Reads a question once: the library loads parts of itself then."""
+        self.vectors(["次元"], "")
+
 
 def pools_tokens(model: Any) -> bool:
     """Whether a model's vector is the plain mean of its token vectors."""
