@@ -12,7 +12,7 @@ import json
 import queue
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,11 @@ class OpenVinoBackend:
     pools_tokens = True
     name = "OpenVINO int8"
 
-    def __init__(self, folder: Path, threads: int) -> None:
-        """Reads the folder; any error of the libraries may come, QuantizedModelError where it gives other vectors."""
+    def __init__(self, folder: Path, threads: int, settings: Mapping[str, str] | None = None) -> None:
+        """Reads the folder; any error of the libraries may come, QuantizedModelError where it gives other vectors.
+
+        `settings` are OpenVINO's own, beside those that are needed here.
+        """
         from tokenizers import Tokenizer
 
         self.record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
@@ -71,7 +74,7 @@ class OpenVinoBackend:
         self._tokenizer.no_padding()
         self._embeddings = np.load(folder / EMBEDDINGS, mmap_mode="r", allow_pickle=False)
         self.dimension = int(self._embeddings.shape[1])
-        self._folder, self._threads = folder, threads
+        self._folder, self._threads, self._settings = folder, threads, dict(settings or {})
         self._request = self._compiled(1).create_infer_request()
         self._lock = threading.Lock()
         self._many_lock = threading.Lock()
@@ -140,13 +143,13 @@ class OpenVinoBackend:
 
     def _compiled(self, streams: int) -> Any:
         """The model, to be run by so many requests at a time, which share the threads."""
-        settings = {"INFERENCE_NUM_THREADS": self._threads, "NUM_STREAMS": streams}
         # threads held to one core each would wait there while another program runs on it
-        return (
-            openvino()
-            .Core()
-            .compile_model(self._folder / MODEL, "CPU", settings | {"ENABLE_CPU_PINNING": False})
-        )
+        settings = {
+            "INFERENCE_NUM_THREADS": self._threads,
+            "NUM_STREAMS": streams,
+            "ENABLE_CPU_PINNING": False,
+        }
+        return openvino().Core().compile_model(self._folder / MODEL, "CPU", settings | self._settings)
 
     def _read(self, texts: Sequence[str]) -> list[Any]:
         found: list[Any] = self._tokenizer.encode_batch(list(texts))

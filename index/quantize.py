@@ -96,22 +96,13 @@ def make(folder: Path, target: Path) -> float:
 
 
 def _make(folder: Path, made: Path) -> float:
-    import torch
-
     from index.torch_backend import TorchBackend
 
     original = TorchBackend.load(folder)
     if not original.pools_tokens:
         raise QuantizedModelError("このモデルのベクトルは、単語ごとのベクトルの平均ではありません。")
     network = original.model[0].model
-    original.model.tokenizer.backend_tokenizer.save(str(made / TOKENIZER))
-    np.save(
-        made / EMBEDDINGS,
-        network.get_input_embeddings().weight.detach().to(torch.float16).numpy(),
-        allow_pickle=False,
-    )
-    record: dict[str, Any] = {"format": FORMAT, "max_length": original.max_length}
-    (made / RECORD).write_text(json.dumps(record), encoding="utf-8")
+    record = _save_around(original, made)
     texts = _texts(CALIBRATED + CHECKED)
     # every so many: both sets are of all samples and lengths
     judged = texts[:: len(texts) // CHECKED][:CHECKED]
@@ -132,8 +123,31 @@ def _make(folder: Path, made: Path) -> float:
     return cosine
 
 
-def _save_quantized(network: Any, original: Any, texts: Sequence[str], made: Path) -> None:
-    import nncf
+def save_converted(folder: Path, made: Path) -> None:
+    """The model of a folder converted but not quantized, in the same form: benchmarks compare the two."""
+    from index.torch_backend import TorchBackend
+
+    original = TorchBackend.load(folder)
+    made.mkdir()
+    _save_around(original, made)
+    converted = _converted(original.model[0].model, original.dimension)
+    openvino().save_model(converted, made / MODEL, compress_to_fp16=False)
+
+
+def _save_around(original: Any, made: Path) -> dict[str, Any]:
+    """Writes what stands around the network: tokenizer, table of word embeddings, and the record, which it gives."""
+    import torch
+
+    original.model.tokenizer.backend_tokenizer.save(str(made / TOKENIZER))
+    table = original.model[0].model.get_input_embeddings().weight.detach()
+    np.save(made / EMBEDDINGS, table.to(torch.float16).numpy(), allow_pickle=False)
+    record: dict[str, Any] = {"format": FORMAT, "max_length": original.max_length}
+    (made / RECORD).write_text(json.dumps(record), encoding="utf-8")
+    return record
+
+
+def _converted(network: Any, dimension: int) -> Any:
+    """The network as an OpenVINO model from word embeddings to token states, in 32 bits."""
     import torch
 
     class FromEmbeddings(torch.nn.Module):
@@ -149,15 +163,14 @@ def _save_quantized(network: Any, original: Any, texts: Sequence[str], made: Pat
             states: torch.Tensor = found.last_hidden_state
             return states
 
-    nncf.set_log_level(logging.ERROR)
-    ov, dimension = openvino(), original.dimension
+    ov = openvino()
     network.set_attn_implementation("eager")  # its parts are quantized too, a fused one would not be
     example = {
         "inputs_embeds": torch.zeros(2, 16, dimension),
         "attention_mask": torch.ones(2, 16, dtype=torch.long),
     }
     with torch.inference_mode():
-        converted = ov.convert_model(
+        return ov.convert_model(
             FromEmbeddings().eval(),
             example_input=example,
             input=[
@@ -165,6 +178,13 @@ def _save_quantized(network: Any, original: Any, texts: Sequence[str], made: Pat
                 ("attention_mask", [-1, -1], ov.Type.i64),
             ],
         )
+
+
+def _save_quantized(network: Any, original: Any, texts: Sequence[str], made: Path) -> None:
+    import nncf
+
+    nncf.set_log_level(logging.ERROR)
+    converted = _converted(network, original.dimension)
     table = np.load(made / EMBEDDINGS, mmap_mode="r", allow_pickle=False)
     measured = []
     for text in texts:
@@ -181,7 +201,7 @@ def _save_quantized(network: Any, original: Any, texts: Sequence[str], made: Pat
             smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=MIGRATED),
         ),
     )
-    ov.save_model(quantized_model, made / MODEL)
+    openvino().save_model(quantized_model, made / MODEL)
 
 
 def _texts(count: int) -> list[str]:
