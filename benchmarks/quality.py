@@ -36,11 +36,21 @@ MEASURES = {"nDCG@10": nDCG @ 10, "Recall@5": R @ 5, "Recall@10": R @ 10, "MRR@1
 DEPTH = 60
 
 
-def _lines(path: Path) -> list[dict[str, str]]:
+def lines_of(path: Path) -> list[dict[str, str]]:
+    """The records of a file with one JSON object a line."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def _passage(document: dict[str, str]) -> Passage:
+def qrels_of(folder: Path, asked: set[str]) -> list[ir_measures.Qrel]:
+    """The judgements of the queries that are asked."""
+    lines = (folder / "qrels.tsv").read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines if line]
+    return [
+        ir_measures.Qrel(query, document, int(grade)) for query, document, grade in rows if query in asked
+    ]
+
+
+def passage_of(document: dict[str, str]) -> Passage:
     """A title is to its text what a heading is to a passage: the nearest name above it."""
     title = searchable(document.get("title", ""))
     words, sentences = sentence_lines(document["text"])
@@ -84,26 +94,18 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     try:
-        corpus = _lines(args.dataset / "corpus.jsonl")
-        queries = _lines(args.dataset / "queries.jsonl")[: args.limit]
-        rows = [
-            line.split("\t")
-            for line in (args.dataset / "qrels.tsv").read_text(encoding="utf-8").splitlines()
-            if line
-        ]
+        corpus = lines_of(args.dataset / "corpus.jsonl")
+        queries = lines_of(args.dataset / "queries.jsonl")[: args.limit]
+        qrels = qrels_of(args.dataset, {query["id"] for query in queries})
     except (OSError, ValueError) as error:
         print(
             f"データセットを読めません（{error}）。--dataset のフォルダーを確かめてください。",
             file=sys.stderr,
         )
         return 2
-    asked = {query["id"] for query in queries}
-    qrels = [
-        ir_measures.Qrel(query, document, int(grade)) for query, document, grade in rows if query in asked
-    ]
 
     encoder = SentenceEncoder.load(args.model, models_dir=args.models, precision=args.precision)
-    passages = {str(row): _passage(document) for row, document in enumerate(corpus)}
+    passages = {str(row): passage_of(document) for row, document in enumerate(corpus)}
     headings = [passage.heading for passage in passages.values()]
     rows_with_heading = own_headings(headings)
     started = time.perf_counter()

@@ -17,6 +17,7 @@ ALLOWED = {
     "web": {"corpus", "index", "qa", "web", "build_index"},
     "server": {"corpus", "index", "qa", "web", "build_index"},
     "benchmarks": {
+        "benchmarks",
         "corpus",
         "index",
         "qa",
