@@ -35,6 +35,10 @@ class Backend(Protocol):
     max_length: int
     """Tokens of a text that are read; the rest is cut off."""
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """The tokens that would be read of each text: those of like length are best read together."""
+        ...
+
     def states(self, batches: Sequence[Sequence[str]]) -> Iterator[tuple[int, list[TokenStates]]]:
         """(number of the batch, the states of its texts), in any order; only where it pools tokens."""
         ...

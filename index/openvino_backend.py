@@ -81,6 +81,10 @@ class OpenVinoBackend:
         self._many: Any = None
         self._check()
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """The tokens that would be read of each text."""
+        return [len(encoding.ids) for encoding in self._read(texts)]
+
     def states(self, batches: Sequence[Sequence[str]]) -> Iterator[tuple[int, list[TokenStates]]]:
         """(number of the batch, the states of its texts), as they are done."""
         if len(batches) < SIDE_BY_SIDE or self._threads == 1:

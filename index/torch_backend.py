@@ -48,6 +48,14 @@ class TorchBackend:
         model.to(torch.bfloat16 if precision == "bf16" else torch.float32).eval()
         return cls(model, f"torch {precision}")
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """The tokens that would be read of each text; characters, where the model has a tokenizer of another kind."""
+        if not self.pools_tokens:
+            return [len(text) for text in texts]
+        with self._lock:
+            read = self.model.tokenizer(list(texts), truncation=True, max_length=self.max_length)
+        return [len(ids) for ids in read["input_ids"]]
+
     def states(self, batches: Sequence[Sequence[str]]) -> Iterator[tuple[int, list[TokenStates]]]:
         """(number of the batch, the states of its texts), in order."""
         for number, texts in enumerate(batches):

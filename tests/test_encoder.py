@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from index import encoder as encoder_module
+from index.backend import TokenStates
 from index.encoder import ModelNotFoundError, SentenceEncoder
 from index.model_folder import prompts_of
 from index.torch_backend import TorchBackend
@@ -119,9 +121,34 @@ def test_batches_by_length_give_the_order_back(tiny: SentenceEncoder) -> None:
     assert np.abs(together - np.roll(alone, 1, axis=0)).max() > 0.01  # another order would show
 
 
+def test_what_is_read_together_is_alike_in_tokens_and_not_in_characters(
+    tiny: SentenceEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder_module, "BATCH_SIZE", 2)
+    monkeypatch.setattr(encoder_module, "LENGTHS_AT_ONCE", 3)
+    read: list[list[str]] = []
+    states = tiny.backend.states
+
+    def keep(batches: Sequence[Sequence[str]]) -> Iterator[tuple[int, list[TokenStates]]]:
+        read.extend(list(batch) for batch in batches)
+        return states(batches)
+
+    monkeypatch.setattr(tiny.backend, "states", keep)
+    monkeypatch.setattr(tiny.backend, "lengths", lambda texts: [len(set(text)) for text in texts])
+    texts = ["市町村課", "市" * 40, "電" * 39, "窓口予算"]
+    vectors = tiny.encode_passages(texts)
+    assert read == [["市町村課", "窓口予算"], ["市" * 40, "電" * 39]]
+    alone = np.concatenate([tiny.encode_passages([text]) for text in texts])
+    assert vectors == pytest.approx(alone, abs=1e-5)
+
+
+def test_lengths_are_those_of_what_is_read(tiny: SentenceEncoder) -> None:
+    assert tiny.backend.lengths(["市町村課", "", "市" * 99]) == [4, 0, 64]  # a token a character, 64 at most
+
+
 def test_batches_hold_like_lengths_longest_first() -> None:
     texts = ["a" * length for length in [3, 50, 1, 40, 2, 60, 5, 4, 70, 6]]
-    assert list(encoder_module._batches(texts)) == [[8, 5, 1, 3, 9, 6, 7, 0], [4, 2]]
+    assert list(encoder_module._batches([len(text) for text in texts])) == [[8, 5, 1, 3, 9, 6, 7, 0], [4, 2]]
 
 
 def test_progress_counts_up_to_the_total(tiny: SentenceEncoder) -> None:

@@ -45,6 +45,7 @@ def backend(folder: Path) -> OpenVinoBackend:
 def test_tokens_are_those_of_the_model_and_vectors_nearly(models_dir: Path, backend: OpenVinoBackend) -> None:
     [(_, judged)] = TorchBackend.load(models_dir / "multilingual-e5-small").states([TEXTS])
     [(_, found)] = backend.states([TEXTS])
+    assert backend.lengths(TEXTS) == [len(states.ids) for states in found]
     for text, ours, theirs in zip(TEXTS, found, judged, strict=True):
         assert ours.ids.tolist() == theirs.ids.tolist()
         assert ours.spans.tolist() == theirs.spans.tolist()
