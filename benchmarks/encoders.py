@@ -57,6 +57,7 @@ RUNNER = HOME / "benchmarks" / "runners" / "encoder_engines.py"
 CHARS = 300
 QUESTIONS, QUESTION_CHARS = 40, 40
 """So many questions of the samples, none longer: those that people type."""
+MAX_TOKENS = 512
 TIMEOUT_S = 3600
 OWN, OLDER = "project", "sentence-transformers-5.7"
 OLDER_REQUIREMENTS = (
@@ -251,10 +252,19 @@ def questions() -> list[str]:
     return every([text for text in asked if len(text) <= QUESTION_CHARS], QUESTIONS)
 
 
-def tokens_of(model: Path, texts: Sequence[str]) -> int:
-    """Tokens of passages with their prompt and the marks at both ends."""
+def tokens_of(model: Path, texts: Sequence[str]) -> list[int]:
+    """Tokens of each passage with its prompt and the marks at both ends, as far as they are read."""
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
-    return sum(len(found.ids) for found in tokenizer.encode_batch(["passage: " + text for text in texts]))
+    tokenizer.enable_truncation(MAX_TOKENS)
+    tokenizer.no_padding()
+    return [len(found.ids) for found in tokenizer.encode_batch(["passage: " + text for text in texts])]
+
+
+def most_tokens_first(model: Path, texts: Sequence[str]) -> tuple[list[str], int]:
+    """Passages as a build orders them, and all their tokens."""
+    lengths = tokens_of(model, texts)
+    order = sorted(range(len(texts)), key=lambda row: -lengths[row])
+    return [texts[row] for row in order], sum(lengths)
 
 
 def dataset_texts(folder: Path, limit: int | None) -> dict[str, list[str]]:
@@ -499,8 +509,13 @@ def main(argv: list[str] | None = None) -> int:
     model, _ = find_folder(None, options.models, False)
     identity = fingerprint(model)
     passages = passages_of(options.documents, options.passages)
-    sets = {"pieces": pieces_of(passages_of(SAMPLES, sys.maxsize), options.passages), "documents": passages}
-    tokens = {name: tokens_of(model, texts) for name, texts in sets.items()}
+    pieces = pieces_of(passages_of(SAMPLES, sys.maxsize), options.passages)
+    ordered = {
+        "pieces": most_tokens_first(model, pieces),
+        "documents": most_tokens_first(model, passages),
+    }
+    sets = {name: texts for name, (texts, _) in ordered.items()}
+    tokens = {name: count for name, (_, count) in ordered.items()}
     datasets = {folder.name: folder for folder in options.quality}
     engines = [engine for engine in ENGINES if engine.name in (options.engines or [e.name for e in ENGINES])]
     job = {

