@@ -263,7 +263,9 @@ def test_a_document_that_no_longer_counts_is_nowhere(tmp_path: Path) -> None:
     assert (index.cases, [c.id for c in index.chunks]) == ({}, ["k3"])
     assert index.chunk("k1") is None
     assert [h.chunk.id for h in index.search(Probe(VECTORS[0], ["窓口", "予算"]), 3)] == ["k3"]
-    assert [h.chunk.id for h in index.search(Probe(VECTORS[0], ["窓口"]), 3, Scope(chunks=["k1", "k3"]))] == ["k3"]
+    assert [h.chunk.id for h in index.search(Probe(VECTORS[0], ["窓口"]), 3, Scope(chunks=["k1", "k3"]))] == [
+        "k3"
+    ]
 
 
 def test_a_segment_in_memory_is_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
