@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from corpus.municipalities import PREFECTURES, REGION_OF, municipalities, parse_organization, short_name
 from corpus.records import Chunk, Document
-from corpus.text import normalize, squeeze
+from corpus.text import normalize, remembered, squeeze
 from index.store import Index
 from index.tokenizer import readings
 
@@ -486,9 +486,10 @@ def _by_beginning() -> dict[str, list[str]]:
     return {key: sorted(names, key=len, reverse=True) for key, names in table.items()}
 
 
-def bodies_in(text: str) -> set[str]:
+@remembered
+def bodies_in(text: str) -> frozenset[str]:
     """The names of the prefectures and municipalities that a text says."""
-    return {name for _, _, name in _in_table(normalize(text))}
+    return frozenset(name for _, _, name in _in_table(normalize(text)))
 
 
 def _in_table(text: str) -> Iterator[tuple[int, int, str]]:
