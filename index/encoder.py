@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 import os
 import platform
 import re
@@ -38,6 +39,7 @@ PRECISIONS: tuple[str, ...] = get_args(Precision)
 # Small batches of like length are fastest on a CPU: little is padding, and a layer's activations stay in the
 # cache (benchmarks/README.md).
 BATCH_SIZE = 8
+GOLDEN = (math.sqrt(5) - 1) / 2
 REMEMBERED = 512
 """Questions whose vectors are kept: 30 kB each. Examples on the first page, follow-ups and pages turned ask them again."""
 
@@ -256,13 +258,16 @@ def _clean(text: str) -> str:
 
 
 def _batches(texts: Sequence[str]) -> Iterator[list[int]]:
-    """Rows of `texts` in batches of like length, longest first, so that memory is at its peak at the start.
+    """Rows of `texts` in batches of like length: the longest first, so that memory is at its peak at the start.
 
-    Characters stand for tokens: 300 characters of Japanese are 174 tokens, and what orders them is the same.
+    The others follow long and short by turns (multiples of the golden ratio fall evenly), so that what is done at any time
+    says how long the rest takes. Characters stand for tokens: 300 characters of Japanese are 174 tokens, and what orders them
+    is the same.
     """
     rows = sorted(range(len(texts)), key=lambda row: -len(texts[row]))
-    for start in range(0, len(rows), BATCH_SIZE):
-        yield rows[start : start + BATCH_SIZE]
+    starts = range(0, len(rows), BATCH_SIZE)
+    for place in sorted(range(len(starts)), key=lambda place: place * GOLDEN % 1):
+        yield rows[starts[place] : starts[place] + BATCH_SIZE]
 
 
 def _quantized(

@@ -53,7 +53,7 @@ from index.versions import (
     history,
 )
 from qa.catalog import document_entries
-from web import admin_view
+from web import admin_view, view
 from web.gate import Gate, administrator
 
 NO_LIBRARY = "このサーバーには、資料を加えるフォルダーが設定されていません。"
@@ -409,7 +409,13 @@ def _job_page(job: Job | None) -> dict[str, Any] | None:
     if job is None:
         return None
     failed = [error.message for error in job.errors if not error.path]
-    return {**asdict(job), "stage_words": STAGES.get(job.stage, "準備"), "failed": failed}
+    remaining = view.about(job.remaining_s) if job.remaining_s is not None and job.status == "running" else ""
+    return {
+        **asdict(job),
+        "stage_words": STAGES.get(job.stage, "準備"),
+        "remaining": remaining,
+        "failed": failed,
+    }
 
 
 def _preview(parsed: Parsed | None) -> Preview | None:
