@@ -643,6 +643,6 @@ def _compared(
 
         yield name, names.saying(name), says
     for kind in dict.fromkeys(_DOCUMENT_KINDS.findall(query.question)):
-        ids = {d.id for d in index.documents.values() if kind in f"{d.title} {d.path}"}
+        ids = {d.id for d in index.listing.values() if kind in f"{d.title} {d.path}"}
         if ids and not ids & covered and len(ids) == 1:
             yield kind, ids, lambda chunk: True

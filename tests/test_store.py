@@ -283,8 +283,12 @@ def test_none_built_yet(tmp_path: Path) -> None:
 
 
 FILES = [
-    "documents/d1.json",
-    "documents/d1.txt",
+    "documents.jsonl",
+    "documents_at.npy",
+    "texts.utf8",
+    "chunks.jsonl",
+    "chunk_keys.npy",
+    "chunk_cases.npy",
     "vectors.faiss",
     "headings.faiss",
     "heading_rows.npy",
@@ -362,14 +366,13 @@ def test_rows_that_do_not_agree(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "record", ['{"document": {}}', '{"document": {"id": "d1"}, "cases": [], "chunks": []}', "[]"]
+    "record", ['{"document": {}}', '{"document": {"id": "d1"}, "characters": 1, "cases": []}', "[]"]
 )
 def test_records_of_another_shape(root: Path, record: str) -> None:
-    path = segment_of(root) / "documents" / "d1.json"
-    path.write_text(record)
+    path = segment_of(root) / "documents.jsonl"
+    first, rest = path.read_bytes().split(b"\n", 1)
+    path.write_bytes(record.encode().ljust(len(first)) + b"\n" + rest)  # each line where it was
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    edit_segment(
-        root, lambda meta: meta["files"].update({"documents/d1.json": [path.stat().st_size, digest]})
-    )
+    edit_segment(root, lambda meta: meta["files"].update({"documents.jsonl": [path.stat().st_size, digest]}))
     with pytest.raises(IndexUnusableError, match="--full"):
         load_current(root, MODEL)

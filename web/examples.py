@@ -6,6 +6,7 @@ a version of the index.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 
@@ -18,6 +19,8 @@ TRIED = 3
 """Questions of one kind that are asked before the kind is left out: asking costs a tenth of a second."""
 _ASKED = ("ください。", "か。", "？", "?")
 _LONGEST = 40
+_LOOKED_AT = 50
+"""Documents whose headings are looked at."""
 
 
 class Examples:
@@ -103,7 +106,7 @@ def _comparisons(index: Index) -> _Candidates:
 def _headings(index: Index) -> _Candidates:
     """A question that a list of questions and answers asks; without one, a heading of a text without cases."""
     plain: list[str] = []
-    for document in index.documents.values():
+    for document in itertools.islice(index.documents.values(), _LOOKED_AT):
         headings = [h.text for h in document.headings if 4 <= len(h.text) <= _LONGEST]
         asked = [text for text in headings if text.endswith(("？", "?"))]
         if asked:
