@@ -11,6 +11,7 @@ benchmarks/runners/, which says how its documentation sets it up. What every sys
     reach        it stands whole in some passage of the index: more than this no ranking can find
     single       hit@1 without the questions that need more than one search (filter, list, compare, followup)
     ask, encode  one question at a time, asked before to warm up: all of it, and its vector alone
+    CPU          processor time of a question, all threads together: other work on the machine hardly changes it
     build        from the files to an index that answers, without loading the model; peak is the process's memory
 
 Systems without follow-up questions are asked the earlier questions and the new one as one text. Questions that no document answers are
@@ -212,6 +213,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         "",
         *quality,
         "質問 p50/p95 ms",
+        "質問 CPU ms",
         "ベクトル p50 ms",
         "作成 秒",
         "モデル 秒",
@@ -227,6 +229,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
             result["name"],
             *(f"{result['quality'][name]:.3f}" for name in quality),
             f"{record['ask']['p50_ms']:.1f} / {record['ask']['p95_ms']:.1f}",
+            f"{record['ask_cpu_ms']:.1f}",
             f"{record['encode']['p50_ms']:.1f}",
             f"{record['build_s']:.1f}",
             f"{record['model_s']:.1f}",

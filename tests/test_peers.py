@@ -98,6 +98,7 @@ def result(name: str, environment: str, hit: float, p50: float) -> dict[str, Any
         "installed_mb": 1234,
         "record": {
             "ask": {"p50_ms": p50, "p95_ms": 2 * p50},
+            "ask_cpu_ms": 2 * p50,
             "encode": {"p50_ms": 4.0, "p95_ms": 5.0},
             "build_s": 9.96,
             "model_s": 1.0,
@@ -112,7 +113,9 @@ def test_the_table_has_a_row_a_system_and_a_cell_a_figure() -> None:
     rows = peers.table([result("甲", peers.OWN, 0.75, 10), result("乙", "b", 0.5, 30)]).splitlines()
     assert len({row.count("|") for row in rows}) == 1
     assert rows[0].startswith("|  | hit@1 | hit@5 | 質問 p50/p95 ms |")
-    assert rows[2] == "| 甲 | 0.750 | 1.000 | 10.0 / 20.0 | 4.0 | 10.0 | 1.0 | 1,500 | 1,234 | 36 | 700 |"
+    assert (
+        rows[2] == "| 甲 | 0.750 | 1.000 | 10.0 / 20.0 | 20.0 | 4.0 | 10.0 | 1.0 | 1,500 | 1,234 | 36 | 700 |"
+    )
 
 
 def test_the_verdict_compares_each_peer_with_the_first_row() -> None:
@@ -213,6 +216,7 @@ def test_a_runner_writes_one_record(tmp_path: Path) -> None:
     assert (record["passages"], record["passage_chars"]) == (2, 4)
     assert record["ask"]["p50_ms"] <= record["ask"]["p95_ms"]
     assert record["peak_mb"] > 0
+    assert record["ask_cpu_ms"] >= 0
     assert set(record["versions"]) == {"python", "numpy"}
 
 

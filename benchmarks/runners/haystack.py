@@ -1,12 +1,14 @@
 """Haystack as its documentation sets it up: embeddings and BM25 over an in-memory store, joined.
 
-- Pipeline: SentenceTransformersTextEmbedder ▶ InMemoryEmbeddingRetriever beside InMemoryBM25Retriever ▶ DocumentJoiner
-  (reciprocal rank fusion): https://haystack.deepset.ai/tutorials/33_hybrid_retrieval
-- Passages: RecursiveDocumentSplitter by characters, 400 as on its page, with 「。」 for the English sentence splitter, which has no
-  Japanese: https://docs.haystack.deepset.ai/docs/recursivesplitter
+- Pipeline: SentenceTransformersTextEmbedder ▶ InMemoryEmbeddingRetriever beside InMemoryBM25Retriever ▶ DocumentJoiner, without the
+  ranker at the end: https://haystack.deepset.ai/tutorials/33_hybrid_retrieval, joined by reciprocal rank fusion:
+  https://docs.haystack.deepset.ai/docs/documentjoiner
+- Passages: RecursiveDocumentSplitter by characters, with 「。」 for the English sentence splitter, which has no Japanese:
+  https://docs.haystack.deepset.ai/docs/recursivesplitter. 800 characters, which is what the model reads: on the samples hit@1 0.615,
+  with the page's 400 0.514 (fusion by distribution 0.534; 0.568 at 800).
 - Embeddings: `prefix`, which its page shows for e5: https://docs.haystack.deepset.ai/docs/sentencetransformersdocumentembedder
-- BM25: `bm25_tokenization_regex` of the store. The default takes Japanese apart into single letters; pairs of letters find more:
-  https://docs.haystack.deepset.ai/docs/inmemorydocumentstore
+- BM25: `bm25_tokenization_regex` of the store: https://docs.haystack.deepset.ai/docs/inmemorydocumentstore. The default takes Japanese
+  apart into single letters; pairs of letters find a little more (hit@1 0.615 to 0.605).
 """
 
 from __future__ import annotations

@@ -5,12 +5,14 @@
   https://docs.llamaindex.ai/en/stable/examples/retrievers/relative_score_dist_fusion/
 - Passages: SentenceSplitter, whose own second pattern knows 「。」「？」「！」, with the sizes of
   https://docs.llamaindex.ai/en/stable/optimizing/basic_strategies/basic_strategies/ (chunk_size 512, chunk_overlap 50), counted by the
-  model's own tokenizer (`Settings.tokenizer`): https://docs.llamaindex.ai/en/stable/module_guides/models/llms/
+  model's own tokenizer (`Settings.tokenizer`): https://docs.llamaindex.ai/en/stable/module_guides/models/llms/. On the samples hit@1
+  0.611; with 256 and 20 0.527, with 256 and 200 0.561, with 128 and 20 0.412.
 - Embeddings: HuggingFaceEmbedding with `query_instruction` and `text_instruction`, for e5 "query: " and "passage: ":
   https://docs.llamaindex.ai/en/stable/examples/embeddings/huggingface/
 - BM25: `BM25Retriever` with `token_pattern` and `skip_stemming`, which its documentation names for other languages than English. Its
   default pattern makes one word of a whole Japanese clause; pairs of letters are the form of Japanese that a pattern can find:
-  https://docs.llamaindex.ai/en/stable/api_reference/retrievers/bm25/
+  https://docs.llamaindex.ai/en/stable/api_reference/retrievers/bm25/. hit@1 0.611, with its default 0.524, with words of fugashi put
+  in and asked by a retriever of one's own 0.598.
 """
 
 from __future__ import annotations

@@ -98,11 +98,13 @@ def measure(
     for question, history in asked[:WARM_UP]:
         system.ask(question, history)
     shown = [system.ask(question, history) for question, history in asked]
+    worked = time.process_time()
     times = [
         _timed(lambda q=question, h=history: system.ask(q, h))  # type: ignore[misc]
         for _ in range(options.repeat)
         for question, history in asked
     ]
+    worked = time.process_time() - worked
     texts = [with_history(question, history) for question, history in asked]
     encoding = [_timed(lambda t=text: system.encode(t)) for text in texts]  # type: ignore[misc]
     passages = system.passages()
@@ -113,6 +115,7 @@ def measure(
         "passages": len(passages),
         "passage_chars": round(statistics.mean(len(text) for _, text in passages)),
         "ask": percentiles(times),
+        "ask_cpu_ms": round(worked * 1000 / len(times), 2),
         "encode": percentiles(encoding),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "load_average": round(os.getloadavg()[0], 2),

@@ -2,10 +2,12 @@
 
 - Index: `Embeddings(hybrid=True)`, vectors and BM25 fused half and half: https://neuml.github.io/txtai/embeddings/configuration/general/
 - Passages: Textractor with a chunker of chonkie, as in
-  https://github.com/neuml/txtai/blob/master/examples/73_Chunking_your_data_for_RAG.ipynb, told to end sentences at 「。」
+  https://github.com/neuml/txtai/blob/master/examples/73_Chunking_your_data_for_RAG.ipynb, told to end sentences at 「。」.
+  800 characters, which is what the model reads: on the samples hit@1 0.554, with 400 0.507.
 - Embeddings: `instructions`, which its page names for e5: https://neuml.github.io/txtai/embeddings/configuration/vectors/
 - BM25: the scoring index's `tokenizer` with its setting `ngrams`. Its default follows the Unicode rules of word boundaries, which
-  take kanji and hiragana apart into single letters: https://neuml.github.io/txtai/pipeline/data/tokenizer/
+  take kanji and hiragana apart into single letters (hit@1 0.483 to 0.507 at 400 characters):
+  https://neuml.github.io/txtai/pipeline/data/tokenizer/
 """
 
 from __future__ import annotations
