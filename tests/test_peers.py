@@ -131,7 +131,8 @@ def test_packages_count_once_and_pip_and_links_not_at_all(tmp_path: Path) -> Non
     (folder / "pip").mkdir()
     (folder / "a" / "weights").write_bytes(b"x" * 3_000_000)
     (folder / "a" / "again").hardlink_to(folder / "a" / "weights")
-    (folder / "a" / "link").symlink_to("weights")
+    (tmp_path / "elsewhere").write_bytes(b"x" * 7_000_000)
+    (folder / "a" / "link").symlink_to(tmp_path / "elsewhere")
     (folder / "pip" / "big").write_bytes(b"x" * 5_000_000)
     assert peers.installed_mb(tmp_path) == 3
 
