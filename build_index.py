@@ -24,7 +24,14 @@ from tqdm import tqdm
 from corpus.readers import suffix_of
 from corpus.readers.source import ReadError
 from index.build import BuildRefusedError, NothingToIndexError, build, plan
-from index.encoder import DEFAULT_MODEL, ModelNotFoundError, SentenceEncoder, best_precision, process_threads
+from index.encoder import (
+    DEFAULT_MODEL,
+    PRECISIONS,
+    ModelNotFoundError,
+    SentenceEncoder,
+    best_precision,
+    process_threads,
+)
 from index.plan import Plan, find_files
 from index.report import BuildReport
 from index.store import load_version
@@ -103,6 +110,12 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         help="モデルがないとき、モデル配布サイトから取得してよい",
     )
     parser.add_argument(
+        "--precision",
+        choices=["auto", *PRECISIONS],
+        default=setting("PRECISION", "auto"),
+        help="モデルの計算の精度（既定 auto はこのコンピューターで最も速いもの）",
+    )
+    parser.add_argument(
         "--keep",
         type=_versions,
         default=setting("KEEP", str(KEEP_VERSIONS)),
@@ -136,7 +149,8 @@ def load_encoder(args: argparse.Namespace) -> SentenceEncoder:
         models_dir=Path(args.models),
         allow_hub=args.allow_hub,
         threads=process_threads(),
-        precision=best_precision(),
+        precision=best_precision() if args.precision == "auto" else args.precision,
+        notice=lambda text: print(text, flush=True),
     )
 
 

@@ -12,6 +12,7 @@ import logging
 import re
 import socket
 import sys
+import threading
 from argparse import ArgumentTypeError
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
@@ -474,6 +475,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 1
     print(f"http://{args.host}:{args.port}/ で動いています（終えるには Ctrl+C）。", flush=True)
+    threading.Thread(target=encoder.backend.warm, daemon=True).start()
     uvicorn.run(
         app,
         host=args.host,

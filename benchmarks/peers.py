@@ -10,7 +10,8 @@ benchmarks/runners/, which says how its documentation sets it up. What every sys
     read@1000    it stands in the first 1,000 characters that a person reads: long passages win hit@k for nothing
     reach        it stands whole in some passage of the index: more than this no ranking can find
     single       hit@1 without the questions that need more than one search (filter, list, compare, followup)
-    ask, encode  one question at a time, asked before to warm up: all of it, and its vector alone
+    question     one at a time, each asked for the first time: a question that comes again may be remembered ("again")
+    vector       the vector of such a question alone: no answer can be faster
     CPU          processor time of a question, all threads together: other work on the machine hardly changes it
     build        from the files to an index that answers, without loading the model; peak is the process's memory
 
@@ -213,6 +214,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         "",
         *quality,
         "質問 p50/p95 ms",
+        "再質問 p50 ms",
         "質問 CPU ms",
         "ベクトル p50 ms",
         "作成 秒",
@@ -229,6 +231,7 @@ def table(results: Sequence[dict[str, Any]]) -> str:
             result["name"],
             *(f"{result['quality'][name]:.3f}" for name in quality),
             f"{record['ask']['p50_ms']:.1f} / {record['ask']['p95_ms']:.1f}",
+            f"{record['again']['p50_ms']:.1f}" if record["again"] else "",
             f"{record['ask_cpu_ms']:.1f}",
             f"{record['encode']['p50_ms']:.1f}",
             f"{record['build_s']:.1f}",
@@ -283,7 +286,9 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--threads", type=int, default=len(os.sched_getaffinity(0)), help="計算に使うスレッドの数"
     )
-    parser.add_argument("--repeat", type=int, default=3, help="質問を何回ずつ聞くか")
+    parser.add_argument(
+        "--repeat", type=int, default=3, help="質問を何回ずつ聞くか（二回目からは「再質問」）"
+    )
     parser.add_argument("--json", type=Path, help="結果のすべてを書き出すファイル")
     return parser.parse_args(argv)
 

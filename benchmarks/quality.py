@@ -26,7 +26,7 @@ from build_index import setting
 from corpus.chunks import sentence_lines
 from corpus.records import Passage
 from corpus.text import searchable
-from index.encoder import SentenceEncoder, best_precision
+from index.encoder import PRECISIONS, SentenceEncoder, best_precision
 from index.engines import Engines, own_headings, probe
 from index.late import LateWriter, TokenFile
 from index.passages import encode, tokens_of
@@ -79,6 +79,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--models", type=Path, default=Path(setting("MODELS", str(HOME / "var" / "models"))))
     parser.add_argument("--limit", type=int, default=None, help="質問の数を限る（試すとき）")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default=best_precision(), help="モデルの計算の精度"
+    )
     args = parser.parse_args(argv)
     try:
         corpus = _lines(args.dataset / "corpus.jsonl")
@@ -99,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
         ir_measures.Qrel(query, document, int(grade)) for query, document, grade in rows if query in asked
     ]
 
-    encoder = SentenceEncoder.load(args.model, models_dir=args.models, precision=best_precision())
+    encoder = SentenceEncoder.load(args.model, models_dir=args.models, precision=args.precision)
     passages = {str(row): _passage(document) for row, document in enumerate(corpus)}
     headings = [passage.heading for passage in passages.values()]
     rows_with_heading = own_headings(headings)

@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.judging import fold, found, read_gold
 from build_index import HOME, SAMPLES, setting
 from index.build import build
-from index.encoder import Encoder, SentenceEncoder, best_precision
+from index.encoder import PRECISIONS, Encoder, SentenceEncoder, best_precision
 from index.store import Index, load_current
 from qa.answer import Reply, ask
 from qa.synonyms import Synonyms
@@ -107,13 +107,16 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--misses", type=int, default=0, help="外れた質問を何件まで出すか")
     parser.add_argument("--json", action="store_true", help="最後の行に JSON だけを出す")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default=best_precision(), help="モデルの計算の精度"
+    )
     args = parser.parse_args(argv)
     try:
         items = read_gold(args.gold)
     except (OSError, ValueError) as error:
         print(f"質問のファイルを読めません（{error}）。--gold を確かめてください。", file=sys.stderr)
         return 2
-    encoder = SentenceEncoder.load(args.model, models_dir=args.models, precision=best_precision())
+    encoder = SentenceEncoder.load(args.model, models_dir=args.models, precision=args.precision)
     with tempfile.TemporaryDirectory() as folder:
         build(args.documents, Path(folder), encoder)
         scored, times = measure(load_current(Path(folder)), encoder, items, Synonyms.load(args.synonyms))

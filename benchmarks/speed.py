@@ -29,7 +29,7 @@ import uvicorn
 from build_index import SAMPLES
 from index.build import build
 from index.current import CurrentIndex
-from index.encoder import SentenceEncoder, best_precision, process_threads
+from index.encoder import PRECISIONS, SentenceEncoder, best_precision, process_threads
 from index.passages import model_record
 from server import create_app
 
@@ -69,11 +69,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, default=HOME / "var" / "models")
     parser.add_argument("--repeat", type=int, default=3, help="質問を何回ずつ聞くか")
     parser.add_argument("--json", action="store_true", help="最後の行に JSON だけを出す")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default=best_precision(), help="モデルの計算の精度"
+    )
     args = parser.parse_args(argv)
 
     started = time.perf_counter()
     encoder = SentenceEncoder.load(
-        None, models_dir=args.models, threads=process_threads(), precision=best_precision()
+        None, models_dir=args.models, threads=process_threads(), precision=args.precision
     )
     load_s = time.perf_counter() - started
     with tempfile.TemporaryDirectory() as folder:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from index.dense import Vectors
 
-_FILES = ("vectors.i8", "scales.f4", "ids.i4", "sentences.u2")
+_FILES = ("vectors.i8", "scales.f4", "ids.i4", "sentences.u2", "norms.f4")
 NO_SENTENCE = 65535
 """The number of the sentence of a token that belongs to none: of a passage's context."""
 
@@ -48,13 +48,15 @@ class TokenVectors:
 class PackedTokens:
     """Tokens as they are kept: a vector is `vectors[i] * scales[i]`, and stands in the sentence `sentences[i]`.
 
-    ids  # (n,) int32; vectors  # (n, dim) int8; scales  # (n,) float32; sentences  # (n,) uint16, ascending
+    ids  # (n,) int32; vectors  # (n, dim) int8; scales  # (n,) float32; sentences  # (n,) uint16, ascending; norms  # (n,)
+    float32, the length of the sum of the vectors of a token's sentence, which makes a cosine of a dot product
     """
 
     ids: npt.NDArray[np.int32]
     vectors: npt.NDArray[np.int8]
     scales: npt.NDArray[np.float32]
     sentences: npt.NDArray[np.uint16]
+    norms: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,12 @@ def pack(tokens: TokenVectors, sentences: Sequence[int]) -> PackedTokens:
     number = np.searchsorted(np.asarray(sentences, np.int64), tokens.starts, side="right") - 1
     number = np.where((number < 0) | (number >= NO_SENTENCE), NO_SENTENCE, number)
     vectors = np.rint(tokens.vectors / scales[:, None]).astype(np.int8)
-    return PackedTokens(tokens.ids, vectors, scales, number.astype(np.uint16))
+    norms = np.zeros(len(number), np.float32)
+    if len(number):
+        starts = np.flatnonzero(np.diff(number, prepend=-1))
+        sums = np.add.reduceat(vectors * scales[:, None], starts, axis=0)
+        norms = np.repeat(np.linalg.norm(sums, axis=1), np.diff([*starts, len(number)])).astype(np.float32)
+    return PackedTokens(tokens.ids, vectors, scales, number.astype(np.uint16), norms)
 
 
 class LateWriter:
@@ -109,7 +116,9 @@ class LateWriter:
         if key in self._places:
             return
         for file, values in zip(
-            self._files, (tokens.vectors, tokens.scales, tokens.ids, tokens.sentences), strict=True
+            self._files,
+            (tokens.vectors, tokens.scales, tokens.ids, tokens.sentences, tokens.norms),
+            strict=True,
         ):
             file.write(np.ascontiguousarray(values).tobytes())
         self._places[key] = (self._size, len(tokens.ids))
@@ -140,9 +149,10 @@ class TokenFile:
         self.scales = _mapped(folder / "scales.f4", np.float32)
         self._ids = _mapped(folder / "ids.i4", np.int32)
         self.sentences = _mapped(folder / "sentences.u2", np.uint16)
+        self.norms = _mapped(folder / "norms.f4", np.float32)
         # (2, m) int64: tokens, and how many rows hold each
         self.frequencies = np.load(folder / "frequencies.npy", allow_pickle=False)
-        sizes = {len(self.vectors), len(self.scales), len(self._ids), len(self.sentences)}
+        sizes = {len(self.vectors), *map(len, (self.scales, self._ids, self.sentences, self.norms))}
         if len(sizes) != 1:
             raise ValueError(f"token files of different length: {sorted(sizes)}")
 
@@ -163,6 +173,7 @@ class TokenFile:
             np.array(self.vectors[part]),
             np.array(self.scales[part]),
             np.array(self.sentences[part]),
+            np.array(self.norms[part]),
         )
 
 
@@ -218,15 +229,12 @@ class LateIndex:
         places = [place for row in rows if (place := self._place(row)).count]
         if not places or not len(question) or weights.sum() <= 0:
             return []
-        tokens, sentences = self._read(places)
+        read = self._compared(places, question, vector)
         starts = np.cumsum([0, *(place.count for place in places)])[:-1]
-        # one product for all rows: many small ones cost more than they compute
-        best = np.maximum.reduceat(
-            tokens @ question.vectors.T, starts, axis=0
-        )  # (rows, tokens of the question)
+        best = np.maximum.reduceat(read.tokens, starts, axis=0)  # (rows, tokens of the question)
         maxsim = best @ weights / weights.sum()
         row_of = np.repeat(np.arange(len(places)), [place.count for place in places])
-        number, cosines = _sentence_cosines(tokens, row_of * (NO_SENTENCE + 1) + sentences, vector)
+        number, cosines = read.of_sentences(row_of * (NO_SENTENCE + 1) + read.sentences)
         nearest = np.full(len(places), -np.inf)
         kept = number % (NO_SENTENCE + 1) != NO_SENTENCE
         np.maximum.at(nearest, number[kept] // (NO_SENTENCE + 1), cosines[kept])
@@ -241,10 +249,10 @@ class LateIndex:
         place = self._place(row)
         if not place.count or not len(question) or weights.sum() <= 0:
             return {}
-        tokens, own = self._read([place])
-        number, cosines = _sentence_cosines(tokens, own, vector)
-        starts = np.flatnonzero(np.diff(own, prepend=-1))
-        best = np.maximum.reduceat(tokens @ question.vectors.T, starts, axis=0) @ weights / weights.sum()
+        read = self._compared([place], question, vector)
+        number, cosines = read.of_sentences(read.sentences)
+        starts = np.flatnonzero(np.diff(read.sentences, prepend=-1))
+        best = np.maximum.reduceat(read.tokens, starts, axis=0) @ weights / weights.sum()
         return {
             int(n): (float(maxsim), float(cosine))
             for n, maxsim, cosine in zip(number, best, cosines, strict=True)
@@ -255,11 +263,41 @@ class LateIndex:
         part, own = self._at(row)
         return _Place(row, part, *part.place(own))
 
-    def _read(self, places: Sequence[_Place]) -> tuple[Vectors, npt.NDArray[np.int64]]:
-        """The vectors of the tokens of rows  # (tokens, dim), and the numbers of their sentences  # (tokens,)."""
+    def _compared(self, places: Sequence[_Place], question: TokenVectors, vector: Vectors) -> _Compared:
+        """The tokens of rows, each compared with those of a question and with its vector."""
+        # one product for all rows: many small ones cost more than they compute; the scales after it, where there is less
         tokens = np.concatenate([p.part.vectors[p.slice] for p in places]).astype(np.float32)
-        tokens *= np.concatenate([p.part.scales[p.slice] for p in places])[:, None]
-        return tokens, np.concatenate([p.part.sentences[p.slice] for p in places]).astype(np.int64)
+        products = tokens @ np.concatenate([question.vectors, vector[None]]).T
+        products *= np.concatenate([p.part.scales[p.slice] for p in places])[:, None]
+        return _Compared(
+            products[:, :-1],
+            products[:, -1],
+            np.concatenate([p.part.sentences[p.slice] for p in places]).astype(np.int64),
+            np.concatenate([p.part.norms[p.slice] for p in places]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """Tokens of some rows, compared with a question.
+
+    tokens  # (n, tokens of the question) cosines; whole  # (n,) products with the question's vector; sentences  # (n,) int64;
+    norms  # (n,) of the sentences' sums
+    """
+
+    tokens: Vectors
+    whole: Vectors
+    sentences: npt.NDArray[np.int64]
+    norms: Vectors
+
+    def of_sentences(self, numbers: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Vectors]:
+        """The number of each sentence in order, and its cosine; tokens of one sentence stand together.
+
+        The mean of a sentence has the direction of its sum, and a product with a sum is the sum of the products.
+        """
+        starts = np.flatnonzero(np.diff(numbers, prepend=-1))
+        cosines = np.add.reduceat(self.whole, starts) / np.maximum(self.norms[starts], 1e-9)
+        return numbers[starts], cosines.astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,16 +312,6 @@ class _Place:
     @property
     def slice(self) -> slice:
         return slice(self.start, self.start + self.count)
-
-
-def _sentence_cosines(
-    tokens: Vectors, sentences: npt.NDArray[np.int64], vector: Vectors
-) -> tuple[npt.NDArray[np.int64], Vectors]:
-    """The number of each sentence in order, and its cosine; tokens of one sentence stand together."""
-    starts = np.flatnonzero(np.diff(sentences, prepend=-1))
-    sums = np.add.reduceat(tokens, starts, axis=0)  # the mean has the same direction
-    cosines = (sums @ vector) / np.maximum(np.linalg.norm(sums, axis=1), 1e-9)
-    return sentences[starts], cosines
 
 
 def _mapped(path: Path, kind: type[np.generic]) -> npt.NDArray[np.generic]:

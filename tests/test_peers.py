@@ -98,6 +98,7 @@ def result(name: str, environment: str, hit: float, p50: float) -> dict[str, Any
         "installed_mb": 1234,
         "record": {
             "ask": {"p50_ms": p50, "p95_ms": 2 * p50},
+            "again": {"p50_ms": 1.0, "p95_ms": 2.0},
             "ask_cpu_ms": 2 * p50,
             "encode": {"p50_ms": 4.0, "p95_ms": 5.0},
             "build_s": 9.96,
@@ -114,7 +115,8 @@ def test_the_table_has_a_row_a_system_and_a_cell_a_figure() -> None:
     assert len({row.count("|") for row in rows}) == 1
     assert rows[0].startswith("|  | hit@1 | hit@5 | 質問 p50/p95 ms |")
     assert (
-        rows[2] == "| 甲 | 0.750 | 1.000 | 10.0 / 20.0 | 20.0 | 4.0 | 10.0 | 1.0 | 1,500 | 1,234 | 36 | 700 |"
+        rows[2]
+        == "| 甲 | 0.750 | 1.000 | 10.0 / 20.0 | 1.0 | 20.0 | 4.0 | 10.0 | 1.0 | 1,500 | 1,234 | 36 | 700 |"
     )
 
 
@@ -218,7 +220,29 @@ def test_a_runner_writes_one_record(tmp_path: Path) -> None:
     assert record["ask"]["p50_ms"] <= record["ask"]["p95_ms"]
     assert record["peak_mb"] > 0
     assert record["ask_cpu_ms"] >= 0
+    assert record["again"]["p50_ms"] >= 0
     assert set(record["versions"]) == {"python", "numpy"}
+
+
+def test_what_is_timed_was_not_asked_before(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    class Remembers(Parrot):
+        def ask(self, question: str, history: Sequence[str]) -> list[measure.Passage]:
+            seen.append(question)
+            return []
+
+        def encode(self, question: str) -> None:
+            seen.append(question)
+
+    file = tmp_path / "a.txt"
+    file.touch()
+    items = [{"question": "甲"}, {"question": "乙"}]
+    options = argparse.Namespace(documents=tmp_path, model=tmp_path, precision="", repeat=1)
+    assert measure.measure(Remembers, [file], items, options)["again"] is None
+    own = {item["question"] for item in peers.read_gold(peers.QUESTIONS)}
+    assert not own & set(measure.WARM_UP)
+    assert seen[len(measure.WARM_UP) * 2 :] == ["甲", "乙", "甲 確認", "乙 確認"]
 
 
 @pytest.mark.parametrize(

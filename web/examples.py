@@ -71,11 +71,11 @@ def _values(index: Index) -> _Candidates:
 
 def _interviews(index: Index) -> _Candidates:
     """A question that a case book asks, with the name of who answers it: 「月見坂町：費用はどれくらいですか。」."""
-    for chunk in index.chunks:
-        case = index.cases.get(chunk.case_id or "")
-        heading = chunk.heading_path[-1] if chunk.heading_path else ""
-        if case is not None and heading.endswith(_ASKED) and len(heading) <= _LONGEST:
-            yield f"{_short(case)}：{heading}", (case.organization,)
+    for case in index.cases.values():
+        for chunk in index.chunks_of_case(case.id):
+            heading = chunk.heading_path[-1] if chunk.heading_path else ""
+            if heading.endswith(_ASKED) and len(heading) <= _LONGEST:
+                yield f"{_short(case)}：{heading}", (case.organization,)
 
 
 def _lists(index: Index) -> _Candidates:

@@ -27,7 +27,7 @@ def index_page(index: Index | None) -> dict[str, Any] | None:
         "dimension": index.manifest["model"]["dimension"],
         "documents": len(index.documents),
         "cases": len(index.cases),
-        "chunks": len(index.chunks),
+        "chunks": sum(index.chunk_counts.values()),
         "status": "ready",
     }
 

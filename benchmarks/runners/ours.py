@@ -21,14 +21,14 @@ from benchmarks.runners.measure import TOP_K, Passage, run
 from build_index import HOME, load_encoder
 from index.build import build
 from index.current import CurrentIndex
-from index.encoder import DEFAULT_MODEL, Precision, SentenceEncoder
+from index.encoder import DEFAULT_MODEL
 from index.passages import model_record
 from index.store import Index, load_current
 from qa.answer import ask
 from qa.synonyms import Synonyms, SynonymsFile
 from server import create_app
 
-PACKAGES = ("sentence-transformers", "transformers", "torch", "faiss-cpu", "fugashi")
+PACKAGES = ("sentence-transformers", "transformers", "torch", "openvino", "faiss-cpu", "fugashi")
 SUFFIXES = (".txt", ".md", ".csv", ".tsv", ".html", ".docx", ".pptx", ".xlsx", ".pdf")
 SYNONYMS = HOME / "synonyms.csv"
 
@@ -36,13 +36,14 @@ SYNONYMS = HOME / "synonyms.csv"
 def _encoder(model: Path, precision: str) -> Any:
     """The encoder that the server would take for this model, or the one of a precision."""
     default = model.name == DEFAULT_MODEL
-    if not precision:
-        options = argparse.Namespace(
-            model=None if default else str(model), models=str(model.parent), allow_hub=False
+    return load_encoder(
+        argparse.Namespace(
+            model=None if default else str(model),
+            models=str(model.parent),
+            allow_hub=False,
+            precision=precision or "auto",
         )
-        return load_encoder(options)
-    named: Precision = "bf16" if precision == "bf16" else "fp32"
-    return SentenceEncoder.load(None if default else str(model), models_dir=model.parent, precision=named)
+    )
 
 
 class Core:
