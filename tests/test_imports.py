@@ -23,6 +23,7 @@ ALLOWED = {
         "web",
         "build_index",
         "server",
+        "benchmarks",
     },  # they measure the product from outside
 }
 
