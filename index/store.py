@@ -11,7 +11,7 @@ import dataclasses
 import threading
 from bisect import bisect_right
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -40,6 +40,8 @@ chance (docs/decisions.md)."""
 
 KEPT_CHUNKS = 8192
 """Chunks that are kept once they were read, some 10 MB: those of a small index all."""
+KEPT_LISTS = 128
+"""Documents and cases whose chunks are kept together: a page of one asks for them fifty times."""
 KEPT_LETTERS = 20_000_000
 """Letters of documents that are kept once they were read, 40 MB."""
 
@@ -74,7 +76,7 @@ class Scope:
 class Store(Protocol):
     """What an engine must do to stand behind the product: hold the records and find chunks.
 
-    `Index` does it in memory; a distributed engine would do it over a network with the same words.
+    `Index` does it over mapped files; a distributed engine would do it over a network with the same words.
     """
 
     manifest: Mapping[str, Any]
@@ -117,7 +119,7 @@ class Store(Protocol):
 
 
 class Index:
-    """One version of the index, in memory and never changed."""
+    """One version of the index, over mapped files, never changed."""
 
     def __init__(self, manifest: Mapping[str, Any], segments: Sequence[Segment]) -> None:
         self.manifest = manifest
@@ -130,6 +132,7 @@ class Index:
         self.cases: dict[str, Case] = {}
         self.chunk_counts: Counter[str] = Counter()
         """How many chunks a document has, by its id; 0 for one without."""
+        # where the rows of a document are, and those of a case with its number in its segment
         self._of_document: dict[str, _Place] = {}
         self._of_case: dict[str, tuple[_Place, int]] = {}
         for collection, members in enumerate(self._collections):
@@ -150,7 +153,9 @@ class Index:
         self.listing: dict[str, DocumentInfo] = dict(sorted(listing.items(), key=lambda item: item[1].path))
         self.documents: Mapping[str, Document] = _Documents(self._of_document, self.listing)
         self._key_order, self._keys = _key_table(self._collections)
+        # of functions that do not know the index: it would else hold itself in memory when it is no longer in use
         self._chunk_at = lru_cache(maxsize=KEPT_CHUNKS)(partial(_read_chunk, self._collections))
+        self._in_order = lru_cache(maxsize=KEPT_LISTS)(partial(_read_in_order, self._chunk_at))
         counts = {"documents": len(self.listing), "cases": len(self.cases), "chunks": len(self._keys)}
         for name, count in counts.items():
             if manifest["counts"][name] != count:
@@ -175,15 +180,14 @@ class Index:
     def chunks_of_document(self, document_id: str) -> Sequence[Chunk]:
         """The chunks of a document in the order of its text."""
         place = self._of_document.get(document_id)
-        return [] if place is None else self._in_order(place, range(place.first, place.end))
+        return () if place is None else self._in_order(place.collection, range(place.first, place.end))
 
     def chunks_of_case(self, case_id: str) -> Sequence[Chunk]:
         """The chunks of a case in the order of its text."""
         found = self._of_case.get(case_id)
-        return [] if found is None else self._in_order(found[0], found[0].rows_of_case(found[1]))
-
-    def _in_order(self, place: _Place, rows: Iterable[int]) -> list[Chunk]:
-        return sorted((self._chunk_at(place.collection, row) for row in rows), key=lambda chunk: chunk.start)
+        if found is None:
+            return ()
+        return self._in_order(found[0].collection, tuple(found[0].rows_of_case(found[1])))
 
     def _place(self, chunk_id: str) -> tuple[int, int] | None:
         """In which collection and row a chunk that counts is."""
@@ -347,6 +351,12 @@ def _collections(segments: Sequence[Segment], entries: Mapping[str, Mapping[str,
 def _read_chunk(collections: Sequence[_Collection], number: int, row: int) -> Chunk:
     held = collections[number].at(row)
     return held.segment.records.chunk(row - held.offset)
+
+
+def _read_in_order(
+    chunk_at: Callable[[int, int], Chunk], number: int, rows: range | tuple[int, ...]
+) -> tuple[Chunk, ...]:
+    return tuple(sorted((chunk_at(number, row) for row in rows), key=lambda chunk: chunk.start))
 
 
 def _key_table(

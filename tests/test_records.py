@@ -103,6 +103,7 @@ def test_lookups_are_as_going_through_everything(index: Index) -> None:
     for document_id in index.documents:
         own = sorted((c for c in chunks if c.document_id == document_id), key=lambda c: c.start)
         assert list(index.chunks_of_document(document_id)) == own
+        assert index.chunks_of_document(document_id) is index.chunks_of_document(document_id)
         assert index.chunk_counts[document_id] == len(own)
     assert index.cases
     for case_id in index.cases:
