@@ -167,7 +167,12 @@ class Bar:
             self.close()
             self._stage = stage
             self._bar = tqdm(
-                total=total, desc=STAGES.get(stage, stage), unit="件", file=sys.stderr, leave=False
+                total=total,
+                desc=STAGES.get(stage, stage),
+                bar_format="{desc} {percentage:3.0f}%|{bar}|{n_fmt}/{total_fmt}件（経過 {elapsed}・残り {remaining}）",
+                smoothing=0,  # the mean so far: what is done is a fair sample of what is to do
+                file=sys.stderr,
+                leave=False,
             )
         if self._bar is not None:
             self._bar.total = total

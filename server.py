@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import uvicorn
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
@@ -64,6 +64,7 @@ from qa.similar import SimilarCase, similar_cases
 from qa.synonyms import SynonymsError, SynonymsFile
 from qa.usage import DEFAULT_DAYS, MAX_DAYS, Usage
 from web import admin, admin_usage, asking, cases, compare, documents, export, feedback, similar, view
+from web.admission import Admission
 from web.contract import Asked, AskRequest, FilterRequest, Question
 from web.examples import Examples
 from web.gate import Gate, Guard, is_local, secured
@@ -126,6 +127,7 @@ def create_app(
     # the samples are indexed while the folder is empty, and until the next build after that
     folders = ([library.folder] if library is not None else []) + ([samples] if samples is not None else [])
     originals = Originals(folders)
+    admitted = [Depends(Admission())]
     site = app.state.site = Site(current, encoder, synonyms, reranker, environment(web / "templates"), usage)
     app.mount("/static", StaticFiles(directory=web / "static"), name="static")
 
@@ -142,7 +144,12 @@ def create_app(
 
     # ---- JSON
 
-    @app.post("/api/ask", summary="質問に答える", responses={503: {"description": "索引がまだない"}})
+    @app.post(
+        "/api/ask",
+        summary="質問に答える",
+        responses={503: {"description": "索引がまだない、または混み合っている（Retry-After 秒後に）"}},
+        dependencies=admitted,
+    )
     def api_ask(body: AskRequest, index: Loaded) -> Reply:
         if body.answer == "generated":
             raise RequestValidationError(
@@ -176,7 +183,12 @@ def create_app(
 
     app.include_router(feedback.api(site))
 
-    @app.get("/api/search", summary="近い記述を探す", responses={503: {"description": "索引がまだない"}})
+    @app.get(
+        "/api/search",
+        summary="近い記述を探す",
+        responses={503: {"description": "索引がまだない、または混み合っている（Retry-After 秒後に）"}},
+        dependencies=admitted,
+    )
     def api_search(
         q: Question,
         index: Loaded,
@@ -240,16 +252,17 @@ def create_app(
 
     # ---- pages
 
+    examples = Examples(lambda index, question: site.ask(index, question, top_k=3))
+    for routes in (asking.router(site, examples), export.router(site)):
+        app.include_router(routes, dependencies=admitted)
     for routes in (
         admin.pages(parts_of_admin, looking),
-        asking.router(site, Examples(lambda index, question: site.ask(index, question, top_k=3))),
         documents.router(site, parts_of_admin.recent, originals),
         cases.router(site),
         similar.router(site),
         compare.router(site),
         feedback.pages(site),
         admin_usage.pages(site),
-        export.router(site),
     ):
         app.include_router(routes)
 
@@ -309,7 +322,7 @@ _ERROR_PAGES = {
     507: ("保存できませんでした", "管理者に、空き容量と書き込みの許可を確かめてもらってください。"),
     404: ("ページが見つかりません", "資料一覧や事例一覧から探し直してください。"),
     422: ("指定が正しくありません", "アドレスや入力を確かめてください。"),
-    503: ("ただいま準備中です", "しばらく待ってから、ページを読み込み直してください。"),
+    503: ("ただいまお答えできません", "しばらく待ってから、ページを読み込み直してください。"),
     500: (
         "問題が起きました",
         "もう一度お試しください。続くときは、管理者に時刻とこのページのアドレスを知らせてください。",

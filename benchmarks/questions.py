@@ -19,12 +19,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import statistics
 import sys
 import tempfile
 import time
-import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +30,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.judging import fold, found, read_gold
 from build_index import HOME, SAMPLES, setting
 from index.build import build
 from index.encoder import PRECISIONS, Encoder, SentenceEncoder, best_precision
@@ -45,39 +44,12 @@ NAMED = {"filter", "list", "compare"}
 """Types whose answer is also told by the organizations that the passages show."""
 
 
-def fold(text: str) -> str:
-    """A text without what does not tell words apart: width, white space, emphasis, table bars."""
-    return re.sub(r"[\s*|]+", "", unicodedata.normalize("NFKC", text))
-
-
-def evidence_groups(item: dict[str, Any]) -> list[list[str]]:
-    """The evidence as groups, of each of which one string must be found."""
-    if item.get("evidence_groups"):
-        groups: list[list[str]] = item["evidence_groups"]
-        return groups
-    return [[text] for text in item["evidence"]] if item["need"] == "all" else [item["evidence"]]
-
-
 def score(item: dict[str, Any], reply: Reply) -> dict[str, float]:
     """The figures of one reply; those that do not apply to its type are left out."""
     if item["type"] == "unanswerable":
         return {"abstained": float(not reply.answerable)}
-    files = tuple(item.get("docs") or [item["doc"]])
-    passages = [(Path(c.path).name.startswith(files), fold(c.text)) for c in reply.citations]
-    groups = [[fold(text) for text in group] for group in evidence_groups(item)]
-    ranks = [
-        next(
-            (rank for rank, (own, text) in enumerate(passages, 1) if own and any(e in text for e in group)),
-            None,
-        )
-        for group in groups
-    ]
-    figures = {
-        f"hit@{k}": min(1.0, sum(1 for rank in ranks if rank and rank <= k) / min(len(groups), k))
-        for k in (1, 5, 10)
-    }
-    read = "\n".join(text for _, text in passages)[:1000]
-    figures["read@1000"] = sum(any(e in read for e in group) for group in groups) / len(groups)
+    passages = [(Path(c.path).name, fold(c.text)) for c in reply.citations]
+    figures = found(item, passages)
     figures["false_abstain"] = float(not reply.answerable)
     answer = fold(reply.answer.text)
     if item["answer_keys"]:
@@ -117,11 +89,6 @@ def means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
         for name in FIGURES
         if (values := [row[name] for row in rows if name in row])
     }
-
-
-def read_gold(path: Path) -> list[dict[str, Any]]:
-    """The questions of a file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def main(argv: list[str] | None = None) -> int:

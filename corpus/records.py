@@ -113,6 +113,24 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentInfo:
+    """What a list says of a document: a `Document` without its text; `headings` is how many it has."""
+
+    id: str
+    path: str
+    title: str
+    format: str
+    sha256: str
+    characters: int
+    headings: int
+    publisher: str | None = None
+    date: str | None = None
+    pages: int | None = None
+    warnings: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """The unit of the index: a slice of one document, `document.text[start:end] == text`.
 

@@ -9,6 +9,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Sequence
+from functools import lru_cache, wraps
+from typing import TypeVar
+
+Found = TypeVar("Found")
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 _LINK = re.compile(r"!?\[([^\[\]\n]*)\]\((?:[^()\n]|\([^()\n]*\))*\)")
@@ -27,6 +32,25 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_LETTERS = re.compile(r"[\W_]+")
 
 
+REMEMBERED, SHORT = 1 << 13, 1000
+"""Results that `remembered` keeps of each function, and the longest text they are kept of: 10 MB where all are passages."""
+
+
+def remembered(function: Callable[[str], Found]) -> Callable[[str], Found]:
+    """A function of a text alone, whose results for the short texts asked for last are kept; they must not be changed.
+
+    Every question looks at passages that others looked at before.
+    """
+    kept = lru_cache(maxsize=REMEMBERED)(function)
+
+    @wraps(function)
+    def found(text: str) -> Found:
+        return kept(text) if len(text) <= SHORT else function(text)
+
+    return found
+
+
+@remembered
 def normalize(text: str) -> str:
     """NFKC with white space folded to single spaces: the form in which two spellings are one.
 
@@ -36,6 +60,7 @@ def normalize(text: str) -> str:
     return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip()
 
 
+@remembered
 def squeeze(text: str) -> str:
     """NFKC, lower case, without white space and emphasis marks: for comparing titles and headings.
 
@@ -76,7 +101,8 @@ def searchable(text: str) -> str:
 _SENTENCE = re.compile(r"(?:[^。！？!?\n]++|\?(?=[0-9０-９]))*+(?:[。！？!?]+[」』）)*]*|\n|$)")
 
 
-def sentence_spans(text: str) -> list[tuple[int, int]]:
+@remembered
+def sentence_spans(text: str) -> Sequence[tuple[int, int]]:
     """Where the sentences, items and rows of a text stand, (start, end) in order, without the space around them.
 
     >>> sentence_spans("一つ目。二つ目。")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 import os
 import platform
 import re
@@ -38,6 +39,7 @@ PRECISIONS: tuple[str, ...] = get_args(Precision)
 # Small batches of like length are fastest on a CPU: little is padding, and a layer's activations stay in the
 # cache (benchmarks/README.md).
 BATCH_SIZE = 8
+GOLDEN = (math.sqrt(5) - 1) / 2
 LENGTHS_AT_ONCE = 64
 """Texts that are cut into tokens at once to learn their lengths: 15 ms."""
 REMEMBERED = 512
@@ -269,10 +271,15 @@ def _clean(text: str) -> str:
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Rows in batches of like length, longest first, so that memory is at its peak at the start."""
+    """Rows in batches of like length: the longest first, so that memory is at its peak at the start.
+
+    The others follow long and short by turns (multiples of the golden ratio fall evenly), so that what is done at any time
+    says how long the rest takes.
+    """
     rows = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    for start in range(0, len(rows), BATCH_SIZE):
-        yield rows[start : start + BATCH_SIZE]
+    starts = range(0, len(rows), BATCH_SIZE)
+    for place in sorted(range(len(starts)), key=lambda place: place * GOLDEN % 1):
+        yield rows[starts[place] : starts[place] + BATCH_SIZE]
 
 
 def _quantized(

@@ -22,8 +22,19 @@ _log = logging.getLogger("dxqa.jobs")
 KEPT = 50
 POLL_S = 0.5
 """Between two looks whether the other build has ended: nobody sees half a second beside a build."""
+KNOWN_S = 3.0
+"""Time after which the pace of a stage is known."""
 LONGEST_WAIT_S = 6 * 3600.0
 """For the other build: a full one of 100,000 chunks takes two hours on two cores; beyond that it hangs."""
+
+
+def remaining_s(taken: float, done: int, total: int) -> int | None:
+    """Seconds that the rest takes at the pace so far; None before `KNOWN_S`, when that is a guess.
+
+    >>> remaining_s(20.0, 100, 400), remaining_s(1.0, 100, 400)
+    (60, None)
+    """
+    return round(taken / done * (total - done)) if done and taken >= KNOWN_S else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,7 @@ class Job:
 
     Stages are those of a build, and before them "waiting" while another build holds the index.
 
+    `remaining_s` is how long the present stage will still take at the pace so far, None where that is not known yet.
     `version` is the one in use after it, empty until then.
     """
 
@@ -48,6 +60,7 @@ class Job:
     stage: str = ""
     done: int = 0
     total: int = 0
+    remaining_s: int | None = None
     added: int = 0
     changed: int = 0
     removed: int = 0
@@ -104,8 +117,12 @@ class Jobs:
             state = Job(job_id, "running")
             self._set(job_id, state)
 
+            begun: dict[str, float] = {}
+
             def progress(stage: str, done: int, total: int) -> None:
-                self._set(job_id, replace(state, stage=stage, done=done, total=total))
+                taken = time.monotonic() - begun.setdefault(stage, time.monotonic())
+                remaining = remaining_s(taken, done, total)
+                self._set(job_id, replace(state, stage=stage, done=done, total=total, remaining_s=remaining))
 
             try:
                 report = self._built(progress)

@@ -297,7 +297,7 @@ class _Compared:
         """
         starts = np.flatnonzero(np.diff(numbers, prepend=-1))
         cosines = np.add.reduceat(self.whole, starts) / np.maximum(self.norms[starts], 1e-9)
-        return numbers[starts], cosines
+        return numbers[starts], cosines.astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)

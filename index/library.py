@@ -43,7 +43,7 @@ from corpus.garbled import GARBLED
 from corpus.lines import parsed_of
 from corpus.readers import SUFFIXES
 from corpus.readers.kinds import mismatch, unreadable_suffix
-from corpus.records import Document
+from corpus.records import Document, DocumentInfo
 from index.likeness import Alike, Fingerprints, fingerprints, relation, share
 from index.plan import MAX_FILE_BYTES, find_files, relative
 from index.reading import ReaderProcess
@@ -219,7 +219,7 @@ class Library:
         """The paths of all files of the folder that a build reads."""
         return set(self._files())
 
-    def removable(self, document: Document, others: Iterable[Document], *, samples: bool) -> list[str]:
+    def removable(self, document: Document, others: Iterable[DocumentInfo], *, samples: bool) -> list[str]:
         """The paths at which a document's own content stands; raises NotRemovableError where it cannot be taken out.
 
         `others` are the other documents of the index with something to be found in them: one of them must stand in the
@@ -247,7 +247,9 @@ class Library:
                 )
             return own
 
-    def remove_document(self, document: Document, others: Iterable[Document], *, samples: bool) -> list[str]:
+    def remove_document(
+        self, document: Document, others: Iterable[DocumentInfo], *, samples: bool
+    ) -> list[str]:
         """Takes a document out of the folder, as `removable` allows; gives its paths."""
         with self._lock:
             return self.remove(self.removable(document, others, samples=samples))
@@ -533,11 +535,12 @@ class Library:
 
     def _alike(self, parsed: Parsed, index: Index) -> Iterator[Alike]:
         """How a document stands to those of the index, most alike first."""
-        others = [document for document in index.documents.values() if document.id != parsed.document.id]
+        others = [other for other in index.listing.values() if other.id != parsed.document.id]
         kept = self._prints
         # fingerprints of a document cost 0.6 ms a thousand letters, once: a document never changes under its id
         self._prints = {
-            other.id: kept[other.id] if other.id in kept else fingerprints(other.text) for other in others
+            other.id: kept[other.id] if other.id in kept else fingerprints(index.documents[other.id].text)
+            for other in others
         }
         own = fingerprints(parsed.document.text)
         pairs = []
@@ -547,7 +550,9 @@ class Library:
             pairs.append((share(common, len(own), len(theirs)), other))
         found = 0
         for part, other in sorted(pairs, key=lambda pair: (-pair[0], pair[1].path)):
-            kind = relation(parsed.document, other, part) if part >= LEAST_SHARE else None
+            kind = None
+            if part >= LEAST_SHARE:
+                kind = relation(parsed.document, index.documents[other.id], part)
             if kind is not None and found < MOST_ALIKE:
                 found += 1
                 yield Alike(parsed.document.path, other.path, kind, round(part, 3))
@@ -604,8 +609,8 @@ def _beside(entry: Staged, files: set[str], index: Index | None) -> Staged:
     """What an entry is beside the folder and the index as they are now."""
     if index is None:
         return replace(entry, replaces=entry.name in files)
-    own = [d for d in index.documents.values() if entry.name in d.paths]
-    same = index.documents.get(entry.sha256[:16])
+    own = [d for d in index.listing.values() if entry.name in d.paths]
+    same = index.listing.get(entry.sha256[:16])
     return replace(
         entry,
         replaces=entry.name in files,

@@ -5,7 +5,7 @@ searched, or single documents to be carried into another segment. A version of t
 documents in them that count; adding a document writes a segment and touches no other.
 
     segment.json                kind, documents with their rows, dimension, size and SHA-256 of every other file
-    documents/<id>.json .txt    a document with its cases and chunks; its canonical text, UTF-8
+    documents.* texts.* chunks.* chunk_*.npy      documents, texts, cases and chunks (index.records)
     keys.npy                    the key of each row's vector  # (n,) S32
     sorted/*.npy                keys, heading keys and fingerprints of texts (index.likeness) in order, each with what it
                                 belongs to: what a new document has in common is looked up, not searched for
@@ -27,12 +27,11 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.documents import Parsed
-from corpus.lines import parsed_of, record_of
-from corpus.records import Case, Chunk, Document
 from index.dense import DenseIndex, Vectors
 from index.engines import Part
 from index.late import LateWriter, PackedTokens, TokenFile
 from index.lexical import FIELDS, Postings
+from index.records import Records, write_records
 
 KEY_BYTES = 32
 Rows = npt.NDArray[np.int64]
@@ -102,17 +101,12 @@ class SegmentWriter:
             self._late.close(keys)
         else:
             self._late.discard()
-        (folder / "documents").mkdir()
+        write_records(folder, [content.parsed for content in contents])
         rows: dict[str, dict[str, Any]] = {}
         first = 0
         for content in contents:
             parsed = content.parsed
-            identity = parsed.document.id
-            path = folder / "documents" / identity
-            record = record_of(parsed)
-            path.with_suffix(".json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
-            path.with_suffix(".txt").write_bytes(parsed.document.text.encode("utf-8", "surrogatepass"))
-            rows[identity] = {
+            rows[parsed.document.id] = {
                 "rows": [first, first + len(parsed.chunks)],
                 "cases": len(parsed.cases),
                 "fingerprints": len(content.fingerprints),
@@ -226,10 +220,17 @@ class StoredSegment:
 
     def document(self, identity: str) -> Parsed:
         """A document with its cases and chunks, as it was written."""
-        path = self.folder / "documents" / identity
-        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        text = path.with_suffix(".txt").read_bytes().decode("utf-8", "surrogatepass")
-        return parsed_of({**record, "text": text})
+        return self.records.parsed(self.numbers[identity], range(*self.rows[identity]))
+
+    @cached_property
+    def records(self) -> Records:
+        """The documents, cases and chunks, mapped."""
+        return Records(self.folder)
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Which document of the segment each is, by its id."""
+        return {identity: number for number, identity in enumerate(self.rows)}
 
     @cached_property
     def keys(self) -> npt.NDArray[np.bytes_]:
@@ -317,14 +318,15 @@ class StoredSegment:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment in memory; row i of `part` is `chunks[i]`."""
+    """A segment to be searched; row i of `part` is chunk i of `records`, `rows` are those of each document, in order;
+    `case_counts` how many cases each has."""
 
     name: str
     kind: str
     digest: str
-    documents: Mapping[str, Document]
-    cases: tuple[Case, ...]
-    chunks: tuple[Chunk, ...]
+    rows: Mapping[str, tuple[int, int]]
+    case_counts: Mapping[str, int]
+    records: Records
     part: Part
 
     @classmethod
@@ -333,23 +335,14 @@ class Segment:
         stored = StoredSegment(folder)
         stored.check()
         try:
-            parsed = [stored.document(identity) for identity in stored.rows]
-            chunks = tuple(chunk for one in parsed for chunk in one.chunks)
-            part = Part.load(folder)
+            records, part = stored.records, Part.load(folder)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise SegmentDamagedError(
                 f"segments/{folder.name} を読めません（{type(error).__name__}）"
             ) from error
-        if len(chunks) != len(part):
+        if not len(records) == len(part) == len(stored):
             raise SegmentDamagedError(
-                f"segments/{folder.name} の件数が合いません（本文{len(chunks)}・検索{len(part)}）"
+                f"segments/{folder.name} の件数が合いません（本文{min(len(records), len(stored))}・検索{len(part)}）"
             )
-        return cls(
-            folder.name,
-            stored.kind,
-            stored.digest,
-            {one.document.id: one.document for one in parsed},
-            tuple(case for one in parsed for case in one.cases),
-            chunks,
-            part,
-        )
+        counts = {name: int(entry["cases"]) for name, entry in stored.meta["documents"].items()}
+        return cls(folder.name, stored.kind, stored.digest, stored.rows, counts, records, part)

@@ -8,17 +8,21 @@ are taken over as they are: taking up a new version costs what is new in it.
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import threading
+from bisect import bisect_right
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from corpus.records import Case, Chunk, Document
-from index.engines import Engines, Part, Probe
+from corpus.records import Case, Chunk, Document, DocumentInfo
+from index.engines import Engines, Probe
+from index.records import chunk_key
 from index.segment import LIST, TEXT, Segment, SegmentDamagedError
 from index.tokenizer import tokenizer_name
 from index.versions import (
@@ -34,6 +38,13 @@ LIST_COST = 0.05
 """What a row of a list lacks against a text of the same score, where both are there: of many short rows one is near by
 chance (docs/decisions.md)."""
 
+KEPT_CHUNKS = 8192
+"""Chunks that are kept once they were read, some 10 MB: those of a small index all."""
+KEPT_LISTS = 128
+"""Documents and cases whose chunks are kept together: a page of one asks for them fifty times."""
+KEPT_LETTERS = 20_000_000
+"""Letters of documents that are kept once they were read, 40 MB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -46,73 +57,106 @@ class Hit:
     late: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A part of the corpus: the chunks of some documents, of some cases, and single ones, by their ids."""
+
+    documents: Collection[str] = frozenset()
+    cases: Collection[str] = frozenset()
+    chunks: Collection[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.documents or self.cases or self.chunks)
+
+    def holds(self, chunk: Chunk) -> bool:
+        """Whether a chunk belongs to it."""
+        return chunk.document_id in self.documents or chunk.case_id in self.cases or chunk.id in self.chunks
+
+
 class Store(Protocol):
     """What an engine must do to stand behind the product: hold the records and find chunks.
 
-    `Index` does it in memory; a distributed engine would do it over a network with the same words.
+    `Index` does it over mapped files; a distributed engine would do it over a network with the same words.
     """
 
+    manifest: Mapping[str, Any]
     version: str
-    documents: dict[str, Document]
-    cases: dict[str, Case]
+    listing: Mapping[str, DocumentInfo]
+    """What a list says of each document, in the order of their paths."""
+    documents: Mapping[str, Document]
+    """Documents with their texts, read when one is asked for."""
+    cases: Mapping[str, Case]
+    indexed_at: Mapping[str, str]
+    chunk_counts: Mapping[str, int]
 
-    def search(self, probe: Probe, k: int, allowed: Collection[str] | None = None) -> list[Hit]:
-        """The k best chunks, best first; only among the chunk ids `allowed` where given."""
+    def search(self, probe: Probe, k: int, scope: Scope | None = None) -> list[Hit]:
+        """The k best chunks, best first; only those of `scope` where given."""
         ...
 
     def chunk(self, chunk_id: str) -> Chunk | None:
         """The chunk of an id, None where there is none."""
         ...
 
+    def chunks_of_document(self, document_id: str) -> Sequence[Chunk]:
+        """The chunks of a document in the order of its text."""
+        ...
+
+    def chunks_of_case(self, case_id: str) -> Sequence[Chunk]:
+        """The chunks of a case in the order of its text."""
+        ...
+
+    def sentences(self, probe: Probe, chunk_id: str) -> dict[int, tuple[float, float]]:
+        """(MaxSim, cosine) of the sentences of a chunk by their number."""
+        ...
+
+    def holds_word(self, word: str) -> bool:
+        """Whether any chunk has a word."""
+        ...
+
+    def holds_gram(self, gram: str) -> bool:
+        """Whether any chunk has a gram."""
+        ...
+
 
 class Index:
-    """One version of the index, in memory and never changed."""
+    """One version of the index, over mapped files, never changed."""
 
     def __init__(self, manifest: Mapping[str, Any], segments: Sequence[Segment]) -> None:
         self.manifest = manifest
         self.version: str = manifest["version"]
         self.segments = {segment.name: segment for segment in segments}
-        of_segment = {entry["id"]: entry for entry in manifest["documents"]}
-        self.documents: dict[str, Document] = {}
-        self.indexed_at: dict[str, str] = {
-            entry["id"]: entry["indexed_at"] for entry in manifest["documents"]
-        }
+        entries = {entry["id"]: entry for entry in manifest["documents"]}
+        self.indexed_at: dict[str, str] = {name: entry["indexed_at"] for name, entry in entries.items()}
+        self._collections = _collections(segments, entries)
+        listing: dict[str, DocumentInfo] = {}
         self.cases: dict[str, Case] = {}
-        collections: dict[str, _Rows] = {}
-        for segment in segments:
-            own = {
-                identity
-                for identity in segment.documents
-                if of_segment.get(identity, {}).get("segment") == segment.name
-            }
-            for identity in own:
-                self.documents[identity] = _named(segment.documents[identity], of_segment[identity]["paths"])
-            self.cases.update({case.id: case for case in segment.cases if case.document_id in own})
-            rows = collections.setdefault(segment.kind, _Rows())
-            rows.parts.append(segment.part)
-            rows.chunks.extend(segment.chunks)
-            rows.live.extend(chunk.document_id in own for chunk in segment.chunks)
-        # in the order of their paths, whichever segment they stand in
-        self.documents = dict(sorted(self.documents.items(), key=lambda item: item[1].path))
-        self._collections = [
-            _Collection(
-                rows.chunks,
-                Engines(rows.parts, np.array(rows.live, dtype=bool)),
-                LIST_COST if kind == LIST and TEXT in collections else 0.0,
-            )
-            for kind, rows in collections.items()
-        ]
-        # where a chunk stands: in which collection, in which row
-        self._place: dict[str, tuple[_Collection, int]] = {
-            chunk.id: (collection, row)
-            for collection, rows in zip(self._collections, collections.values(), strict=True)
-            for row, (chunk, own_row) in enumerate(zip(rows.chunks, rows.live, strict=True))
-            if own_row
-        }
-        self.chunks = tuple(collection.chunks[row] for collection, row in self._place.values())
-        self.chunk_counts = Counter(chunk.document_id for chunk in self.chunks)
+        self.chunk_counts: Counter[str] = Counter()
         """How many chunks a document has, by its id; 0 for one without."""
-        counts = {"documents": len(self.documents), "cases": len(self.cases), "chunks": len(self.chunks)}
+        # where the rows of a document are, and those of a case with its number in its segment
+        self._of_document: dict[str, _Place] = {}
+        self._of_case: dict[str, tuple[_Place, int]] = {}
+        for collection, members in enumerate(self._collections):
+            for held in members.held:
+                case_number = 0
+                for number, (identity, (first, end)) in enumerate(held.segment.rows.items()):
+                    if identity in held.own:
+                        info, cases = held.segment.records.listed(number)
+                        listing[identity] = _named(info, entries[identity]["paths"])
+                        place = _Place(collection, held, number, held.offset + first, held.offset + end)
+                        self._of_document[identity] = place
+                        self.chunk_counts[identity] = end - first
+                        for own_number, case in enumerate(cases, case_number):
+                            self.cases[case.id] = case
+                            self._of_case[case.id] = place, own_number
+                    case_number += held.segment.case_counts[identity]
+        # in the order of their paths, whichever segment they stand in
+        self.listing: dict[str, DocumentInfo] = dict(sorted(listing.items(), key=lambda item: item[1].path))
+        self.documents: Mapping[str, Document] = _Documents(self._of_document, self.listing)
+        self._key_order, self._keys = _key_table(self._collections)
+        # of functions that do not know the index: it would else hold itself in memory when it is no longer in use
+        self._chunk_at = lru_cache(maxsize=KEPT_CHUNKS)(partial(_read_chunk, self._collections))
+        self._in_order = lru_cache(maxsize=KEPT_LISTS)(partial(_read_in_order, self._chunk_at))
+        counts = {"documents": len(self.listing), "cases": len(self.cases), "chunks": len(self._keys)}
         for name, count in counts.items():
             if manifest["counts"][name] != count:
                 raise IndexUnusableError(
@@ -121,35 +165,73 @@ class Index:
 
     def chunk(self, chunk_id: str) -> Chunk | None:
         """The chunk of an id, None where there is none."""
-        place = self._place.get(chunk_id)
-        return None if place is None else place[0].chunks[place[1]]
+        place = self._place(chunk_id)
+        return None if place is None else self._chunk_at(*place)
 
-    def search(self, probe: Probe, k: int, allowed: Collection[str] | None = None) -> list[Hit]:
-        """The k best chunks for a question, best first; only among the chunk ids `allowed` where given.
+    @property
+    def chunks(self) -> tuple[Chunk, ...]:
+        """All chunks, in the order of their rows: for looks at a small index."""
+        return tuple(
+            self._chunk_at(number, row)
+            for number, collection in enumerate(self._collections)
+            for row in np.flatnonzero(collection.live).tolist()
+        )
+
+    def chunks_of_document(self, document_id: str) -> Sequence[Chunk]:
+        """The chunks of a document in the order of its text."""
+        place = self._of_document.get(document_id)
+        return () if place is None else self._in_order(place.collection, range(place.first, place.end))
+
+    def chunks_of_case(self, case_id: str) -> Sequence[Chunk]:
+        """The chunks of a case in the order of its text."""
+        found = self._of_case.get(case_id)
+        if found is None:
+            return ()
+        return self._in_order(found[0].collection, tuple(found[0].rows_of_case(found[1])))
+
+    def _place(self, chunk_id: str) -> tuple[int, int] | None:
+        """In which collection and row a chunk that counts is."""
+        key = np.uint64(chunk_key(chunk_id))
+        at = int(np.searchsorted(self._keys, key))
+        if at == len(self._keys) or self._keys[at] != key:
+            return None
+        row = int(self._key_order[at])
+        for number, collection in enumerate(self._collections):
+            if row < len(collection.live):
+                return number, row
+            row -= len(collection.live)
+        raise AssertionError("a key without a row")
+
+    def _rows(self, scope: Scope) -> list[npt.NDArray[np.int64]]:
+        """The rows of a scope in each collection, ascending."""
+        rows: list[set[int]] = [set() for _ in self._collections]
+        for name in scope.documents:
+            if (place := self._of_document.get(name)) is not None:
+                rows[place.collection].update(range(place.first, place.end))
+        for name in scope.cases:
+            if (found := self._of_case.get(name)) is not None:
+                rows[found[0].collection].update(found[0].rows_of_case(found[1]))
+        for chunk_id in scope.chunks:
+            if (at := self._place(chunk_id)) is not None:
+                rows[at[0]].add(at[1])
+        return [np.array(sorted(own), dtype=np.int64) for own in rows]
+
+    def search(self, probe: Probe, k: int, scope: Scope | None = None) -> list[Hit]:
+        """The k best chunks for a question, best first; only those of `scope` where given.
 
         Texts and lists are searched apart, and their scores compared: each says how well the best of its own is met.
         """
-        rows: dict[int, list[int]] = {}
-        for chunk_id in allowed or ():
-            place = self._place.get(chunk_id)
-            if place is not None:
-                rows.setdefault(id(place[0]), []).append(place[1])
-        hits = []
-        for collection in self._collections:
-            own: npt.NDArray[np.int64] | None = None
-            if allowed is not None:
-                own = np.array(sorted(rows.get(id(collection), [])), dtype=np.int64)
-            hits += [
-                Hit(
-                    collection.chunks[found.row],
-                    max(0.0, found.score - collection.cost),
-                    found.dense,
-                    found.lexical,
-                    found.late,
-                )
-                for found in collection.engines.search(probe, k, own)
-            ]
-        return sorted(hits, key=lambda hit: -hit.score)[:k]
+        rows = None if scope is None else self._rows(scope)
+        found = [
+            (max(0.0, one.score - collection.cost), number, one)
+            for number, collection in enumerate(self._collections)
+            for one in collection.engines.search(probe, k, None if rows is None else rows[number])
+        ]
+        found.sort(key=lambda item: -item[0])
+        return [
+            Hit(self._chunk_at(number, one.row), score, one.dense, one.lexical, one.late)
+            for score, number, one in found[:k]
+        ]
 
     def holds_word(self, word: str) -> bool:
         """Whether any chunk has a word (`index.tokenizer.tokenize`), in its text or in what stands above it."""
@@ -161,32 +243,138 @@ class Index:
 
     def sentences(self, probe: Probe, chunk_id: str) -> dict[int, tuple[float, float]]:
         """(MaxSim, cosine) of the sentences of a chunk by their number in `corpus.text.sentence_spans` of its text."""
-        collection, row = self._place[chunk_id]
-        return collection.engines.sentences(probe, row)
+        place = self._place(chunk_id)
+        return {} if place is None else self._collections[place[0]].engines.sentences(probe, place[1])
 
 
-@dataclass(slots=True)
-class _Rows:
-    """What a collection is made of while segments are gathered."""
+class _Documents(Mapping[str, Document]):
+    """The documents of an index by their ids; texts are read when one is asked for, and the last ones are kept.
 
-    parts: list[Part] = field(default_factory=list)
-    chunks: list[Chunk] = field(default_factory=list)
-    live: list[bool] = field(default_factory=list)
+    To go through all of them reads all of them: what a list says of a document is in `Index.listing`.
+    """
+
+    def __init__(self, places: Mapping[str, _Place], listing: Mapping[str, DocumentInfo]) -> None:
+        self._places, self._listing = places, listing
+        self._kept: OrderedDict[str, Document] = OrderedDict()
+        self._letters = 0
+        self._lock = threading.Lock()
+
+    def __getitem__(self, document_id: str) -> Document:
+        with self._lock:
+            if document_id in self._kept:
+                self._kept.move_to_end(document_id)
+                return self._kept[document_id]
+        place, info = self._places[document_id], self._listing[document_id]
+        read = place.held.segment.records.document(place.number)
+        found = replace(read, paths=info.paths, warnings=info.warnings)
+        with self._lock:
+            if document_id not in self._kept:
+                self._kept[document_id] = found
+                self._letters += len(found.text)
+            while self._letters > KEPT_LETTERS and len(self._kept) > 1:
+                self._letters -= len(self._kept.popitem(last=False)[1].text)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._listing)
+
+    def __len__(self) -> int:
+        return len(self._listing)
+
+    def __contains__(self, document_id: object) -> bool:
+        return document_id in self._listing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """A segment in a collection: where its rows begin there, and which of its documents count."""
+
+    segment: Segment
+    offset: int
+    own: Collection[str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Collection:
-    """Documents of one kind, searched together with statistics of their own; row i is `chunks[i]`."""
+    """Documents of one kind, searched together with statistics of their own; `live`  # (n,) says which rows count."""
 
-    chunks: Sequence[Chunk]
+    held: Sequence[_Held]
+    offsets: Sequence[int]
+    live: npt.NDArray[np.bool_]
     engines: Engines
     cost: float
 
+    def at(self, row: int) -> _Held:
+        """The segment that a row is of."""
+        return self.held[bisect_right(self.offsets, row) - 1]
 
-def _named(document: Document, paths: Sequence[str]) -> Document:
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """Where a document is: its number in its segment, and its rows `first:end` in a collection."""
+
+    collection: int
+    held: _Held
+    number: int
+    first: int
+    end: int
+
+    def rows_of_case(self, number: int) -> list[int]:
+        """The rows of a case of the document, by its number in the segment."""
+        offset = self.held.offset
+        cases = self.held.segment.records.case_numbers[self.first - offset : self.end - offset]
+        rows: list[int] = (self.first + np.flatnonzero(cases == number)).tolist()
+        return rows
+
+
+def _collections(segments: Sequence[Segment], entries: Mapping[str, Mapping[str, Any]]) -> list[_Collection]:
+    """The segments by their kind; of each, the documents that `entries` says stand in it."""
+    kinds: dict[str, list[_Held]] = {}
+    sizes: Counter[str] = Counter()
+    for segment in segments:
+        own = {name for name in segment.rows if entries.get(name, {}).get("segment") == segment.name}
+        kinds.setdefault(segment.kind, []).append(_Held(segment, sizes[segment.kind], own))
+        sizes[segment.kind] += len(segment.records)
+    made = []
+    for kind, held in kinds.items():
+        live = np.zeros(sizes[kind], dtype=bool)
+        for one in held:
+            for name in one.own:
+                first, end = one.segment.rows[name]
+                live[one.offset + first : one.offset + end] = True
+        engines = Engines([one.segment.part for one in held], live)
+        cost = LIST_COST if kind == LIST and TEXT in kinds else 0.0
+        made.append(_Collection(held, [one.offset for one in held], live, engines, cost))
+    return made
+
+
+def _read_chunk(collections: Sequence[_Collection], number: int, row: int) -> Chunk:
+    held = collections[number].at(row)
+    return held.segment.records.chunk(row - held.offset)
+
+
+def _read_in_order(
+    chunk_at: Callable[[int, int], Chunk], number: int, rows: range | tuple[int, ...]
+) -> tuple[Chunk, ...]:
+    return tuple(sorted((chunk_at(number, row) for row in rows), key=lambda chunk: chunk.start))
+
+
+def _key_table(
+    collections: Sequence[_Collection],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+    """The keys of the chunks that count, in order, and the row of each, counted through all collections  # (n,), (n,)."""
+    nothing = np.zeros(0, np.uint64)
+    keys = np.concatenate([nothing, *(held.segment.records.keys for one in collections for held in one.held)])
+    live = np.concatenate([np.zeros(0, bool), *(one.live for one in collections)])
+    rows = np.flatnonzero(live)
+    rows = rows[np.argsort(keys[rows], kind="stable")]
+    return rows, keys[rows]
+
+
+def _named(info: DocumentInfo, paths: Sequence[str]) -> DocumentInfo:
     """A document with all paths under which its content stands now."""
     others = tuple(twin_note(path) for path in paths[1:])
-    return replace(document, paths=tuple(paths), warnings=(*document.warnings, *others))
+    return replace(info, paths=tuple(paths), warnings=(*info.warnings, *others))
 
 
 def twin_note(path: str) -> str:
@@ -252,6 +440,7 @@ __all__ = [
     "IndexMissingError",
     "IndexUnusableError",
     "ModelRecord",
+    "Scope",
     "Store",
     "check_agreement",
     "current_version",

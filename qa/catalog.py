@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from corpus.municipalities import PREFECTURES, REGION_OF, municipalities, parse_organization
-from corpus.records import Case, Document
+from corpus.records import Case, Document, DocumentInfo
 from corpus.text import squeeze
 from index.store import Index
 from qa.select import case_passes
@@ -94,19 +94,19 @@ class CaseEntry:
 def document_entries(index: Index) -> list[DocumentEntry]:
     """All documents in the order of their paths."""
     cases = Counter(case.document_id for case in index.cases.values())
-    return [_entry(index, d, cases[d.id]) for d in sorted(index.documents.values(), key=lambda d: d.path)]
+    return [_entry(index, info, cases[info.id]) for info in index.listing.values()]
 
 
 def document_detail(index: Index, document: Document) -> DocumentDetail:
     """One document with its outline."""
     cases = sum(case.document_id == document.id for case in index.cases.values())
-    entry = _entry(index, document, cases)
+    entry = _entry(index, index.listing[document.id], cases)
     values = {name: getattr(entry, name) for name in DocumentEntry.__dataclass_fields__}
     outline = tuple(OutlineEntry(h.text, h.level, h.start, h.end) for h in document.headings)
     return DocumentDetail(**values, outline=outline)
 
 
-def _entry(index: Index, document: Document, cases: int) -> DocumentEntry:
+def _entry(index: Index, document: DocumentInfo, cases: int) -> DocumentEntry:
     return DocumentEntry(
         id=document.id,
         path=document.path,
@@ -114,7 +114,7 @@ def _entry(index: Index, document: Document, cases: int) -> DocumentEntry:
         title=document.title,
         format=document.format,
         sha256=document.sha256,
-        characters=len(document.text),
+        characters=document.characters,
         pages=document.pages,
         chunks=index.chunk_counts[document.id],
         cases=cases,

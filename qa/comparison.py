@@ -174,7 +174,7 @@ def _section_rows(index: Index, cases: Sequence[CaseEntry]) -> list[Row]:
 
 def _sections(index: Index, case: CaseEntry) -> list[_Section]:
     """The sections of a case in order, without those that its title opens and those that hold its contact."""
-    own = sorted((chunk for chunk in index.chunks if chunk.case_id == case.id), key=lambda chunk: chunk.start)
+    own = index.chunks_of_case(case.id)
     closing = [
         case.fields[name] for name in ("department", "phone", "email", "population") if name in case.fields
     ]

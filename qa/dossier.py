@@ -252,7 +252,7 @@ def of_reply(
 def of_case(index: Index, entry: CaseEntry, occasion: Occasion) -> Dossier:
     """The dossier of a case: every field with its source, and all its passages as sources."""
     found = _Sources(index, occasion, PASSAGES)
-    passages = [chunk for chunk in index.chunks if chunk.case_id == entry.id]
+    passages = index.chunks_of_case(entry.id)
     for chunk in passages[:MOST_SOURCES]:
         found.passage(chunk)
     rows = [Row(label, (_case_value(entry, name, found),)) for name, label in _CASE_FIELDS]
@@ -420,7 +420,6 @@ class _Sources:
     def __init__(self, index: Index, occasion: Occasion, part: str) -> None:
         self._index, self._occasion, self._part = index, occasion, part
         self._numbers: dict[tuple[str, int, int], int] = {}
-        self._chunks: dict[str, list[Chunk]] = {}
         self.made: list[Source] = []
 
     def passage(self, chunk: Chunk) -> int:
@@ -438,9 +437,9 @@ class _Sources:
 
     def at(self, document_id: str, start: int, end: int, case_id: str | None = None) -> int | None:
         """The number of the passage that holds a span, else of its line; None beyond `MOST_SOURCES`."""
-        if document_id not in self._chunks:
-            self._chunks[document_id] = [c for c in self._index.chunks if c.document_id == document_id]
-        holding = [c for c in self._chunks[document_id] if c.start <= start and end <= c.end]
+        holding = [
+            c for c in self._index.chunks_of_document(document_id) if c.start <= start and end <= c.end
+        ]
         full = len(self.made) >= MOST_SOURCES
         if holding:
             chunk = min(holding, key=lambda c: (c.case_id != case_id, c.end - c.start))

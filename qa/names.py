@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar
 
 from corpus.municipalities import PREFECTURES, REGION_OF, municipalities, parse_organization, short_name
 from corpus.records import Chunk, Document
-from corpus.text import normalize, squeeze
+from corpus.text import normalize, remembered, squeeze
 from index.store import Index
 from index.tokenizer import readings
 
@@ -98,15 +98,18 @@ class Directory:
         populations: Mapping[str, int] | None = None,
         categories: Iterable[str] = (),
         of_section: Mapping[str, str] | None = None,
+        documents_of: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         """`of_case` by case id, `of_document` by document id; `texts` is what they say, without spaces.
 
-        `of_section` is whose a passage is by its id, where its heading says it. `categories` are the parts into which the case books sort their cases.
+        `of_section` is whose a passage is by its id, where its heading says it. `categories` are the parts into which the case
+        books sort their cases. `documents_of` are the documents that hold something of an organization.
         """
         self._of_case, self._of_document, self._texts = of_case, of_document or {}, texts or {}
         self._populations = populations or {}
         self.categories = tuple(dict.fromkeys(categories))
         self._of_section = of_section or {}
+        self._documents_of = documents_of or {}
         documents = [name for names in self._of_document.values() for name in names]
         self.organizations: tuple[str, ...] = tuple(dict.fromkeys([*of_case.values(), *documents]))
         self._forms = {name: _Forms.of(name) for name in self.organizations}
@@ -123,15 +126,15 @@ class Directory:
         of_case = {case.id: case.organization for case in index.cases.values()}
         with_cases = {case.document_id for case in index.cases.values()}
         known = tuple(dict.fromkeys(of_case.values()))
-        chunks: dict[str, list[Chunk]] = {}
-        for chunk in index.chunks:
-            if chunk.case_id is None:
-                chunks.setdefault(chunk.document_id, []).append(chunk)
-        read = {
-            document.id: cls._read_once(document, known, chunks.get(document.id, []))
-            for document in index.documents.values()
-        }
+        read = {document.id: cls._read_once(index, document, known) for document in index.documents.values()}
         cls._read = read
+        holding: dict[str, set[str]] = {}
+        for case in index.cases.values():
+            holding.setdefault(case.organization, set()).add(case.document_id)
+        for document_id, one in read.items():
+            owners = () if document_id in with_cases else one.organizations
+            for name in (*owners, *one.sections.values()):
+                holding.setdefault(name, set()).add(document_id)
         return cls(
             of_case,
             {i: () if i in with_cases else one.organizations for i, one in read.items()},
@@ -139,14 +142,16 @@ class Directory:
             {case.organization: case.population for case in index.cases.values() if case.population},
             [case.category for case in index.cases.values() if case.category],
             {i: name for one in read.values() for i, name in one.sections.items()},
+            holding,
         )
 
     @classmethod
-    def _read_once(cls, document: Document, known: tuple[str, ...], chunks: Sequence[Chunk]) -> _Read:
+    def _read_once(cls, index: Index, document: Document, known: tuple[str, ...]) -> _Read:
         """What the names in a document are; a new version of the index reads only what is new in it."""
         held = cls._read.get(document.id)
         if held is not None and (held.title, held.path, held.known) == (document.title, document.path, known):
             return held
+        chunks = [chunk for chunk in index.chunks_of_document(document.id) if chunk.case_id is None]
         sections = sections_of(chunks, known)
         owners = organizations_of(document, known, several=len(set(sections.values())) > 1)
         return _Read(document.title, document.path, known, owners, sections, squeeze(document.text))
@@ -172,6 +177,17 @@ class Directory:
     def of_document(self, document_id: str) -> tuple[str, ...]:
         """The organizations that a document is about."""
         return self._of_document.get(document_id, ())
+
+    def documents_of(self, names: Iterable[str]) -> list[str]:
+        """The documents that hold something of some organizations, each once."""
+        return list(
+            dict.fromkeys(found for name in names for found in sorted(self._documents_of.get(name, ())))
+        )
+
+    def saying(self, name: str) -> list[str]:
+        """The documents that say a name, with or without its prefecture."""
+        own = squeeze(short(name))
+        return [document_id for document_id, text in self._texts.items() if own in text]
 
     def mentions(self, name: str) -> bool:
         """Whether any document says a name."""
@@ -470,9 +486,10 @@ def _by_beginning() -> dict[str, list[str]]:
     return {key: sorted(names, key=len, reverse=True) for key, names in table.items()}
 
 
-def bodies_in(text: str) -> set[str]:
+@remembered
+def bodies_in(text: str) -> frozenset[str]:
     """The names of the prefectures and municipalities that a text says."""
-    return {name for _, _, name in _in_table(normalize(text))}
+    return frozenset(name for _, _, name in _in_table(normalize(text)))
 
 
 def _in_table(text: str) -> Iterator[tuple[int, int, str]]:

@@ -33,10 +33,7 @@ class Places:
 
     def __init__(self, index: Index) -> None:
         self._documents = index.documents
-        self._chunks: dict[str, list[Chunk]] = {}
-        for chunk in sorted(index.chunks, key=lambda chunk: chunk.start):
-            self._chunks.setdefault(chunk.document_id, []).append(chunk)
-        self._starts = {name: [chunk.start for chunk in own] for name, own in self._chunks.items()}
+        self._index = index
         self._lines: dict[str, list[int]] = {}
 
     def of(self, document_id: str, start: int, end: int) -> Place:
@@ -58,8 +55,9 @@ class Places:
         )
 
     def _chunk_at(self, document_id: str, offset: int) -> Chunk | None:
-        row = bisect_right(self._starts.get(document_id, []), offset) - 1
-        chunk = self._chunks[document_id][row] if row >= 0 else None
+        own = self._index.chunks_of_document(document_id)
+        row = bisect_right(own, offset, key=lambda chunk: chunk.start) - 1
+        chunk = own[row] if row >= 0 else None
         return chunk if chunk is not None and offset < chunk.end else None
 
     def _line_starts(self, document_id: str) -> list[int]:

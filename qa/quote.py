@@ -15,7 +15,7 @@ from difflib import SequenceMatcher
 from corpus.enumerations import Run, runs
 from corpus.records import Chunk
 from corpus.structure import QUESTION_END
-from corpus.text import letters, normalize, searchable, sentence_spans, squeeze
+from corpus.text import letters, normalize, remembered, searchable, sentence_spans, squeeze
 from index.store import Hit, Index
 from index.tokenizer import tokenize
 from qa.evidence import is_about
@@ -464,6 +464,12 @@ def _quotation(chunk: Chunk, start: int, end: int, weight: float) -> Quotation:
     )
 
 
+@remembered
+def _words_of(sentence: str) -> frozenset[str]:
+    """The content words of a sentence."""
+    return frozenset(tokenize(searchable(sentence)))
+
+
 def _weighed(index: Index, query: Query, selection: Selection, hits: Sequence[Hit]) -> list[Quotation]:
     """The sentences of passages with their weights, in the order of the passages.
 
@@ -481,7 +487,7 @@ def _weighed(index: Index, query: Query, selection: Selection, hits: Sequence[Hi
     }
     own = [near.get((hit.chunk.id, number), (0.0, 0.0)) for hit, number, _, _ in found]
     maxsim, cosine = _spread([m for m, _ in own]), _spread([c for _, c in own])
-    tokens = [frozenset(tokenize(searchable(hit.chunk.text[start:end]))) for hit, _, start, end in found]
+    tokens = [_words_of(hit.chunk.text[start:end]) for hit, _, start, end in found]
     worth = _rarity(tokens)
     total = sum(worth.get(token, math.log(len(tokens) + 1)) for token in wanted) or 1.0
     best = max((hit.score for hit in hits), default=0.0)

@@ -21,7 +21,7 @@ from corpus.text import searchable, sentence_spans, squeeze
 from index.encoder import Encoder
 from index.engines import Probe, probe
 from index.reranker import Reranker
-from index.store import Hit, Index
+from index.store import Hit, Index, Scope
 from index.tokenizer import tokenize
 from qa.names import Directory, directory
 from qa.synonyms import Synonyms
@@ -107,33 +107,33 @@ def select(
     Raises RerankerError where the reranker fails.
     """
     filters, from_question = join(given, query.filters)
-    allowed = allowed_chunks(index, filters)
+    scope = scope_of(index, filters)
     names = directory(index)
     asked = probe(encoder, query.text, query.focus, synonyms.others(query.text))
-    if allowed is not None and not allowed:
+    if scope is not None and not scope:
         # what is nearest without the conditions that were read from the question is shown, but does not answer
-        within = allowed_chunks(index, given)
-        nearest = ranked(index, names, query, asked, within, max(POOL, k)) if within != set() else []
+        within = scope_of(index, given)
+        nearest = ranked(index, names, query, asked, within, max(POOL, k)) if within is None or within else []
         return Selection(tuple(nearest[:k]), filters, from_question, filtered_out=True, probe=asked)
-    hits = ranked(index, names, query, asked, allowed, max(POOL, k))
+    hits = ranked(index, names, query, asked, scope, max(POOL, k))
     if reranker is not None:
         hits = _reranked(index, query, hits, reranker)
     hits = _once(index, names, hits)
     sides: tuple[str, ...] = ()
     cases = 0
     if query.shape == "compare":
-        hits, sides = _sides(index, encoder, names, query, hits, allowed, k)
+        hits, sides = _sides(index, encoder, names, query, hits, scope, k)
     elif query.shape == "summary":
         hits = _case_first(index, query, hits)
         if hits and hits[0].chunk.case_id is not None:
             hits = _openings_first(index, hits, 1)
     elif query.near_population is not None:
-        hits = _once(index, names, _openings_first(index, _and_all_cases(index, hits, allowed)), again=False)
+        hits = _once(index, names, _openings_first(index, _and_all_cases(index, hits, scope)), again=False)
         hits = _nearest_first(index, hits, query.near_population)
     elif (from_question and query.lists) or (
         query.lists and query.asks_bodies and query.everything and not query.organizations
     ):
-        hits = _once(index, names, _openings_first(index, _and_all_cases(index, hits, allowed)), again=False)
+        hits = _once(index, names, _openings_first(index, _and_all_cases(index, hits, scope)), again=False)
         cases = len({hit.chunk.case_id for hit in hits} - {None})
         k = max(k, min(cases, most))
     elif query.shape in {"text", "value"}:
@@ -152,16 +152,12 @@ def select(
 
 
 def ranked(
-    index: Index, names: Directory, query: Query, asked: Probe, allowed: Collection[str] | None, k: int
+    index: Index, names: Directory, query: Query, asked: Probe, scope: Scope | None, k: int
 ) -> list[Hit]:
     """Hits with what is known about them added to their scores, best first."""
-    hits = index.search(asked, k, allowed)
+    hits = index.search(asked, k, scope)
     if query.organizations:
-        own = {
-            chunk.id
-            for chunk in index.chunks
-            if set(names.of(chunk)) & set(query.organizations) and (allowed is None or chunk.id in allowed)
-        }
+        own = Scope(chunks=_own(index, names, query.organizations, scope))
         found = {hit.chunk.id for hit in hits}
         least = hits[-1].score if hits else 0.0
         hits += [
@@ -171,6 +167,17 @@ def ranked(
         ]
     scored = [replace(hit, score=hit.score + _known(index, names, query, hit.chunk)) for hit in hits]
     return sorted(scored, key=lambda hit: -hit.score)
+
+
+def _own(index: Index, names: Directory, organizations: Sequence[str], scope: Scope | None) -> set[str]:
+    """Ids of the chunks that are about one of some organizations."""
+    asked = set(organizations)
+    return {
+        chunk.id
+        for document_id in names.documents_of(organizations)
+        for chunk in index.chunks_of_document(document_id)
+        if set(names.of(chunk)) & asked and (scope is None or scope.holds(chunk))
+    }
 
 
 # 「表の誤りを訂正（500箱から400箱に）」「正しくは12名です」「先月の回答を取り消します」
@@ -266,10 +273,8 @@ def _with_table_head(index: Index, hits: Sequence[Hit]) -> list[Hit]:
     head = _letters(first.context.split("\n")[-1])
     before = [
         chunk
-        for chunk in index.chunks
-        if chunk.document_id == first.document_id
-        and chunk.start < first.start
-        and any(_letters(line) == head for line in chunk.text.split("\n"))
+        for chunk in index.chunks_of_document(first.document_id)
+        if chunk.start < first.start and any(_letters(line) == head for line in chunk.text.split("\n"))
     ]
     if not before:
         return list(hits)
@@ -338,7 +343,7 @@ def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
         and not (query.lists and query.asks_bodies)
     ):
         added += w.imprint
-    if case is not None and query.shape in {"text", "value"} and _openings(index)[case.id].id == chunk.id:
+    if case is not None and query.shape in {"text", "value"} and _opening(index, case.id) == chunk:
         added += w.opening
     return added
 
@@ -382,20 +387,14 @@ def join(given: Filters, understood: Filters) -> tuple[Filters, tuple[str, ...]]
 # ---------------------------------------------------------------- conditions on cases
 
 
-def allowed_chunks(index: Index, filters: Filters) -> set[str] | None:
-    """Ids of the chunks that the filters let through, None where there is no filter."""
+def scope_of(index: Index, filters: Filters) -> Scope | None:
+    """What the filters let through, None where there is no filter."""
     if not filters:
         return None
-    return {
-        chunk.id for chunk in index.chunks if _passes(chunk, index.cases.get(chunk.case_id or ""), filters)
-    }
-
-
-def _passes(chunk: Chunk, case: Case | None, filters: Filters) -> bool:
-    if filters.document_ids and chunk.document_id not in filters.document_ids:
-        return False
     on_cases = replace(filters, document_ids=())
-    return not on_cases or (case is not None and case_passes(case, on_cases))
+    if not on_cases:
+        return Scope(documents=frozenset(filters.document_ids))
+    return Scope(cases=frozenset(case.id for case in index.cases.values() if case_passes(case, filters)))
 
 
 class Described(Protocol):
@@ -482,14 +481,9 @@ def _population(case: Described) -> tuple[float | None, float | None]:
 # ---------------------------------------------------------------- the order of cases
 
 
-@lru_cache(maxsize=4)
-def _openings(index: Index) -> dict[str, Chunk]:
-    """The first passage of each case."""
-    opening: dict[str, Chunk] = {}
-    for chunk in index.chunks:
-        if chunk.case_id is not None:
-            opening.setdefault(chunk.case_id, chunk)
-    return opening
+def _opening(index: Index, case_id: str) -> Chunk | None:
+    """The first passage of a case, None where it has none."""
+    return next(iter(index.chunks_of_case(case_id)), None)
 
 
 REPEAT = 0.1
@@ -498,7 +492,7 @@ NEAR = 0.8
 """A case is shown by its opening where that has this part of the score of the case's best passage."""
 
 
-def _and_all_cases(index: Index, hits: Sequence[Hit], allowed: Collection[str] | None) -> list[Hit]:
+def _and_all_cases(index: Index, hits: Sequence[Hit], scope: Scope | None) -> list[Hit]:
     """The hits and, after them, the opening of every allowed case that has none among them."""
     found = {hit.chunk.case_id for hit in hits}
     least = min((hit.score for hit in hits), default=0.0)
@@ -506,8 +500,10 @@ def _and_all_cases(index: Index, hits: Sequence[Hit], allowed: Collection[str] |
         *hits,
         *(
             Hit(chunk, least, None, None)
-            for case_id, chunk in _openings(index).items()
-            if case_id not in found and (allowed is None or chunk.id in allowed)
+            for case_id in index.cases
+            if case_id not in found
+            and (chunk := _opening(index, case_id)) is not None
+            and (scope is None or scope.holds(chunk))
         ),
     ]
 
@@ -528,7 +524,7 @@ def _openings_first(index: Index, hits: Sequence[Hit], most: int | None = None) 
     firsts: dict[str, Hit] = {}
     for hit in hits:
         if hit.chunk.case_id is not None and hit.chunk.case_id not in firsts and len(firsts) != most:
-            opening = _openings(index)[hit.chunk.case_id]
+            opening = _opening(index, hit.chunk.case_id) or hit.chunk
             own = found.get(opening.id) or Hit(opening, 0.0, None, None)
             firsts[hit.chunk.case_id] = replace(own, score=hit.score)
     taken = {hit.chunk.id for hit in firsts.values()}
@@ -546,7 +542,8 @@ def _many_cases(index: Index, hits: Sequence[Hit]) -> list[Hit]:
             scored.append(hit)
             continue
         if case_id not in times:
-            opening = found.get(_openings(index)[case_id].id)
+            first = _opening(index, case_id)
+            opening = None if first is None else found.get(first.id)
             if opening is not None and opening.score >= NEAR * hit.score:
                 scored.append(replace(opening, score=hit.score))
                 times[case_id] = 1
@@ -594,15 +591,22 @@ def _sides(
     names: Directory,
     query: Query,
     hits: Sequence[Hit],
-    allowed: Collection[str] | None,
+    scope: Scope | None,
     k: int,
 ) -> tuple[list[Hit], tuple[str, ...]]:
     """The best passages of each side by turns, then the other hits; and the side of each of the first."""
     sides: dict[str, list[Hit]] = {}
     asked = probe(encoder, query.topic)
     alone = replace(query, organizations=(), unknown=())
-    for name, belongs in _compared(index, names, query):
-        own = {c.id for c in index.chunks if belongs(c) and (allowed is None or c.id in allowed)}
+    for name, documents, belongs in _compared(index, names, query):
+        own = Scope(
+            chunks={
+                chunk.id
+                for document_id in documents
+                for chunk in index.chunks_of_document(document_id)
+                if belongs(chunk) and (scope is None or scope.holds(chunk))
+            }
+        )
         sides[name] = ranked(index, names, alone, asked, own, max(1, k))
     if len([found for found in sides.values() if found]) < 2:
         return list(hits), ()
@@ -620,8 +624,10 @@ def _sides(
     return [*shown, *(hit for hit in hits if hit.chunk.id not in taken)], tuple(name for name, _ in turns)
 
 
-def _compared(index: Index, names: Directory, query: Query) -> Iterator[tuple[str, Callable[[Chunk], bool]]]:
-    """The sides of a comparison: a name, and whether a passage belongs to it."""
+def _compared(
+    index: Index, names: Directory, query: Query
+) -> Iterator[tuple[str, Collection[str], Callable[[Chunk], bool]]]:
+    """The sides of a comparison: a name, documents to look through, and whether a passage of these belongs to it."""
     covered: set[str] = set()
     for name in query.organizations:
         covered |= {d for d in index.documents if name in names.of_document(d)}
@@ -629,18 +635,14 @@ def _compared(index: Index, names: Directory, query: Query) -> Iterator[tuple[st
         def of_organization(chunk: Chunk, name: str = name) -> bool:
             return name in names.of(chunk)
 
-        yield name, of_organization
+        yield name, names.documents_of([name]), of_organization
     for name in query.unknown:
 
         def says(chunk: Chunk, name: str = name) -> bool:
             return names.says(chunk.text, name)
 
-        yield name, says
+        yield name, names.saying(name), says
     for kind in dict.fromkeys(_DOCUMENT_KINDS.findall(query.question)):
-        ids = {d.id for d in index.documents.values() if kind in f"{d.title} {d.path}"}
+        ids = {d.id for d in index.listing.values() if kind in f"{d.title} {d.path}"}
         if ids and not ids & covered and len(ids) == 1:
-
-            def in_document(chunk: Chunk, ids: set[str] = ids) -> bool:
-                return chunk.document_id in ids
-
-            yield kind, in_document
+            yield kind, ids, lambda chunk: True

@@ -279,8 +279,7 @@ def states_value(text: str, kinds: Iterable[str]) -> bool:
     >>> states_value("改造費は約420万円です。", ["amount"])
     True
     """
-    words = normalize(text)
-    return any(VALUES[kind][1].search(words) for kind in kinds)
+    return any(VALUES[kind][1].search(normalize(text)) for kind in kinds)
 
 
 def years_of(text: str) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import milvus_server
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -52,6 +53,19 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session")
+def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[milvus_server.MilvusServer]:
+    """A real Milvus server; where the system allows it no network of its own, the test is left out.
+
+    It starts in 3 s and takes 200 MB; a test that lets it fail leaves it running and well.
+    """
+    reason = milvus_server.refusal()
+    if reason is not None:
+        pytest.skip(reason)
+    with milvus_server.MilvusServer(tmp_path_factory.mktemp("milvus")) as server:
+        yield server
 
 
 class FakeEncoder:

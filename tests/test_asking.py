@@ -15,9 +15,10 @@ from playwright.sync_api import Browser, Page, expect
 from served import screenshot, serving, violations
 from test_server import Service
 
+from benchmarks.judging import read_gold
 from benchmarks.pages import _BETWEEN as BETWEEN
 from benchmarks.pages import MOST_BYTES, differences, main, page_of, reply_of
-from benchmarks.questions import GOLD, read_gold
+from benchmarks.questions import GOLD
 from build_index import SAMPLES
 from index.build import build
 from index.current import CurrentIndex

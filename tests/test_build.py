@@ -30,7 +30,7 @@ from index.previous import lasting_stamps
 from index.reading import ReaderProcess
 from index.report import read_report
 from index.segment import StoredSegment
-from index.store import Index, current_version, load_current, load_version
+from index.store import Index, Scope, current_version, load_current, load_version
 from index.tokenizer import tokenize
 from index.versions import IndexUnusableError, history, read_manifest
 
@@ -405,8 +405,9 @@ def flip(file: Path) -> None:
         "heading_keys.npy",
         "sorted/fingerprints.npy",
         "late/*.npy",
-        "documents/*.txt",
-        "documents/*.json",
+        "documents.jsonl",
+        "texts.utf8",
+        "chunks.jsonl",
         "segment.json",
     ],
 )
@@ -618,12 +619,12 @@ def test_a_segment_mostly_left_behind_is_written_anew(
     (documents / "税務課.md").unlink()
     build(documents, root, fake)
     (segment,) = load_current(root).segments.values()
-    assert len(segment.chunks) == 12
+    assert len(segment.records) == 12
     (documents / "教育課.md").unlink()
     (documents / "福祉課.md").unlink()
     build(documents, root, fake)
     (segment,) = load_current(root).segments.values()
-    assert len(segment.chunks) == 3
+    assert len(segment.records) == 3
 
 
 def test_the_report_is_kept_beside_its_version(documents: Path, root: Path, fake: FakeEncoder) -> None:
@@ -692,7 +693,7 @@ def same(index: Index, other: Index) -> bool:
         "第3条",
     ):
         asked = probe(asker, question)
-        for among in (None, [chunk.id for chunk in index.chunks][::2]):
+        for among in (None, Scope(chunks=[chunk.id for chunk in index.chunks][::2])):
             one = {hit.chunk.id: hit for hit in index.search(asked, 500, among)}
             two = {hit.chunk.id: hit for hit in other.search(asked, 500, among)}
             assert one.keys() == two.keys()

@@ -28,6 +28,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_fold
     for name in [name for name in os.environ if name.startswith("DXQA_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DXQA_MODEL", str(tiny_folder))
+    monkeypatch.setenv("DXQA_PRECISION", "fp32")  # the tiny model need not be converted
     monkeypatch.setenv("DXQA_INDEX", str(tmp_path / "index"))
 
 

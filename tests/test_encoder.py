@@ -151,10 +151,21 @@ def test_batches_hold_like_lengths_longest_first() -> None:
     assert list(encoder_module._batches([len(text) for text in texts])) == [[8, 5, 1, 3, 9, 6, 7, 0], [4, 2]]
 
 
+def test_what_is_done_is_a_fair_sample_of_what_is_to_do() -> None:
+    texts = ["a" * (1 + n) for n in range(800)]
+    batches = list(encoder_module._batches([len(text) for text in texts]))
+    assert sorted(row for rows in batches for row in rows) == list(range(800))
+    assert all(max(rows) - min(rows) == 7 for rows in batches)  # of like length
+    assert 799 in batches[0]
+    lengths = [len(texts[row]) for rows in batches for row in rows]
+    for done in (80, 200, 400, 600):
+        assert sum(lengths[:done]) / done == pytest.approx(400.5, rel=0.15)
+
+
 def test_progress_counts_up_to_the_total(tiny: SentenceEncoder) -> None:
     calls: list[tuple[int, int]] = []
     tiny.encode_passages(["市"] * 20, progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(8, 20), (16, 20), (20, 20)]
+    assert calls == [(8, 20), (12, 20), (20, 20)]  # the shortest batch between the others
 
 
 def test_the_same_text_gives_the_same_bits(encoder: SentenceEncoder) -> None:

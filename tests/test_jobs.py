@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from index.build import BuildBusyError, BuildRefusedError, BuildReport, NothingToIndexError, Progress
-from index.jobs import KEPT, Job, JobError, Jobs
+from index.jobs import KEPT, Job, JobError, Jobs, remaining_s
+from web.view import about
 
 REPORT = BuildReport(
     version="v1", documents=4, cases=2, chunks=30, added=1, changed=2, renamed=5, removed=3, unchanged=4,
@@ -158,3 +159,48 @@ def test_a_wait_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
     wait_for(lambda: (now := jobs.get(job.id)) is not None and now.stage == "waiting")
     jobs.close()
     assert "サーバーが止められました" in finished(jobs, job).errors[0].message
+
+
+def test_the_time_that_remains() -> None:
+    assert remaining_s(20.0, 100, 400) == 60
+    assert remaining_s(20.0, 400, 400) == 0
+    assert remaining_s(20.0, 0, 400) is None
+    assert remaining_s(2.9, 100, 400) is None  # that early it would be a guess
+    words = [about(seconds) for seconds in (0, 10, 11, 41, 60, 61, 3541, 3600, 4000, 9100)]
+    assert words == [
+        "10秒以内",
+        "10秒以内",
+        "約20秒",
+        "約50秒",
+        "約1分",
+        "約2分",
+        "約1時間",
+        "約1時間",
+        "約1時間10分",
+        "約2時間40分",
+    ]
+
+
+def test_a_job_says_how_long_its_stage_will_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("index.jobs.KNOWN_S", 0.05)
+    seen: list[tuple[str, int | None]] = []
+
+    def slow(progress: Progress) -> BuildReport:
+        for done in range(4):
+            progress("encoding", done, 4)
+            job = jobs.latest()[0]
+            seen.append((job.stage, job.remaining_s))
+            time.sleep(0.6)
+        progress("writing", 0, 1)
+        seen.append((jobs.latest()[0].stage, jobs.latest()[0].remaining_s))
+        raise BuildRefusedError("終わり")
+
+    jobs = Jobs(slow)
+    jobs.start()
+    end = time.monotonic() + 20
+    while jobs.latest()[0].status not in {"succeeded", "failed"}:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    # 0.6 s each: after one 1.8 s are left, after two 1.2, after three 0.6; another stage begins anew
+    assert seen == [("encoding", None), ("encoding", 2), ("encoding", 1), ("encoding", 1), ("writing", None)]
+    assert jobs.latest()[0].remaining_s is None

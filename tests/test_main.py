@@ -41,6 +41,7 @@ class Process:
             "DXQA_DOCUMENTS": str(folder / "documents"),
             "DXQA_ADMIN_TOKEN": TOKEN,
             "DXQA_KEEP": "2",
+            "DXQA_PRECISION": "fp32",  # the tiny model need not be converted
         }
         with (folder / "log").open("w") as log:
             self.process = subprocess.Popen(

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.questions import GOLD, evidence_groups, fold, main, means, measure, read_gold, score
+from benchmarks.judging import evidence_groups, fold, read_gold
+from benchmarks.questions import GOLD, main, means, measure, score
 from build_index import HOME, SAMPLES
 from corpus.documents import parse
 from index.build import build

@@ -14,7 +14,7 @@ from index.build import build
 from index.engines import probe
 from index.store import Index, load_current
 from qa.names import directory
-from qa.select import Selection, Weights, allowed_chunks, case_passes, join, ranked, select
+from qa.select import Selection, Weights, case_passes, join, ranked, scope_of, select
 from qa.synonyms import Synonyms
 from qa.understand import Filters, understand
 
@@ -158,12 +158,21 @@ def test_a_core_city_is_one_by_the_table() -> None:
 
 
 def test_no_filter_allows_everything_and_a_filter_only_what_meets_it(index: Index) -> None:
-    assert allowed_chunks(index, Filters()) is None
+    assert scope_of(index, Filters()) is None
+
+    def let_through(filters: Filters) -> set[str]:
+        scope = scope_of(index, filters)
+        assert scope is not None
+        return {chunk.id for chunk in index.chunks if scope.holds(chunk)}
+
     village = {c.id for c in index.chunks if c.case_id and index.cases[c.case_id].organization == VILLAGE}
     assert village
-    assert allowed_chunks(index, Filters(organization_kinds=("村",))) == village
+    assert let_through(Filters(organization_kinds=("村",))) == village
     minutes = next(d.id for d in index.documents.values() if "議事録" in d.path)
-    assert allowed_chunks(index, Filters(document_ids=(minutes,), organization_kinds=("村",))) == set()
+    assert let_through(Filters(document_ids=(minutes,), organization_kinds=("村",))) == set()
+    assert let_through(Filters(document_ids=(minutes,))) == {
+        c.id for c in index.chunks if c.document_id == minutes
+    }
 
 
 def test_a_persons_filters_hold(index: Index) -> None:

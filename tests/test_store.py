@@ -17,7 +17,7 @@ from corpus.records import Case, Chunk, Document, Field, Heading
 from index.engines import DENSE, HEADING, SPELLING, WORDS, Probe, heading_key
 from index.lexical import Tokens, postings_of
 from index.segment import LIST, TEXT, Content, SegmentWriter, StoredSegment
-from index.store import LIST_COST, load_current, load_version
+from index.store import LIST_COST, Scope, load_current, load_version
 from index.tokenizer import tokenizer_name
 from index.versions import (
     FORMAT_VERSION,
@@ -210,9 +210,23 @@ def test_search_by_hand(tmp_path: Path, segments: list[list[Content]]) -> None:
 def test_search_only_among_the_chunks_allowed(root: Path) -> None:
     index = load_current(root, MODEL)
     probe = Probe(VECTORS[0], ["窓口"])
-    assert [h.chunk.id for h in index.search(probe, 3, {"k2", "k9"})] == ["k2"]
-    assert index.search(probe, 3, set()) == []
-    assert index.search(probe, 3, ["k9"]) == []
+    assert [h.chunk.id for h in index.search(probe, 3, Scope(chunks={"k2", "k9"}))] == ["k2"]
+    assert index.search(probe, 3, Scope()) == []
+    assert index.search(probe, 3, Scope(chunks=["k9"])) == []
+    # the document of a chunk, its case, and both at once: each chunk once
+    chunk = index.chunk("k2")
+    assert chunk is not None
+    document = Scope(documents={chunk.document_id, "none"})
+    of_document = [c.id for c in index.chunks if c.document_id == chunk.document_id]
+    assert sorted(h.chunk.id for h in index.search(probe, 9, document)) == sorted(of_document)
+    assert [c.id for c in index.chunks_of_document(chunk.document_id)] == of_document
+    assert not index.chunks_of_document("none")
+    with_case = next(c for c in index.chunks if c.case_id is not None)
+    case = Scope(cases={with_case.case_id}, chunks={"k2"})
+    held = {c.id for c in index.chunks if c.case_id == with_case.case_id} | {"k2"}
+    assert {h.chunk.id for h in index.search(probe, 9, case)} == held
+    assert {c.id for c in index.chunks if case.holds(c)} == held
+    assert {c.id for c in index.chunks_of_case(with_case.case_id)} == held - {"k2"} | (held & {with_case.id})
 
 
 def test_texts_and_lists_are_searched_apart_and_merged(tmp_path: Path) -> None:
@@ -227,7 +241,10 @@ def test_texts_and_lists_are_searched_apart_and_merged(tmp_path: Path) -> None:
         "k3": pytest.approx((DENSE + HEADING) / total - LIST_COST),
     }
     assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
-    assert [h.chunk.id for h in index.search(Probe(VECTORS[0], []), 3, ["k3", "k2"])] == ["k2", "k3"]
+    assert [h.chunk.id for h in index.search(Probe(VECTORS[0], []), 3, Scope(chunks=["k3", "k2"]))] == [
+        "k2",
+        "k3",
+    ]
     assert [chunk.id for chunk in index.chunks] == ["k1", "k2", "k3"]
 
 
@@ -246,7 +263,9 @@ def test_a_document_that_no_longer_counts_is_nowhere(tmp_path: Path) -> None:
     assert (index.cases, [c.id for c in index.chunks]) == ({}, ["k3"])
     assert index.chunk("k1") is None
     assert [h.chunk.id for h in index.search(Probe(VECTORS[0], ["窓口", "予算"]), 3)] == ["k3"]
-    assert [h.chunk.id for h in index.search(Probe(VECTORS[0], ["窓口"]), 3, ["k1", "k3"])] == ["k3"]
+    assert [h.chunk.id for h in index.search(Probe(VECTORS[0], ["窓口"]), 3, Scope(chunks=["k1", "k3"]))] == [
+        "k3"
+    ]
 
 
 def test_a_segment_in_memory_is_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,8 +283,12 @@ def test_none_built_yet(tmp_path: Path) -> None:
 
 
 FILES = [
-    "documents/d1.json",
-    "documents/d1.txt",
+    "documents.jsonl",
+    "documents_at.npy",
+    "texts.utf8",
+    "chunks.jsonl",
+    "chunk_keys.npy",
+    "chunk_cases.npy",
     "vectors.faiss",
     "headings.faiss",
     "heading_rows.npy",
@@ -343,14 +366,13 @@ def test_rows_that_do_not_agree(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "record", ['{"document": {}}', '{"document": {"id": "d1"}, "cases": [], "chunks": []}', "[]"]
+    "record", ['{"document": {}}', '{"document": {"id": "d1"}, "characters": 1, "cases": []}', "[]"]
 )
 def test_records_of_another_shape(root: Path, record: str) -> None:
-    path = segment_of(root) / "documents" / "d1.json"
-    path.write_text(record)
+    path = segment_of(root) / "documents.jsonl"
+    first, rest = path.read_bytes().split(b"\n", 1)
+    path.write_bytes(record.encode().ljust(len(first)) + b"\n" + rest)  # each line where it was
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    edit_segment(
-        root, lambda meta: meta["files"].update({"documents/d1.json": [path.stat().st_size, digest]})
-    )
+    edit_segment(root, lambda meta: meta["files"].update({"documents.jsonl": [path.stat().st_size, digest]}))
     with pytest.raises(IndexUnusableError, match="--full"):
         load_current(root, MODEL)

@@ -24,7 +24,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from build_index import CHANGES, RELATIONS, STAGES, local_time, roll_back
 from corpus.documents import Parsed
 from corpus.readers import SUFFIXES
-from corpus.records import Document
+from corpus.records import Document, DocumentInfo
 from index.current import CurrentIndex
 from index.jobs import Job, Jobs
 from index.library import (
@@ -53,7 +53,7 @@ from index.versions import (
     history,
 )
 from qa.catalog import document_entries
-from web import admin_view
+from web import admin_view, view
 from web.gate import Gate, administrator
 
 NO_LIBRARY = "このサーバーには、資料を加えるフォルダーが設定されていません。"
@@ -317,14 +317,14 @@ class Parts:
         self.removable(document)
         return self.held().remove_document(document, self._others(document), samples=self.samples is not None)
 
-    def _others(self, document: Document) -> list[Document]:
+    def _others(self, document: Document) -> list[DocumentInfo]:
         """The other documents of the index in use that something can be found in."""
         index = self.current.get()
         if index is None:
             return []
         return [
             other
-            for other in index.documents.values()
+            for other in index.listing.values()
             if other.id != document.id and index.chunk_counts[other.id]
         ]
 
@@ -409,7 +409,13 @@ def _job_page(job: Job | None) -> dict[str, Any] | None:
     if job is None:
         return None
     failed = [error.message for error in job.errors if not error.path]
-    return {**asdict(job), "stage_words": STAGES.get(job.stage, "準備"), "failed": failed}
+    remaining = view.about(job.remaining_s) if job.remaining_s is not None and job.status == "running" else ""
+    return {
+        **asdict(job),
+        "stage_words": STAGES.get(job.stage, "準備"),
+        "remaining": remaining,
+        "failed": failed,
+    }
 
 
 def _preview(parsed: Parsed | None) -> Preview | None:
@@ -676,7 +682,7 @@ def pages(parts: Parts, looking: Looking | None) -> APIRouter:
     @router.post("/unreadable", dependencies=inside)
     def remove_unreadable(request: Request, path: Annotated[str, Query(max_length=2000)]) -> Response:
         index = parts.current.get()
-        if index is not None and path in {p for d in index.documents.values() for p in d.paths}:
+        if index is not None and path in {p for d in index.listing.values() for p in d.paths}:
             raise HTTPException(409, "この資料は索引にあります。登録した資料の一覧から取り除いてください。")
         parts.held().remove([path])
         parts.jobs.start()

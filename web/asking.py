@@ -159,7 +159,7 @@ def scope(index: Index | None, reply: Reply | None, state: Asked) -> list[dict[s
             shown.append(_group(facet.name, facet.label, values, "/cases", reply, state))
     documents = [
         (d.id, d.title, index.chunk_counts[d.id], d.id in in_force.document_ids)
-        for d in sorted(index.documents.values(), key=lambda d: (-index.chunk_counts[d.id], d.title))
+        for d in sorted(index.listing.values(), key=lambda d: (-index.chunk_counts[d.id], d.title))
     ]
     shown.append(_group("document_ids", "資料", documents, "/documents", reply, state))
     return shown

@@ -336,8 +336,7 @@ def _url_place(index: Index, document: Document, entry: CaseEntry, url: str) -> 
 def _sections(index: Index, document: Document, entry: CaseEntry) -> list[dict[str, Any]]:
     """What the case says, by heading in its order: each with its passages and their places."""
     sections: list[dict[str, Any]] = []
-    own = sorted((c for c in index.chunks if c.case_id == entry.id), key=lambda chunk: chunk.start)
-    for chunk in own:
+    for chunk in index.chunks_of_case(entry.id):
         # the way to the heading, from the case's own title on
         path = list(chunk.heading_path)
         inside = next((i + 1 for i, part in enumerate(path) if entry.title and entry.title in part), None)

@@ -187,7 +187,7 @@ def document_page(
 def passage_bar(index: Index, document: Document, start: int, end: int) -> dict[str, Any]:
     """Where a passage stands, as a person looks for it: the lines of a text, the page, sheet or slide of a file, else the
     heading that it stands under."""
-    chunk = next((c for c in index.chunks if c.document_id == document.id and c.start <= start < c.end), None)
+    chunk = next((c for c in index.chunks_of_document(document.id) if c.start <= start < c.end), None)
     place = "" if chunk is None else place_of(document.format, chunk)
     page = shown.page_at(document, start)
     if not place and page is not None:

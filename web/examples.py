@@ -6,6 +6,7 @@ a version of the index.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 
@@ -18,6 +19,8 @@ TRIED = 3
 """Questions of one kind that are asked before the kind is left out: asking costs a tenth of a second."""
 _ASKED = ("ください。", "か。", "？", "?")
 _LONGEST = 40
+_LOOKED_AT = 50
+"""Documents whose headings are looked at."""
 
 
 class Examples:
@@ -71,11 +74,11 @@ def _values(index: Index) -> _Candidates:
 
 def _interviews(index: Index) -> _Candidates:
     """A question that a case book asks, with the name of who answers it: 「月見坂町：費用はどれくらいですか。」."""
-    for chunk in index.chunks:
-        case = index.cases.get(chunk.case_id or "")
-        heading = chunk.heading_path[-1] if chunk.heading_path else ""
-        if case is not None and heading.endswith(_ASKED) and len(heading) <= _LONGEST:
-            yield f"{_short(case)}：{heading}", (case.organization,)
+    for case in index.cases.values():
+        for chunk in index.chunks_of_case(case.id):
+            heading = chunk.heading_path[-1] if chunk.heading_path else ""
+            if heading.endswith(_ASKED) and len(heading) <= _LONGEST:
+                yield f"{_short(case)}：{heading}", (case.organization,)
 
 
 def _lists(index: Index) -> _Candidates:
@@ -103,7 +106,7 @@ def _comparisons(index: Index) -> _Candidates:
 def _headings(index: Index) -> _Candidates:
     """A question that a list of questions and answers asks; without one, a heading of a text without cases."""
     plain: list[str] = []
-    for document in index.documents.values():
+    for document in itertools.islice(index.documents.values(), _LOOKED_AT):
         headings = [h.text for h in document.headings if 4 <= len(h.text) <= _LONGEST]
         asked = [text for text in headings if text.endswith(("？", "?"))]
         if asked:

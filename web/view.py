@@ -27,7 +27,7 @@ def index_page(index: Index | None) -> dict[str, Any] | None:
         "dimension": index.manifest["model"]["dimension"],
         "documents": len(index.documents),
         "cases": len(index.cases),
-        "chunks": len(index.chunks),
+        "chunks": sum(index.chunk_counts.values()),
         "status": "ready",
     }
 
@@ -80,3 +80,20 @@ def disposition(name: str, plain: str) -> str:
     """
     ending = re.sub(r"[^.0-9A-Za-z]", "", PurePosixPath(name).suffix)
     return f"attachment; filename={plain}{ending}; filename*=UTF-8''{quote(name.encode('utf-8', 'replace'), safe='')}"
+
+
+def about(seconds: int) -> str:
+    """A time to wait, as roughly as it is known.
+
+    >>> about(0), about(41), about(100), about(4000), about(9100)
+    ('10秒以内', '約50秒', '約2分', '約1時間10分', '約2時間40分')
+    """
+    if seconds <= 10:
+        return "10秒以内"
+    if seconds < 60:
+        return f"約{-(-seconds // 10) * 10}秒"
+    minutes = -(-seconds // 60)
+    if minutes < 60:
+        return f"約{minutes}分"
+    hours, rest = divmod(-(-minutes // 10) * 10, 60)
+    return f"約{hours}時間{f'{rest}分' if rest else ''}"

@@ -1,0 +1,179 @@
+"""Where the time of an answer goes: every step of `POST /api/ask` with its share, over real HTTP on the loopback address.
+
+    python benchmarks/steps.py --index DIR [--documents DIR] [--questions FILE.jsonl] [--repeat 3] [--json]
+
+Serves an index that is there from a thread of this process, with a clock around the functions named below, and asks each question
+`--repeat` times, each time with a text of its own. A step's time is without the steps inside it; what no step has is "Python between
+the steps" inside an answer, and "HTTP, JSON, records" around it. Prints milliseconds a question and the share of what the client waits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import socket
+import statistics
+import sys
+import threading
+import time
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import uvicorn
+
+from index.build import build
+from index.current import CurrentIndex
+from index.encoder import SentenceEncoder, best_precision, process_threads
+from index.passages import model_record
+from server import create_app
+
+HOME = Path(__file__).resolve().parents[1]
+ANSWER = "Python between the steps"
+# where a function is looked up when it is called: module, and the name there
+STEPS: tuple[tuple[str, str, str], ...] = (
+    ("understanding the question", "qa.answer", "understand"),
+    ("conditions to cases", "qa.select", "scope_of"),
+    ("words and grams of the question", "index.engines", "tokenize"),
+    ("words and grams of the question", "index.engines", "grams"),
+    ("model: the question's vectors", "index.encoder", "SentenceEncoder._encode"),
+    ("nearest vectors (FAISS)", "index.engines", "Engines._nearest"),
+    ("nearest headings (FAISS)", "index.engines", "Engines._by_heading"),
+    ("words and grams (BM25)", "index.lexical", "LexicalIndex.search"),
+    ("words and grams (BM25)", "index.lexical", "LexicalIndex.full_score"),
+    ("fusion", "index.engines", "fuse"),
+    ("late interaction", "index.late", "LateIndex.scores"),
+    ("what is known about a passage", "qa.select", "_known"),
+    ("what is said twice", "qa.select", "_once"),
+    ("may it be answered", "qa.answer", "refusal"),
+    ("choosing the sentences", "qa.answer", "choose"),
+    ("late interaction, sentences", "index.late", "LateIndex.sentences"),
+    ("citations", "qa.answer", "cite"),
+    (ANSWER, "web.site", "answer.ask"),
+)
+
+
+class Clock:
+    """Time by step, without the steps inside it; a clock for each thread."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._local = threading.local()
+
+    def around(self, step: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, timed."""
+
+        @wraps(function)
+        def timed(*arguments: Any, **options: Any) -> Any:
+            inside: list[float] = self._local.__dict__.setdefault("inside", [])
+            inside.append(0.0)
+            started = time.perf_counter()
+            try:
+                return function(*arguments, **options)
+            finally:
+                taken = time.perf_counter() - started
+                self.seconds[step] += taken - inside.pop()
+                if inside:
+                    inside[-1] += taken
+
+        return timed
+
+    def install(self) -> None:
+        """Puts the clock around every step; raises AttributeError where a name is no longer there."""
+        for step, module, name in STEPS:
+            owner: Any = importlib.import_module(module)
+            *path, last = name.split(".")
+            for part in path:
+                owner = getattr(owner, part)
+            setattr(owner, last, self.around(step, getattr(owner, last)))
+
+
+def _ask(port: int, body: dict[str, Any]) -> float:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/ask", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    started = time.perf_counter()
+    with urllib.request.urlopen(request, timeout=60) as response:
+        response.read()
+    return time.perf_counter() - started
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status: 0 done."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--index", type=Path, required=True, help="できている索引のフォルダー")
+    parser.add_argument("--documents", type=Path, default=HOME / "corpus" / "samples")
+    parser.add_argument("--questions", type=Path, default=HOME / "benchmarks" / "sample_questions.jsonl")
+    parser.add_argument("--models", type=Path, default=HOME / "var" / "models")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--json", action="store_true", help="最後の行に JSON だけを出す")
+    args = parser.parse_args(argv)
+    encoder = SentenceEncoder.load(
+        None, models_dir=args.models, threads=process_threads(), precision=best_precision()
+    )
+    encoder.backend.warm()
+    clock = Clock()
+    clock.install()
+    app = create_app(
+        current=CurrentIndex(args.index, model_record(encoder)),
+        encoder=encoder,
+        rebuild=lambda progress: build(args.documents, args.index, encoder),
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.02)
+        lines = [
+            json.loads(line)
+            for line in args.questions.read_text(encoding="utf-8").splitlines()
+            if line.strip()
+        ]
+        bodies = [
+            {
+                "question": f"{line['question']}{' ' * (n % 2)}{'？' * (n // 2)}",
+                "history": line.get("history") or [],
+            }
+            for n in range(args.repeat)
+            for line in lines
+        ]
+        for body in bodies[:10]:
+            _ask(port, body)
+        encoder._remembered.clear()
+        clock.seconds.clear()
+        times = [_ask(port, body) for body in bodies]
+        server.should_exit = True
+        thread.join(timeout=10)
+    count, waited = len(times), sum(times)
+    steps = dict(clock.seconds)
+    steps["HTTP, JSON, records"] = waited - sum(steps.values())
+    figures: dict[str, Any] = {
+        "questions": count,
+        "p50_ms": round(statistics.median(times) * 1000, 1),
+        "p95_ms": round(statistics.quantiles(times, n=20)[-1] * 1000, 1),
+        "mean_ms": round(waited / count * 1000, 1),
+        "steps": {
+            step: {"ms": round(seconds / count * 1000, 2), "share": round(seconds / waited, 3)}
+            for step, seconds in sorted(steps.items(), key=lambda item: -item[1])
+        },
+    }
+    if not args.json:
+        print("| step | ms | share |\n|---|---|---|")
+        for step, found in figures["steps"].items():
+            print(f"| {step} | {found['ms']:.2f} | {found['share']:.0%} |")
+    print(json.dumps(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""How many questions are answered at once, and who is asked to come again.
+
+In: requests that are about to be answered. Out: they go on in the order in which they came, few at a time; where those ahead would
+take longer than people wait, the request is refused at once (503, with when to come again). A question is mostly Python, which
+computes one thing at a time: forty at once would each take forty times as long, and pages that cost nothing would wait among them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator
+
+from fastapi import HTTPException, Request
+
+AT_ONCE = 3
+"""Questions under way: while one computes in Python, another is in a library that does without it (benchmarks/README.md)."""
+PATIENCE_S = 8.0
+"""Longest time that a question may expect to wait for the others."""
+USUAL_S = 0.05
+"""What an answer takes, before any was timed."""
+WEIGHT = 0.05
+"""Of the last answer, in the mean."""
+BUSY = "ただいま質問が混み合っています。{}秒ほど待ってから、もう一度お試しください。"
+
+
+class Admission:
+    """Lets questions in, in their order."""
+
+    def __init__(self, at_once: int = AT_ONCE, patience_s: float = PATIENCE_S) -> None:
+        self._at_once, self._patience_s = at_once, patience_s
+        self._free = asyncio.Semaphore(at_once)
+        self._mean_s = USUAL_S
+        self.waiting = 0
+        """Requests that wait now."""
+
+    async def __call__(self, request: Request) -> AsyncIterator[None]:
+        """A route's dependency; raises an HTTPException where too many wait."""
+        if request.method == "GET" and not any(request.query_params.values()):
+            yield  # the page on which people ask; nothing is asked yet
+            return
+        expected = self.waiting * self._mean_s / self._at_once
+        if expected > self._patience_s:
+            seconds = math.ceil(expected)
+            raise HTTPException(503, BUSY.format(seconds), headers={"Retry-After": str(seconds)})
+        self.waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self.waiting -= 1
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._free.release()
+            self._mean_s += WEIGHT * (time.monotonic() - started - self._mean_s)
