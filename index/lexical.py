@@ -9,7 +9,6 @@ new document means a pass over all.)
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from index.vocabulary import Vocabulary
 
 WHOLE_WEIGHT = 2 / 3
 K1 = 1.2
@@ -62,8 +63,8 @@ class Postings:
     ) -> None:
         if len(starts) != len(tokens) + 1 or not len(rows) == len(counts) == starts[-1]:
             raise ValueError(f"postings of different size: {len(tokens)}, {len(starts)}, {len(rows)}")
-        self.tokens, self.starts, self.rows, self.counts, self.lengths = tokens, starts, rows, counts, lengths
-        self._number = {token: number for number, token in enumerate(tokens)}
+        self.tokens = tokens if isinstance(tokens, Vocabulary) else Vocabulary(tokens)
+        self.starts, self.rows, self.counts, self.lengths = starts, rows, counts, lengths
 
     @classmethod
     def build(cls, rows: Sequence[Sequence[str]]) -> Postings:
@@ -122,18 +123,17 @@ class Postings:
     @classmethod
     def load(cls, folder: Path) -> Postings:
         """The postings written by `save`."""
-        tokens = json.loads((folder / "tokens.json").read_text(encoding="ascii"))
         # mapped: of a million rows only the postings of the tokens asked for come into memory
         arrays = [
             np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
             for name in _ARRAYS
         ]
-        return cls(tokens, *arrays)
+        return cls(Vocabulary.load(folder), *arrays)
 
     def save(self, folder: Path) -> None:
         """Writes the postings into a folder (numpy arrays and JSON)."""
         folder.mkdir(parents=True)
-        (folder / "tokens.json").write_text(json.dumps(list(self.tokens)), encoding="ascii")
+        self.tokens.save(folder)
         for name in _ARRAYS:
             np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
 
@@ -142,7 +142,7 @@ class Postings:
 
     def of(self, token: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint16]]:
         """The rows that hold a token, ascending, and how often each holds it."""
-        number = self._number.get(token)
+        number = self.tokens.number(token)
         part = (
             slice(0, 0) if number is None else slice(int(self.starts[number]), int(self.starts[number + 1]))
         )
