@@ -78,47 +78,49 @@ class Postings:
             )
         triples = np.array(found, dtype=np.int64).reshape(-1, 3)
         lengths = np.array([len(row) for row in rows], dtype=np.int32)
-        return cls._sorted(list(number), triples[:, 0], triples[:, 1], triples[:, 2], lengths)
-
-    @classmethod
-    def _sorted(
-        cls,
-        tokens: Sequence[str],
-        numbers: npt.NDArray[np.int64],
-        rows: npt.NDArray[np.int64],
-        counts: npt.NDArray[np.int64],
-        lengths: npt.NDArray[np.int32],
-    ) -> Postings:
-        order = np.argsort(numbers, kind="stable")  # rows stay ascending within a token
-        starts = np.zeros(len(tokens) + 1, dtype=np.int64)
-        np.cumsum(np.bincount(numbers, minlength=len(tokens)), out=starts[1:])
-        return cls(tokens, starts, rows[order].astype(np.int32), counts[order].astype(np.uint16), lengths)
+        order = np.argsort(triples[:, 0], kind="stable")  # rows stay ascending within a token
+        starts = np.zeros(len(number) + 1, dtype=np.int64)
+        np.cumsum(np.bincount(triples[:, 0], minlength=len(number)), out=starts[1:])
+        rows_of, counts = triples[order, 1].astype(np.int32), triples[order, 2].astype(np.uint16)
+        return cls(list(number), starts, rows_of, counts, lengths)
 
     @classmethod
     def joined(cls, parts: Sequence[tuple[Postings, npt.NDArray[np.int64]]]) -> Postings:
         """The postings of the given rows (ascending) of each part, one part after the other."""
+        # two passes, first of how many rows each token has: so nothing but the postings themselves is held, 1.7 GB of a
+        # million rows' grams
         number: dict[str, int] = {}
-        numbers, rows, counts, lengths, size = [], [], [], [], 0
+        found: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
         for part, kept in parts:
-            place = np.full(len(part.lengths), -1, dtype=np.int64)
-            place[kept] = np.arange(size, size + len(kept))
-            inside = place[part.rows] >= 0
-            own = np.repeat(np.arange(len(part.tokens)), np.diff(part.starts))[inside]
-            used, own = np.unique(own, return_inverse=True)
-            known = [number.setdefault(part.tokens[t], len(number)) for t in used.tolist()]
-            numbers.append(np.array(known, dtype=np.int64)[own])
-            rows.append(place[part.rows[inside]])
-            counts.append(part.counts[inside].astype(np.int64))
-            lengths.append(part.lengths[kept])
+            before = np.concatenate([np.zeros(1, np.int64), np.cumsum(part._among(kept))])
+            holding = np.diff(before[part.starts])
+            used = np.flatnonzero(holding)
+            words = list(part.tokens)
+            known = [number.setdefault(words[t], len(number)) for t in used.tolist()]
+            found.append((np.array(known, dtype=np.int32), holding[used].astype(np.int32)))
+        starts = np.zeros(len(number) + 1, dtype=np.int64)
+        for known_tokens, holding in found:
+            starts[known_tokens + 1] += holding
+        np.cumsum(starts, out=starts)
+        rows, counts = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.uint16)
+        free, size = starts[:-1].copy(), 0  # where the next row of each token goes
+        for (part, kept), (known_tokens, holding) in zip(parts, found, strict=True):
+            inside = part._among(kept)
+            own_starts = np.cumsum(holding, dtype=np.int64) - holding
+            places = np.repeat(free[known_tokens] - own_starts, holding)
+            places += np.arange(len(places))
+            rows[places] = size + np.searchsorted(kept, part.rows[inside])
+            counts[places] = part.counts[inside]
+            free[known_tokens] += holding
             size += len(kept)
-        nothing = np.zeros(0, np.int64)
-        return cls._sorted(
-            list(number),
-            np.concatenate([nothing, *numbers]),
-            np.concatenate([nothing, *rows]),
-            np.concatenate([nothing, *counts]),
-            np.concatenate([np.zeros(0, np.int32), *lengths]),
-        )
+        lengths = np.concatenate([np.zeros(0, np.int32), *(part.lengths[kept] for part, kept in parts)])
+        return cls(list(number), starts, rows, counts, lengths)
+
+    def _among(self, kept: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which postings are of the given rows  # (m,) bool."""
+        marks = np.zeros(len(self.lengths), dtype=bool)
+        marks[kept] = True
+        return marks.take(self.rows)
 
     @classmethod
     def load(cls, folder: Path) -> Postings:
