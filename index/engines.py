@@ -312,12 +312,20 @@ class Engines:
 def _own(parts: Sequence[Part], offsets: Sequence[int], live: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Rows whose heading stands over no other row that counts  # (n,) bool."""
     keys = np.concatenate([np.zeros(0, np.uint64), *(part.heading_keys for part in parts)])
+    rows = np.concatenate(
+        [np.zeros(0, np.int64)]
+        + [offset + part.heading_rows for offset, part in zip(offsets, parts, strict=False)]
+    )
+    counted = np.flatnonzero(live)
+    # one pass for all parts: each would otherwise sort the keys of all
+    order = counted[np.argsort(keys[counted])]
+    ordered = keys[order]
+    new = np.flatnonzero(np.concatenate([np.ones(min(1, len(ordered)), bool), ordered[1:] != ordered[:-1]]))
+    alone = new[np.diff(np.append(new, len(ordered))) == 1]
+    once = np.zeros(len(keys), dtype=bool)
+    once[order[alone]] = ordered[alone] != 0
     own = np.zeros(len(keys), dtype=bool)
-    different, count = np.unique(keys[live], return_counts=True)
-    once = different[(count == 1) & (different != 0)]
-    for offset, part in zip(offsets, parts, strict=False):
-        rows = offset + part.heading_rows
-        own[rows] = live[rows] & np.isin(keys[rows], once)
+    own[rows] = once[rows]
     return own
 
 

@@ -24,6 +24,8 @@ WHOLE_WEIGHT = 2 / 3
 K1 = 1.2
 B = 0.75
 """Lucene's BM25 and its constants (Robertson and Zaragoza 2009, with Lucene's idf)."""
+REMEMBERED = 50_000
+"""Tokens of which it is kept how many rows hold them, where some rows do not count."""
 DEAD_COST = 12
 """Looking one row up among those of a token takes as long as going through so many of these."""
 BLOCKS = 16
@@ -142,6 +144,11 @@ class Postings:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def holding(self, token: str) -> int:
+        """How many rows hold a token."""
+        number = self.tokens.number(token)
+        return 0 if number is None else int(self.starts[number + 1] - self.starts[number])
+
     def of(self, token: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint16]]:
         """The rows that hold a token, ascending, and how often each holds it."""
         number = self.tokens.number(token)
@@ -197,21 +204,11 @@ class LexicalIndex:
         total = np.zeros(self._size, dtype=np.float32)
         for field in self._fields:
             for token in dict.fromkeys(tokens):
-                holding = 0
-                found = []
-                for offset, postings in field.parts:
-                    rows, counts = postings.of(token)
-                    if len(rows):
-                        # NumPy converts what it indexes with to int64, each time anew
-                        places = rows.astype(np.int64)
-                        places += offset
-                        holding += self._counted(places)
-                        found.append((places, counts))
-                weight = np.float32(field.weight * _idf(self._count, holding))
+                found = field.places(token)
+                weight = np.float32(field.weight * _idf(self._count, self._holding(field, token)))
                 for places, counts in found:
                     np.add.at(total, places, weight * field.shares(places, counts))
-        if not self._all:
-            total[~self._live] = 0
+        total[self._dead] = 0
         return total
 
     def full_score(self, tokens: Sequence[str]) -> float:
@@ -231,13 +228,18 @@ class LexicalIndex:
 
     def _holding(self, field: _Field, token: str) -> int:
         """How many rows hold a token."""
-        found = ((offset, postings.of(token)[0]) for offset, postings in field.parts)
-        return sum(self._counted(rows.astype(np.int64) + offset) for offset, rows in found)
+        if self._all:
+            return sum(postings.holding(token) for _, postings in field.parts)
+        holding = field.held.get(token)
+        if holding is None:
+            holding = sum(self._counted(places) for places, _ in field.places(token))
+            if len(field.held) >= REMEMBERED:
+                field.held.clear()
+            field.held[token] = holding
+        return holding
 
     def _counted(self, places: npt.NDArray[np.int64]) -> int:
         """How many of these rows (ascending) count."""
-        if self._all or not len(places):
-            return len(places)
         if DEAD_COST * len(self._dead) > len(places):
             return int(np.count_nonzero(self._live.take(places)))
         at = np.searchsorted(places, self._dead)
@@ -269,11 +271,24 @@ class _Field:
         self, weight: float, parts: Sequence[tuple[int, Postings]], live: npt.NDArray[np.bool_]
     ) -> None:
         self.weight, self.parts = weight, parts
+        self.held: dict[str, int] = {}
         lengths = np.concatenate([np.zeros(0, np.int32), *(postings.lengths for _, postings in parts)])
         # a row without a token counts as one of one token, so that an average is never zero
         lengths = np.maximum(lengths, 1).astype(np.float64)
         average = float(lengths[live].mean()) if live.any() else 1.0
         self.norms = (K1 * (1 - B + B * lengths / average)).astype(np.float32)
+
+    def places(self, token: str) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint16]]]:
+        """For each part that holds a token, the rows that hold it, ascending, and how often."""
+        found = []
+        for offset, postings in self.parts:
+            if postings.holding(token):
+                rows, counts = postings.of(token)
+                # NumPy converts what it indexes with to int64, each time anew
+                places = rows.astype(np.int64)
+                places += offset
+                found.append((places, counts))
+        return found
 
     def shares(
         self, places: npt.NDArray[np.int64], counts: npt.NDArray[np.uint16]
