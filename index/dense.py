@@ -2,11 +2,11 @@
 
 In: vectors of unit length, one a row. Out: rows with their cosines, best first. Rows are positions in the order
 given to `build`; what they stand for is the store's knowledge. The vectors are kept whole, in one file. Of many rows a
-second file keeps a bit a number (RaBitQ: Gao and Long 2024): all of these are looked through, and the best
-`TAKEN` times as many as are asked for are ordered by their whole vectors, of which only those are read. So every cosine is
-exact, and of the rows at most the last ones of a list may be others than an exact search finds
-(benchmarks/README.md, "Many chunks"). There is nothing to be trained and to grow stale as in lists or graphs, the cost is that of
-all rows however they are parted into segments, and a million rows are made in seconds.
+second file keeps four bits for each two numbers (product quantization in registers: André, Kermarrec and Le Scouarnec 2017):
+all of these codes are looked through, and the best `TAKEN` times as many as are asked for are ordered by their whole vectors,
+of which only those are read. So every cosine is exact, and of the rows at most the last ones of a list may be others than an
+exact search finds (benchmarks/scale.py). Unlike lists and graphs this costs the same however the rows are parted into
+segments, leaves the hardest questions no worse than the others, and a million rows are made in seconds.
 """
 
 from __future__ import annotations
@@ -16,30 +16,33 @@ from pathlib import Path
 import faiss
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 Vectors = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.bool_]
 
 EXACT_BELOW = 50_000
-"""Rows of which no bits are kept: an exact search of all of them takes less than 5 ms."""
-TAKEN = 10
-"""How many rows are taken by their bits for each that is asked for: 99 % of the nearest 200 of a million are among 2,000."""
-ENOUGH = 5
-"""Of rows taken by their bits this many must be allowed for each that is asked for; else all allowed rows are compared."""
-COMPARED = 100_000
-"""Allowed rows that are compared one by one instead: that takes no longer than the look at the bits of a million."""
+"""Below so many rows there are no codes: an exact search of all takes less than 5 ms."""
+TAKEN = 20
+"""Rows taken by their codes for each that is asked for: of a million, 4,000 hold 99.8 % of the nearest 200."""
+ENOUGH = 10
+"""Of the rows taken so many must be allowed for each that is asked for; else all allowed rows are compared."""
+COMPARED = 50_000
+"""Up to so many allowed rows are compared one by one."""
+TRAINED = 20_000
+"""Rows that codes are learned from, evenly chosen; more change nothing (FAISS itself takes 4,096 of them)."""
 
 
 class DenseIndex:
-    """An index over unit vectors: the vectors, and their bits where they are many."""
+    """An index over unit vectors: the vectors, and their codes where they are many."""
 
-    def __init__(self, exact: faiss.Index, bits: faiss.Index | None = None) -> None:
-        if bits is not None and (bits.ntotal, bits.d) != (exact.ntotal, exact.d):
+    def __init__(self, exact: faiss.Index, codes: faiss.Index | None = None) -> None:
+        if codes is not None and (codes.ntotal, codes.d) != (exact.ntotal, exact.d):
             raise ValueError(
-                f"vectors {exact.ntotal} × {exact.d}, but bits {bits.ntotal} × {bits.d}: build the index anew"
+                f"vectors {exact.ntotal} × {exact.d}, but codes {codes.ntotal} × {codes.d}: build the index anew"
             )
-        self._exact, self._bits = exact, bits
+        self._exact, self._codes = exact, codes
 
     @classmethod
     def build(cls, vectors: Vectors) -> DenseIndex:
@@ -49,28 +52,31 @@ class DenseIndex:
         exact.add(vectors)
         if len(vectors) < EXACT_BELOW:
             return cls(exact)
-        bits = faiss.IndexRaBitQFastScan(vectors.shape[1], faiss.METRIC_INNER_PRODUCT)
-        bits.train(vectors)
-        bits.add(vectors)
-        return cls(exact, bits)
+        pieces = vectors.shape[1] // 2 if vectors.shape[1] % 2 == 0 else vectors.shape[1]
+        codes = faiss.IndexPQFastScan(vectors.shape[1], pieces, 4, faiss.METRIC_INNER_PRODUCT)
+        # hundreds of small problems: two threads wait for each other longer than they compute, minutes on a busy machine
+        with threadpool_limits(limits=1, user_api="openmp"):
+            codes.train(np.ascontiguousarray(vectors[:: -(-len(vectors) // TRAINED)]))
+        codes.add(vectors)
+        return cls(exact, codes)
 
     @classmethod
     def load(cls, path: Path, *, mapped: bool = False) -> DenseIndex:
         """The index written by `save`; `mapped` reads only the pages that are asked for.
 
-        Vectors that have bits are always mapped: few of them are asked for.
+        Vectors that have codes are always mapped: few of them are asked for.
         """
-        beside = _bits_file(path)
-        bits = faiss.read_index(str(beside)) if beside.exists() else None
-        flags = faiss.IO_FLAG_MMAP_IFC if mapped or bits is not None else 0
-        return cls(faiss.read_index(str(path), flags), bits)
+        beside = _codes_file(path)
+        codes = faiss.read_index(str(beside)) if beside.exists() else None
+        flags = faiss.IO_FLAG_MMAP_IFC if mapped or codes is not None else 0
+        return cls(faiss.read_index(str(path), flags), codes)
 
     def save(self, path: Path) -> None:
-        """Writes the vectors to one file and their bits, where there are, to one beside it."""
+        """Writes the vectors to one file and their codes, where there are, to one beside it."""
         # not by FAISS itself: where the disk is full it ends the process
         path.write_bytes(faiss.serialize_index(self._exact).data)
-        if self._bits is not None:
-            _bits_file(path).write_bytes(faiss.serialize_index(self._bits).data)
+        if self._codes is not None:
+            _codes_file(path).write_bytes(faiss.serialize_index(self._codes).data)
 
     def __len__(self) -> int:
         return int(self._exact.ntotal)
@@ -101,12 +107,12 @@ class DenseIndex:
         if k <= 0:
             return []
         vector = np.ascontiguousarray(vector, dtype=np.float32)
-        if self._bits is None:
+        if self._codes is None:
             return self._by_all(vector, k, allowed)
         if allowed is not None and count <= COMPARED:
             return self._nearest(vector, k, np.flatnonzero(allowed))
-        # of the rows taken by their bits as many are allowed as of all, where both have nothing to do with each other
-        taken = self._by_bits(vector, min(len(self), TAKEN * k * len(self) // count))
+        # of the rows taken by their codes as many are allowed as of all, where both have nothing to do with each other
+        taken = self._by_codes(vector, min(len(self), TAKEN * k * len(self) // count))
         if allowed is not None:
             taken = taken[allowed[taken]]
             if len(taken) < min(ENOUGH * k, count):
@@ -132,10 +138,10 @@ class DenseIndex:
         # FAISS fills up with -1 where it finds fewer than k
         return [(int(row), float(score)) for row, score in zip(found[0], scores[0], strict=True) if row >= 0]
 
-    def _by_bits(self, vector: Vectors, k: int) -> Rows:
-        """The k nearest as far as their bits say, ascending: in this order their vectors are read."""
-        assert self._bits is not None
-        found = self._bits.search(vector[None], k)[1][0]
+    def _by_codes(self, vector: Vectors, k: int) -> Rows:
+        """The k nearest as far as their codes say, ascending: in this order their vectors are read."""
+        assert self._codes is not None
+        found = self._codes.search(vector[None], k)[1][0]
         taken: Rows = np.sort(found[found >= 0])
         return taken
 
@@ -153,5 +159,5 @@ class DenseIndex:
         return list(zip(rows[order].tolist(), scores[order].tolist(), strict=True))
 
 
-def _bits_file(path: Path) -> Path:
-    return path.with_suffix(".bits")
+def _codes_file(path: Path) -> Path:
+    return path.with_suffix(".codes")

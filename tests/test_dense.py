@@ -112,12 +112,12 @@ def shared(found: list[tuple[int, float]], expected: list[int]) -> float:
 @pytest.mark.usefixtures("many")
 @pytest.mark.parametrize("seed", range(3))
 def test_of_many_rows_nearly_all_nearest_are_found(seed: int) -> None:
-    vectors = alike(6000, 384, seed)
+    vectors = alike(3000, 128, seed)
     index = DenseIndex.build(vectors)
     first, whole = [], []
-    for query in alike(20, 384, seed + 100):
+    for query in alike(10, 128, seed + 100):
         found = index.search(query, 100)
-        expected = brute(vectors, query, 100, list(range(6000)))
+        expected = brute(vectors, query, 100, list(range(3000)))
         first.append(shared(found[:10], expected[:10]))
         whole.append(shared(found, expected))
         # what is found has its exact cosine, and comes in order
@@ -133,7 +133,7 @@ def test_of_many_rows_nearly_all_nearest_are_found(seed: int) -> None:
 def test_few_allowed_of_many_rows_are_compared_exactly() -> None:
     vectors, query = alike(3000, 32, 5), alike(1, 32, 6)[0]
     index = DenseIndex.build(vectors)
-    # the rows farthest from the question: none of them is near by its bits
+    # the rows farthest from the question: none of them is near by its codes
     rows = np.sort(np.argsort(vectors @ query)[:400]).astype(np.int64)
     expected = brute(vectors, query, 30, rows.tolist())
     assert [row for row, _ in index.search(query, 30, rows)] == expected
@@ -164,14 +164,14 @@ def test_many_rows_saved_loaded_and_mapped(tmp_path: Path) -> None:
     vectors = alike(2000, 32, 9)
     built = DenseIndex.build(vectors)
     built.save(tmp_path / "vectors.faiss")
-    assert {path.name for path in tmp_path.iterdir()} == {"vectors.faiss", "vectors.bits"}
+    assert {path.name for path in tmp_path.iterdir()} == {"vectors.faiss", "vectors.codes"}
     for mapped in (False, True):
         loaded = DenseIndex.load(tmp_path / "vectors.faiss", mapped=mapped)
         assert loaded.vectors().tobytes() == vectors.tobytes()
         assert loaded.vector(7).tobytes() == vectors[7].tobytes()
         assert loaded.search(vectors[7], 50) == built.search(vectors[7], 50)
-    # without the bits the same rows are searched exactly
-    (tmp_path / "vectors.bits").unlink()
+    # without the codes the same rows are searched exactly
+    (tmp_path / "vectors.codes").unlink()
     alone = DenseIndex.load(tmp_path / "vectors.faiss")
     assert [row for row, _ in alone.search(vectors[7], 50)] == brute(
         vectors, vectors[7], 50, list(range(2000))
@@ -179,10 +179,10 @@ def test_many_rows_saved_loaded_and_mapped(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("many")
-def test_bits_of_other_rows_are_refused(tmp_path: Path) -> None:
+def test_codes_of_other_rows_are_refused(tmp_path: Path) -> None:
     DenseIndex.build(alike(2000, 32, 1)).save(tmp_path / "vectors.faiss")
     DenseIndex.build(alike(1999, 32, 1)).save(tmp_path / "others.faiss")
-    (tmp_path / "others.bits").replace(tmp_path / "vectors.bits")
+    (tmp_path / "others.codes").replace(tmp_path / "vectors.codes")
     with pytest.raises(ValueError, match="1999 × 32"):
         DenseIndex.load(tmp_path / "vectors.faiss")
 
@@ -196,6 +196,6 @@ def test_equal_and_empty_vectors_among_many() -> None:
     assert [row for row, _ in found] == list(range(100, 140))
 
 
-def test_few_rows_have_no_bits(tmp_path: Path) -> None:
+def test_few_rows_have_no_codes(tmp_path: Path) -> None:
     DenseIndex.build(alike(300, 32, 3)).save(tmp_path / "vectors.faiss")
     assert [path.name for path in tmp_path.iterdir()] == ["vectors.faiss"]
