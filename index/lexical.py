@@ -26,7 +26,11 @@ B = 0.75
 """Lucene's BM25 and its constants (Robertson and Zaragoza 2009, with Lucene's idf)."""
 REMEMBERED = 50_000
 """Tokens of which it is kept how many rows hold them, where some rows do not count."""
-DEAD_COST = 12
+FREQUENT = 10
+"""A token that more than one of so many rows hold is frequent: its idf is below 2.4, that of a rare one above 10."""
+ROUNDING = 1e-4
+"""Sums of the same 32-bit numbers differ by less than this part."""
+LOOKED_UP = 12
 """Looking one row up among those of a token takes as long as going through so many of these."""
 BLOCKS = 16
 """Blocks that rows are parted into for each of the k best, to find out what score these have at least."""
@@ -201,13 +205,23 @@ class LexicalIndex:
 
     def scores(self, tokens: Sequence[str]) -> npt.NDArray[np.float32]:
         """The score of every row  # (n,) float32, 0 where no token matches."""
-        total = np.zeros(self._size, dtype=np.float32)
-        for field in self._fields:
-            for token in dict.fromkeys(tokens):
-                found = field.places(token)
-                weight = np.float32(field.weight * _idf(self._count, self._holding(field, token)))
-                for places, counts in found:
-                    np.add.at(total, places, weight * field.shares(places, counts))
+        return self._added(self._terms(tokens), np.zeros(self._size, dtype=np.float32))
+
+    def _terms(self, tokens: Sequence[str]) -> list[_Term]:
+        """What is asked of each field, the rarest first: in this order scores are summed."""
+        terms = [
+            _Term(field, token, holding, field.weight * _idf(self._count, holding))
+            for field in self._fields
+            for token in dict.fromkeys(tokens)
+            if (holding := self._holding(field, token))
+        ]
+        return sorted(terms, key=lambda term: term.holding)
+
+    def _added(self, terms: Sequence[_Term], total: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """`total` with what the terms give every row  # (n,) float32."""
+        for term in terms:
+            for places, counts in term.field.places(term.token):
+                np.add.at(total, places, np.float32(term.weight) * term.field.shares(places, counts))
         total[self._dead] = 0
         return total
 
@@ -240,7 +254,7 @@ class LexicalIndex:
 
     def _counted(self, places: npt.NDArray[np.int64]) -> int:
         """How many of these rows (ascending) count."""
-        if DEAD_COST * len(self._dead) > len(places):
+        if LOOKED_UP * len(self._dead) > len(places):
             return int(np.count_nonzero(self._live.take(places)))
         at = np.searchsorted(places, self._dead)
         at[at == len(places)] = 0
@@ -252,16 +266,36 @@ class LexicalIndex:
         """(row, score) of the k best, best first; only among `rows` where given; rows without a match are left out."""
         if k <= 0:
             return []
-        scores = self.scores(tokens)
+        terms = self._terms(tokens)
+        frequent = [term for term in terms if term.holding * FREQUENT > self._size]
+        rare = terms[: len(terms) - len(frequent)]
+        scores = self._added(rare, np.zeros(self._size, dtype=np.float32))
+        mask = None
         if rows is not None:
             mask = np.zeros(self._size, dtype=bool)
             mask[rows] = True
             scores *= mask
-        least = _reached(scores, k)
-        best = np.flatnonzero(scores >= least if least > 0 else scores)
+        # What frequent tokens can add is little. A row that lacks more than that of what k rows have without them is not
+        # among the best; so they are looked up for the others, where these are few. (MaxScore, Turtle and Flood 1995)
+        more = sum(term.weight for term in frequent)
+        least = _reached(scores, k) * (1 - ROUNDING) - more * (1 + ROUNDING)
+        near = np.flatnonzero(scores >= least) if frequent and least > 0 else None
+        if near is not None and LOOKED_UP * len(near) * len(frequent) < sum(
+            term.holding for term in frequent
+        ):
+            values = scores[near]
+            for term in frequent:
+                term.add_to(values, near)
+        else:
+            scores = self._added(frequent, scores)
+            if mask is not None:
+                scores *= mask
+            least = _reached(scores, k)
+            near = np.flatnonzero(scores >= least if least > 0 else scores)
+            values = scores[near]
         # by score, then by row, so that equal scores always come in one order
-        best = best[np.argsort(-scores[best], kind="stable")[:k]]
-        return list(zip(best.tolist(), scores[best].tolist(), strict=True))
+        order = np.argsort(-values, kind="stable")[:k]
+        return list(zip(near[order].tolist(), values[order].tolist(), strict=True))
 
 
 class _Field:
@@ -299,6 +333,32 @@ class _Field:
         below += times
         times /= below
         return times
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A token asked of a field: how many rows hold it, and what a row scores at most for it."""
+
+    field: _Field
+    token: str
+    holding: int
+    weight: float
+
+    def add_to(self, values: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]) -> None:
+        """Adds to the values of some rows (ascending) what this term gives them."""
+        for offset, postings in self.field.parts:
+            holding, counts = postings.of(self.token)
+            if not len(holding):
+                continue
+            first, end = np.searchsorted(rows, [offset, offset + len(postings)]).tolist()
+            own = (rows[first:end] - offset).astype(
+                np.int32
+            )  # as the postings: else all of these are converted
+            at = np.searchsorted(holding, own)
+            at[at == len(holding)] = 0
+            hit = np.flatnonzero(holding[at] == own)
+            places = rows[first:end][hit]
+            values[first + hit] += np.float32(self.weight) * self.field.shares(places, counts[at[hit]])
 
 
 def postings_of(rows: Sequence[Tokens]) -> dict[str, Postings]:
