@@ -8,10 +8,8 @@ by token. What rows stand for is the store's knowledge.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +35,6 @@ other words than the documents' would be answered by that word.
 """
 DEPTH = 200
 """Candidates taken from each engine."""
-BESIDE = 100_000
-"""From so many rows on, vectors are searched beside words: FAISS needs no lock of Python's for the 10 ms of a million."""
 CANDIDATES = 60
 """Rows that are compared token by token."""
 
@@ -163,9 +159,6 @@ class Engines:
         self._grams = LexicalIndex(postings, GRAMS, dead)
         token_files = [part.late for part in parts if part.late is not None]
         self._late = LateIndex(token_files, dead) if token_files and len(token_files) == len(parts) else None
-        many = len(self) >= BESIDE and (os.cpu_count() or 1) > 1
-        # as many threads as processors: those of several questions asked at a time
-        self._beside = ThreadPoolExecutor(os.cpu_count(), "vectors") if many else None
         self._own_heading = _own(parts, self._offsets, self._live)
         # without conditions always the same: made once, not for each question
         self._live_headings = [
@@ -222,15 +215,13 @@ class Engines:
         """The k best rows, best first; only among `rows` (ascending) where given."""
         depth, candidates = max(DEPTH, k), max(CANDIDATES, k)
         allowed = self._allowed(rows)
-        meaning = None if self._beside is None else self._beside.submit(self._near, probe, depth, allowed)
+        by_vector = self._nearest([part.dense for part in self._parts], probe, depth, allowed)
         by_word = self._words.search(probe.words, depth, rows)
         by_gram = self._grams.search(probe.grams, depth, rows)
-        by_vector, near, by_heading = (
-            self._near(probe, depth, allowed) if meaning is None else meaning.result()
-        )
+        near = normalized(by_vector)
         parts = [
             (DENSE, near),
-            (HEADING, by_heading),
+            (HEADING, self._by_heading(probe, depth, allowed, near)),
             (WORDS, _scaled(by_word, self._words.full_score(probe.words), FULL_WORDS)),
             (SPELLING, _scaled(by_gram, self._grams.full_score(probe.grams), FULL_GRAMS)),
         ]
@@ -289,14 +280,6 @@ class Engines:
             marks = None if own.all() else own
             found.extend((offset + row, score) for row, score in index.search(probe.vector, k, marks))
         return sorted(found, key=lambda item: (-item[1], item[0]))[:k]
-
-    def _near(
-        self, probe: Probe, depth: int, allowed: npt.NDArray[np.bool_]
-    ) -> tuple[Ranked, dict[int, float], dict[int, float]]:
-        """The nearest rows, and the normalized nearness of rows and of their headings."""
-        by_vector = self._nearest([part.dense for part in self._parts], probe, depth, allowed)
-        near = normalized(by_vector)
-        return by_vector, near, self._by_heading(probe, depth, allowed, near)
 
     def _by_heading(
         self, probe: Probe, depth: int, allowed: npt.NDArray[np.bool_], near: dict[int, float]

@@ -183,22 +183,6 @@ def test_rows_left_out_are_as_if_never_there(tmp_path: Path) -> None:
         Engines([whole, other], live[:5])
 
 
-def test_many_rows_are_searched_beside_each_other_with_the_same_result(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parts = [random_part(tmp_path / "1", 5, ["目的", "費用", "", "効果", "体制"])]
-    alone = Engines(parts)
-    monkeypatch.setattr("index.engines.BESIDE", 1)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    beside = Engines(parts)
-    asked = Probe(EYE[2], ["予算", "電話"], ["予算"], token(1, EYE[3].tolist()))
-    for among in (None, np.array([1, 3])):
-        assert beside.search(asked, 5, among) == alone.search(asked, 5, among)
-    assert beside._beside is not None
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
-    assert Engines(parts)._beside is None
-
-
 def test_parts_of_different_size_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="different size"):
         Engines.build(EYE, NOTHING, [], rows("窓口"), None)
