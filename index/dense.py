@@ -1,8 +1,12 @@
-"""Nearest vectors: exact inner product in FAISS.
+"""Nearest vectors: inner product in FAISS, exact, and beyond `EXACT_BELOW` rows by a coarse look at all of them first.
 
 In: vectors of unit length, one a row. Out: rows with their cosines, best first. Rows are positions in the order
-given to `build`; what they stand for is the store's knowledge. Exact search is 100 % recall and under a
-millisecond for ten thousand rows.
+given to `build`; what they stand for is the store's knowledge. The vectors are kept whole, in one file. Of many rows a
+second file keeps four bits for each two numbers (product quantization in registers: André, Kermarrec and Le Scouarnec 2017):
+all of these codes are looked through, and the best `TAKEN` times as many as are asked for are ordered by their whole vectors,
+of which only those are read. So every cosine is exact, and of the rows at most the last ones of a list may be others than an
+exact search finds (benchmarks/scale.py). Unlike lists and graphs this costs the same however the rows are parted into
+segments, leaves the hardest questions no worse than the others, and a million rows are made in seconds.
 """
 
 from __future__ import annotations
@@ -12,67 +16,148 @@ from pathlib import Path
 import faiss
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 Vectors = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+Marks = npt.NDArray[np.bool_]
+
+EXACT_BELOW = 50_000
+"""Below so many rows there are no codes: an exact search of all takes less than 5 ms."""
+TAKEN = 20
+"""Rows taken by their codes for each that is asked for: of a million, 4,000 hold 99.8 % of the nearest 200."""
+ENOUGH = 10
+"""Of the rows taken so many must be allowed for each that is asked for; else all allowed rows are compared."""
+COMPARED = 50_000
+"""Up to so many allowed rows are compared one by one."""
+TRAINED = 20_000
+"""Rows that codes are learned from, evenly chosen; more change nothing (FAISS itself takes 4,096 of them)."""
 
 
 class DenseIndex:
-    """An exact FAISS index over unit vectors."""
+    """An index over unit vectors: the vectors, and their codes where they are many."""
 
-    def __init__(self, index: faiss.Index) -> None:
-        self._index = index
+    def __init__(self, exact: faiss.Index, codes: faiss.Index | None = None) -> None:
+        if codes is not None and (codes.ntotal, codes.d) != (exact.ntotal, exact.d):
+            raise ValueError(
+                f"vectors {exact.ntotal} × {exact.d}, but codes {codes.ntotal} × {codes.d}: build the index anew"
+            )
+        self._exact, self._codes = exact, codes
 
     @classmethod
     def build(cls, vectors: Vectors) -> DenseIndex:
         """An index of `vectors`  # (n, dim) float32, unit length."""
-        index = faiss.IndexFlatIP(vectors.shape[1])
-        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        return cls(index)
+        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        exact = faiss.IndexFlatIP(vectors.shape[1])
+        exact.add(vectors)
+        if len(vectors) < EXACT_BELOW:
+            return cls(exact)
+        pieces = vectors.shape[1] // 2 if vectors.shape[1] % 2 == 0 else vectors.shape[1]
+        codes = faiss.IndexPQFastScan(vectors.shape[1], pieces, 4, faiss.METRIC_INNER_PRODUCT)
+        # hundreds of small problems: two threads wait for each other longer than they compute, minutes on a busy machine
+        with threadpool_limits(limits=1, user_api="openmp"):
+            codes.train(np.ascontiguousarray(vectors[:: -(-len(vectors) // TRAINED)]))
+        codes.add(vectors)
+        return cls(exact, codes)
 
     @classmethod
     def load(cls, path: Path, *, mapped: bool = False) -> DenseIndex:
-        """The index written by `save`; `mapped` reads only the pages that are asked for."""
-        return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0))
+        """The index written by `save`; `mapped` reads only the pages that are asked for.
+
+        Vectors that have codes are always mapped: few of them are asked for.
+        """
+        beside = _codes_file(path)
+        codes = faiss.read_index(str(beside)) if beside.exists() else None
+        flags = faiss.IO_FLAG_MMAP_IFC if mapped or codes is not None else 0
+        return cls(faiss.read_index(str(path), flags), codes)
 
     def save(self, path: Path) -> None:
-        """Writes the index to one file."""
+        """Writes the vectors to one file and their codes, where there are, to one beside it."""
         # not by FAISS itself: where the disk is full it ends the process
-        path.write_bytes(faiss.serialize_index(self._index).tobytes())
+        path.write_bytes(faiss.serialize_index(self._exact).data)
+        if self._codes is not None:
+            _codes_file(path).write_bytes(faiss.serialize_index(self._codes).data)
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return int(self._exact.ntotal)
 
     @property
     def dimension(self) -> int:
         """Numbers in a vector."""
-        return int(self._index.d)
+        return int(self._exact.d)
 
     def vectors(self) -> Vectors:
         """All vectors in row order  # (n, dim) float32."""
-        return np.asarray(self._index.reconstruct_n(0, len(self)), dtype=np.float32).reshape(
+        return np.asarray(self._exact.reconstruct_n(0, len(self)), dtype=np.float32).reshape(
             len(self), self.dimension
         )
 
     def vector(self, row: int) -> Vectors:
         """The vector of a row  # (dim,) float32."""
-        return np.asarray(self._index.reconstruct(row), dtype=np.float32)
+        return np.asarray(self._exact.reconstruct(row), dtype=np.float32)
 
-    def search(
-        self, vector: Vectors, k: int, rows: npt.NDArray[np.int64] | None = None
-    ) -> list[tuple[int, float]]:
-        """(row, cosine) of the k nearest to `vector`  # (dim,), best first; only among `rows` where given."""
-        if rows is not None:
-            rows = rows[(rows >= 0) & (rows < len(self))]
-        k = min(k, len(self) if rows is None else len(rows))
+    def search(self, vector: Vectors, k: int, rows: Rows | Marks | None = None) -> list[tuple[int, float]]:
+        """(row, cosine) of the k nearest to `vector`  # (dim,), best first; only among `rows` where given.
+
+        `rows` are rows, or a mark for each  # (n,) bool. Up to COMPARED of them are compared exactly.
+        """
+        allowed = self._marks(rows)
+        count = len(self) if allowed is None else int(np.count_nonzero(allowed))
+        k = min(k, count)
         if k <= 0:
             return []
+        vector = np.ascontiguousarray(vector, dtype=np.float32)
+        if self._codes is None:
+            return self._by_all(vector, k, allowed)
+        if allowed is not None and count <= COMPARED:
+            return self._nearest(vector, k, np.flatnonzero(allowed))
+        # of the rows taken by their codes as many are allowed as of all, where both have nothing to do with each other
+        taken = self._by_codes(vector, min(len(self), TAKEN * k * len(self) // count))
+        if allowed is not None:
+            taken = taken[allowed[taken]]
+            if len(taken) < min(ENOUGH * k, count):
+                taken = np.flatnonzero(allowed)
+        return self._nearest(vector, k, taken)
+
+    def _marks(self, rows: Rows | Marks | None) -> Marks | None:
+        """Which rows are allowed  # (n,) bool; None where all are."""
+        if rows is None or rows.dtype == bool:
+            return rows  # type: ignore[return-value]
+        marks = np.zeros(len(self), dtype=bool)
+        marks[rows[(rows >= 0) & (rows < len(self))]] = True
+        return marks
+
+    def _by_all(self, vector: Vectors, k: int, allowed: Marks | None) -> list[tuple[int, float]]:
+        """The k nearest by FAISS's own exact search."""
         parameters = None
-        if rows is not None:
-            mask = np.zeros(len(self), dtype=bool)
-            mask[rows] = True
-            bits = np.packbits(mask, bitorder="little")
+        if allowed is not None:
+            bits = np.packbits(allowed, bitorder="little")
             # a bit a row: a set of rows (IDSelectorBatch) takes longer to make than the search itself
             parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))  # type: ignore[call-arg, arg-type]
-        scores, found = self._index.search(vector.reshape(1, -1).astype(np.float32), k, params=parameters)
+        scores, found = self._exact.search(vector[None], k, params=parameters)
         # FAISS fills up with -1 where it finds fewer than k
         return [(int(row), float(score)) for row, score in zip(found[0], scores[0], strict=True) if row >= 0]
+
+    def _by_codes(self, vector: Vectors, k: int) -> Rows:
+        """The k nearest as far as their codes say, ascending: in this order their vectors are read."""
+        assert self._codes is not None
+        found = self._codes.search(vector[None], k)[1][0]
+        taken: Rows = np.sort(found[found >= 0])
+        return taken
+
+    def _nearest(self, vector: Vectors, k: int, rows: Rows) -> list[tuple[int, float]]:
+        """The k nearest of `rows` (ascending) by their whole vectors."""
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        scores = np.empty(len(rows), dtype=np.float32)
+        self._exact.compute_distance_subset(  # type: ignore[attr-defined]
+            1, faiss.swig_ptr(vector), len(rows), faiss.swig_ptr(scores), faiss.swig_ptr(rows)
+        )
+        if k < len(rows):
+            best = np.flatnonzero(scores >= np.partition(scores, len(rows) - k)[len(rows) - k])
+            rows, scores = rows[best], scores[best]
+        order = np.argsort(-scores, kind="stable")[:k]
+        return list(zip(rows[order].tolist(), scores[order].tolist(), strict=True))
+
+
+def _codes_file(path: Path) -> Path:
+    return path.with_suffix(".codes")

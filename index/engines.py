@@ -160,6 +160,11 @@ class Engines:
         token_files = [part.late for part in parts if part.late is not None]
         self._late = LateIndex(token_files, dead) if token_files and len(token_files) == len(parts) else None
         self._own_heading = _own(parts, self._offsets, self._live)
+        # without conditions always the same: made once, not for each question
+        self._live_headings = [
+            self._own_heading[offset + part.heading_rows]
+            for offset, part in zip(self._offsets, self._parts, strict=False)
+        ]
 
     @classmethod
     def build(
@@ -272,8 +277,8 @@ class Engines:
         found: Ranked = []
         for offset, index in zip(self._offsets, indexes, strict=False):
             own = allowed[offset : offset + len(index)]
-            rows = None if own.all() else np.flatnonzero(own)
-            found.extend((offset + row, score) for row, score in index.search(probe.vector, k, rows))
+            marks = None if own.all() else own
+            found.extend((offset + row, score) for row, score in index.search(probe.vector, k, marks))
         return sorted(found, key=lambda item: (-item[1], item[0]))[:k]
 
     def _by_heading(
@@ -281,28 +286,46 @@ class Engines:
     ) -> dict[int, float]:
         """Normalized nearness of the rows' headings; a row without one of its own counts by its own vector."""
         scores = {row: score for row, score in near.items() if not self._own_heading[row]}
-        usable = allowed & self._own_heading
         found: Ranked = []
-        for offset, part in zip(self._offsets, self._parts, strict=False):
-            own = usable[offset + part.heading_rows]
-            places = None if own.all() else np.flatnonzero(own)
+        for offset, part, own in zip(
+            self._offsets, self._parts, self._usable_headings(allowed), strict=False
+        ):
+            marks = None if own.all() else own
             found.extend(
                 (offset + int(part.heading_rows[place]), score)
-                for place, score in part.headings.search(probe.vector, depth, places)
+                for place, score in part.headings.search(probe.vector, depth, marks)
             )
         found.sort(key=lambda item: (-item[1], item[0]))
         return {**scores, **normalized(found[:depth])}
+
+    def _usable_headings(self, allowed: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
+        """For each part, which of its headings may be found."""
+        if allowed is self._live:
+            return self._live_headings
+        usable = allowed & self._own_heading
+        return [
+            usable[offset + part.heading_rows]
+            for offset, part in zip(self._offsets, self._parts, strict=False)
+        ]
 
 
 def _own(parts: Sequence[Part], offsets: Sequence[int], live: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Rows whose heading stands over no other row that counts  # (n,) bool."""
     keys = np.concatenate([np.zeros(0, np.uint64), *(part.heading_keys for part in parts)])
+    rows = np.concatenate(
+        [np.zeros(0, np.int64)]
+        + [offset + part.heading_rows for offset, part in zip(offsets, parts, strict=False)]
+    )
+    counted = np.flatnonzero(live)
+    # one pass for all parts: each would otherwise sort the keys of all
+    order = counted[np.argsort(keys[counted])]
+    ordered = keys[order]
+    new = np.flatnonzero(np.concatenate([np.ones(min(1, len(ordered)), bool), ordered[1:] != ordered[:-1]]))
+    alone = new[np.diff(np.append(new, len(ordered))) == 1]
+    once = np.zeros(len(keys), dtype=bool)
+    once[order[alone]] = ordered[alone] != 0
     own = np.zeros(len(keys), dtype=bool)
-    different, count = np.unique(keys[live], return_counts=True)
-    once = different[(count == 1) & (different != 0)]
-    for offset, part in zip(offsets, parts, strict=False):
-        rows = offset + part.heading_rows
-        own[rows] = live[rows] & np.isin(keys[rows], once)
+    own[rows] = once[rows]
     return own
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from index import dense
 from index.dense import DenseIndex
 
 BASIS = np.eye(3, dtype=np.float32)
@@ -87,3 +88,114 @@ def test_vectors_in_another_memory_layout() -> None:
     vectors = unit(20, 8, 4)
     turned = DenseIndex.build(np.asfortranarray(vectors.astype(np.float64)))  # type: ignore[arg-type]
     assert turned.search(vectors[3], 1)[0][0] == 3
+
+
+def alike(n: int, dim: int, seed: int) -> np.ndarray:
+    """Vectors as an encoder gives them: around a mean that all share, and around topics."""
+    random = np.random.default_rng(seed)
+    topics = random.normal(size=(40, dim))
+    rows = 2 + topics[random.integers(40, size=n)] + random.normal(size=(n, dim))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few thousand rows are handled as many are."""
+    monkeypatch.setattr(dense, "EXACT_BELOW", 1000)
+    monkeypatch.setattr(dense, "COMPARED", 500)
+
+
+def shared(found: list[tuple[int, float]], expected: list[int]) -> float:
+    return len({row for row, _ in found} & set(expected)) / len(expected)
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("seed", range(3))
+def test_of_many_rows_nearly_all_nearest_are_found(seed: int) -> None:
+    vectors = alike(3000, 128, seed)
+    index = DenseIndex.build(vectors)
+    first, whole = [], []
+    for query in alike(10, 128, seed + 100):
+        found = index.search(query, 100)
+        expected = brute(vectors, query, 100, list(range(3000)))
+        first.append(shared(found[:10], expected[:10]))
+        whole.append(shared(found, expected))
+        # what is found has its exact cosine, and comes in order
+        assert [score for _, score in found] == pytest.approx(
+            [float(vectors[row] @ query) for row, _ in found], abs=1e-6
+        )
+        assert sorted(found, key=lambda hit: (-hit[1], hit[0])) == found
+    assert np.mean(first) >= 0.98
+    assert np.mean(whole) >= 0.95
+
+
+@pytest.mark.usefixtures("many")
+def test_few_allowed_of_many_rows_are_compared_exactly() -> None:
+    vectors, query = alike(3000, 32, 5), alike(1, 32, 6)[0]
+    index = DenseIndex.build(vectors)
+    # the rows farthest from the question: none of them is near by its codes
+    rows = np.sort(np.argsort(vectors @ query)[:400]).astype(np.int64)
+    expected = brute(vectors, query, 30, rows.tolist())
+    assert [row for row, _ in index.search(query, 30, rows)] == expected
+    marks = np.zeros(3000, dtype=bool)
+    marks[rows] = True
+    assert index.search(query, 30, marks) == index.search(query, 30, rows)
+
+
+@pytest.mark.usefixtures("many")
+def test_many_allowed_of_many_rows_never_give_too_few() -> None:
+    vectors, query = alike(3000, 32, 7), alike(1, 32, 8)[0]
+    index = DenseIndex.build(vectors)
+    far = np.sort(np.argsort(vectors @ query)[:1500]).astype(np.int64)
+    # all that is near is not allowed: too few are left of what was taken, so all allowed ones are compared
+    assert [row for row, _ in index.search(query, 20, far)] == brute(vectors, query, 20, far.tolist())
+    half = np.arange(0, 3000, 2)
+    found = index.search(query, 20, half)
+    assert len(found) == 20
+    assert all(row % 2 == 0 for row, _ in found)
+    assert shared(found, brute(vectors, query, 20, half.tolist())) >= 0.9
+    for k in (2999, 3000, 5000):
+        assert len({row for row, _ in index.search(query, k)}) == min(k, 3000)
+        assert len({row for row, _ in index.search(query, k, half)}) == 1500
+
+
+@pytest.mark.usefixtures("many")
+def test_many_rows_saved_loaded_and_mapped(tmp_path: Path) -> None:
+    vectors = alike(2000, 32, 9)
+    built = DenseIndex.build(vectors)
+    built.save(tmp_path / "vectors.faiss")
+    assert {path.name for path in tmp_path.iterdir()} == {"vectors.faiss", "vectors.codes"}
+    for mapped in (False, True):
+        loaded = DenseIndex.load(tmp_path / "vectors.faiss", mapped=mapped)
+        assert loaded.vectors().tobytes() == vectors.tobytes()
+        assert loaded.vector(7).tobytes() == vectors[7].tobytes()
+        assert loaded.search(vectors[7], 50) == built.search(vectors[7], 50)
+    # without the codes the same rows are searched exactly
+    (tmp_path / "vectors.codes").unlink()
+    alone = DenseIndex.load(tmp_path / "vectors.faiss")
+    assert [row for row, _ in alone.search(vectors[7], 50)] == brute(
+        vectors, vectors[7], 50, list(range(2000))
+    )
+
+
+@pytest.mark.usefixtures("many")
+def test_codes_of_other_rows_are_refused(tmp_path: Path) -> None:
+    DenseIndex.build(alike(2000, 32, 1)).save(tmp_path / "vectors.faiss")
+    DenseIndex.build(alike(1999, 32, 1)).save(tmp_path / "others.faiss")
+    (tmp_path / "others.codes").replace(tmp_path / "vectors.codes")
+    with pytest.raises(ValueError, match="1999 × 32"):
+        DenseIndex.load(tmp_path / "vectors.faiss")
+
+
+@pytest.mark.usefixtures("many")
+def test_equal_and_empty_vectors_among_many() -> None:
+    vectors = alike(2000, 32, 2)
+    vectors[100:160] = vectors[100]
+    vectors[300] = 0
+    found = DenseIndex.build(vectors).search(vectors[100], 40)
+    assert [row for row, _ in found] == list(range(100, 140))
+
+
+def test_few_rows_have_no_codes(tmp_path: Path) -> None:
+    DenseIndex.build(alike(300, 32, 3)).save(tmp_path / "vectors.faiss")
+    assert [path.name for path in tmp_path.iterdir()] == ["vectors.faiss"]

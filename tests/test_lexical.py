@@ -9,6 +9,7 @@ import bm25s
 import numpy as np
 import pytest
 
+from index import lexical
 from index.lexical import (
     GRAMS,
     K1,
@@ -227,3 +228,31 @@ def test_joined_postings_are_those_of_the_rows_kept() -> None:
         assert [a.tolist() for a in joined.of(token)] == [a.tolist() for a in judge.of(token)]
     assert joined.lengths.tolist() == judge.lengths.tolist()
     assert len(Postings.joined([])) == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_frequent_tokens_looked_up_for_the_best_rows_give_the_same(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("index.lexical.LOOKED_UP", 0)  # wherever it is possible
+    looked_up = []
+    add_to = lexical._Term.add_to
+    monkeypatch.setattr(
+        lexical._Term, "add_to", lambda term, *given: (looked_up.append(term.token), add_to(term, *given))[1]
+    )
+    rows = made_rows(seed, 3000)
+    parts = [postings_of(part) for part in (rows[:2000], rows[2000:2001], rows[2001:])]
+    random = np.random.default_rng(seed)
+    for live in (None, random.random(3000) < 0.8):
+        index = LexicalIndex(parts, WORDS, live)
+        for query in (["語1", "語40", "語55"], ["語2", "語1", "語33", "語59", "未知"], ["語1"], ["語58"]):
+            for allowed in (None, np.flatnonzero(random.random(3000) < 0.5)):
+                scores = index.scores(query)
+                if allowed is not None:
+                    scores[np.setdiff1d(np.arange(3000), allowed)] = 0
+                expected = [row for row in np.argsort(-scores, kind="stable").tolist() if scores[row] > 0]
+                for k in (1, 5, 3000):
+                    assert index.search(query, k, allowed) == [
+                        (row, float(scores[row])) for row in expected[:k]
+                    ]
+    assert looked_up
