@@ -23,10 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import faiss
 import numpy as np
-import scale_data
-import scale_vectors
-import scale_words
 
+from benchmarks import scale_data, scale_vectors, scale_words
 from index.encoder import SentenceEncoder, best_precision
 from index.lexical import Postings
 from index.tokenizer import grams, tokenize
