@@ -14,9 +14,11 @@ from typing import Any
 import axe_playwright_python
 import uvicorn
 from fastapi import FastAPI
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 SCREENSHOTS = Path(__file__).resolve().parents[1] / "var" / "screenshots"
+# a page that waits for an index to be built, on a machine that does other things too
+expect.set_options(timeout=15_000)
 _AXE = Path(axe_playwright_python.__file__).parent / "axe.min.js"
 _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 

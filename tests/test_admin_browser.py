@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from made import CASE_BOOK
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from served import screenshot, serving, watched
 from test_server import Service
 
@@ -199,6 +199,22 @@ def test_by_keyboard_alone(browser: Browser, address: str) -> None:
         assert page.evaluate("document.activeElement.id").startswith("approve-")
         page.keyboard.press("Enter")
         expect(page.locator("#registered tbody tr")).to_have_count(5)
+
+
+def test_files_chosen_before_the_script_is_there(browser: Browser, tmp_path: Path) -> None:
+    with serving(Service(tmp_path).app) as address:
+        context = browser.new_context(locale="ja-JP")
+        page = context.new_page()
+        held: list[Route] = []
+        page.route("**/admin.js*", lambda route: held.append(route))
+        page.goto(f"{address}/admin", wait_until="commit")
+        page.get_by_label("ファイルを選ぶ").set_input_files(
+            [{"name": "水道.md", "mimeType": "text/markdown", "buffer": WATER.encode()}]
+        )
+        assert page.locator("#waiting").get_by_role("button", name="登録する").count() == 0
+        held[0].continue_()
+        expect(page.locator("#waiting").get_by_role("button", name="登録する")).to_be_visible()
+        context.close()
 
 
 def test_signing_in(browser: Browser, tmp_path: Path) -> None:

@@ -136,10 +136,12 @@ if (form) {
   form.classList.add("drop--ready");
   form.querySelector(".drop__hint").hidden = false;
   form.querySelector("button").hidden = true;
-  input.addEventListener("change", () => {
+  const chosen = () => {
     add([...input.files]);
     input.value = "";
-  });
+  };
+  input.addEventListener("change", chosen);
+  chosen(); // what was chosen before this script was there
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const kind of ["dragenter", "dragover"]) {
     form.addEventListener(kind, (event) => {
