@@ -43,8 +43,6 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,60}")
 _FORM = (
     "--store は milvus://名前またはアドレス:19530/保存名 の形で指定してください（保存名は英数字と「_」）。"
 )
-# the client logs each failed call with a traceback; what is to be said is in our error
-logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
 
 class StoreAddressError(ValueError):
@@ -187,6 +185,8 @@ class Milvus:
                 if self._client is None:
                     from pymilvus import MilvusClient  # loaded when a store is asked for
 
+                    # it logs each failed call with a traceback; what is to be said is in our error
+                    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
                     self._client = MilvusClient(
                         uri=self.address.uri,
                         user=self.address.user,

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from index.current import Progress
 from index.dense import Vectors
 from index.engines import Marks, best_first
 from index.fusion import Ranked
@@ -286,6 +287,8 @@ class CurrentMilvus:
         self._refused: str | None = None
         self._looking = threading.Lock()
         self.problem: str | None = None
+        self.is_empty = False
+        """Whether the store answered that it has no version."""
 
     def get(self) -> Index | None:
         """The index to answer with, None while there is none or the store does not answer; `problem` then says why."""
@@ -302,13 +305,17 @@ class CurrentMilvus:
     def _is_due(self) -> bool:
         return self._looked is None or time.monotonic() >= self._looked + LOOK_S
 
-    def forget(self) -> None:
-        """Looks again at the next call: another version was published just now."""
-        self._looked = None
+    def publish(self, progress: Progress | None = None, *, take_over: bool = False) -> None:
+        """Brings the version in use of the folder to the server (`index.milvus_publish.publish_version`)."""
+        from index.milvus_publish import publish_version  # it stands on this module
+
+        publish_version(self.root, self._store.milvus, progress, take_over=take_over)
+        self._looked = None  # another version was published just now
 
     def _look(self) -> None:
         try:
             head = self._store.head()
+            self.is_empty = False
             if self._index is None or self._index.version != head.version:
                 if head.version != self._refused:
                     self._index = self._store.load(head, self._model, self._index)
@@ -326,6 +333,7 @@ class CurrentMilvus:
             if self.problem != str(error):
                 _log.error("%s", error)
             self.problem, self._well = str(error), False
+            self.is_empty = isinstance(error, IndexMissingError)
         except (ValueError, KeyError, TypeError) as error:
             self.problem, self._well = f"索引の版を読めません（{type(error).__name__}）。{REBUILD}", False
             _log.exception("the version of the store cannot be read")

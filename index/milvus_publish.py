@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from index.build import BuildRefusedError
 from index.dense import DenseIndex
 from index.late import TokenFile
 from index.lexical import FIELDS, Postings
@@ -49,7 +50,7 @@ Progress = Callable[[str, int, int], None]
 Row = dict[str, Any]
 
 
-class ForeignVersionError(RuntimeError):
+class ForeignVersionError(BuildRefusedError):
     """The version in use on the server was built in another folder; the message is for people."""
 
 
@@ -101,7 +102,6 @@ class _Publication:
 
     def run(self, own: Iterable[str]) -> None:
         """All of it; `own` are the versions of the folder."""
-        self._progress("publishing", 0, 0)
         self._make_collections()
         states = self._states()
         segments = {
@@ -109,6 +109,7 @@ class _Publication:
         }
         missing = [segment for name, segment in segments.items() if states.get(name) != COMPLETE]
         total = sum(len(segment) for segment in missing)
+        self._progress("publishing", 0, total)
         done = 0
         for segment in missing:
             if segment.name in states:
