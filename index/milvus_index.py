@@ -214,6 +214,18 @@ class MilvusStore:
         aliases = self.milvus.call("list_aliases")
         return name not in list(aliases.get("aliases", []) if isinstance(aliases, dict) else aliases)
 
+    def check(self, dimension: int) -> None:
+        """Raises StoreUnavailableError where a collection cannot be asked: after a crash they come back one by one."""
+        self.milvus.failed = False
+        for part in ("pages", "tokens", f"vectors_{dimension}", f"headings_{dimension}"):
+            self.milvus.query(self.milvus.collection(part), 'id in ["nothing"]', ["id"])
+
+    def segments_of(self, head: Head) -> list[str]:
+        """The names of the segments of a version."""
+        pages = Pages(self.milvus, self.milvus.version_collection(head.version))
+        (layouts,) = read_whole(pages, [StoredFile("segments.json", head.files["segments.json"])])
+        return list(json.loads(layouts))
+
     def load(self, head: Head, model: ModelRecord | None = None, known: Index | None = None) -> Index:
         """A version; segments that `known` holds are taken from it.
 
@@ -340,6 +352,8 @@ class CurrentMilvus:
         try:
             head = self._store.head()
             self.is_empty = False
+            if not self._well or self._store.milvus.failed:
+                self._store.check(self._model.dimension)
             if self._index is None or self._index.version != head.version:
                 if head.version != self._refused:
                     self._index = self._store.load(head, self._model, self._index)

@@ -78,13 +78,32 @@ def publish_version(
         if head is not None and head.version == name and head.layout == LAYOUT:
             return False
         own = {entry.name for entry in history(root)}
-        if head is not None and head.version not in own and not take_over:
+        address = milvus.address.shown
+        if head is not None and head.version not in {*own, _published(root).get(address)} and not take_over:
             raise ForeignVersionError(
                 f"検索の保存先（{milvus.address.shown}）で使われている版「{head.version}」は、この索引のフォルダー（{root}）で作ったものではありません。"
                 "別の保存名を指定するか、置き換えてよければ build_index.py --full で作り直してください。"
             )
-        _Publication(root, name, milvus, progress or _silent).run(own)
+        _Publication(root, name, store, progress or _silent).run(own, head)
+        _note(root, address, name)
         return True
+
+
+def _published(root: Path) -> dict[str, str]:
+    """The version that was last brought to each store, by its address; the folder may have it no longer."""
+    try:
+        found = json.loads((root / "PUBLISHED").read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _note(root: Path, address: str, name: str) -> None:
+    temporary = root / "versions" / f".old-{name}"
+    temporary.write_text(
+        json.dumps({**_published(root), address: name}, ensure_ascii=False), encoding="utf-8"
+    )
+    temporary.replace(root / "PUBLISHED")
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -94,8 +113,9 @@ def _silent(stage: str, done: int, total: int) -> None:
 class _Publication:
     """One publication, from the first row to the alias."""
 
-    def __init__(self, root: Path, name: str, milvus: Milvus, progress: Progress) -> None:
-        self._root, self._name, self._milvus, self._progress = root, name, milvus, progress
+    def __init__(self, root: Path, name: str, store: MilvusStore, progress: Progress) -> None:
+        self._root, self._name, self._progress = root, name, progress
+        self._store, self._milvus = store, (milvus := store.milvus)
         self._manifest = read_manifest(root, name)
         self._dimension = int(self._manifest["model"]["dimension"])
         self._pages, self._tokens = milvus.collection("pages"), milvus.collection("tokens")
@@ -103,8 +123,8 @@ class _Publication:
         self._headings = milvus.collection(f"headings_{self._dimension}")
         self._all = (self._pages, self._tokens, self._texts, self._headings)
 
-    def run(self, own: Iterable[str]) -> None:
-        """All of it; `own` are the versions of the folder."""
+    def run(self, own: Iterable[str], before: Head | None) -> None:
+        """All of it; `own` are the versions of the folder, `before` the one that was in use on the server."""
         self._make_collections()
         states = self._states()
         segments = {
@@ -129,7 +149,7 @@ class _Publication:
                 written = {}
         self._write_version(segments)
         self._switch()
-        self._clear(set(own), states)
+        self._clear(set(own), before, states)
         self._progress("publishing", total, total)
 
     # ---- collections
@@ -271,14 +291,20 @@ class _Publication:
         method = "alter_alias" if alias in self._aliases() else "create_alias"
         self._milvus.call(method, self._milvus.version_collection(self._name), alias, timeout_s=SLOW_S)
 
-    def _clear(self, own: set[str], states: Mapping[str, str]) -> None:
-        """Removes versions that the folder no longer has, and the segments that no version of it needs."""
+    def _clear(self, own: set[str], before: Head | None, states: Mapping[str, str]) -> None:
+        """Removes versions that the folder no longer has, and the segments that no version of it needs.
+
+        The one before stays: servers answer from it for a moment yet.
+        """
+        needed = {segment for version in own for segment in _segments(self._root, version)}
         kept = {self._milvus.version_collection(version) for version in own}
+        if before is not None and before.layout == LAYOUT:
+            kept.add(self._milvus.version_collection(before.version))
+            needed.update(self._store.segments_of(before))
         prefix = self._milvus.collection("v_")
         for collection in self._milvus.call("list_collections", timeout_s=SLOW_S):
             if collection.startswith(prefix) and collection not in kept:
                 self._milvus.call("drop_collection", collection, timeout_s=SLOW_S)
-        needed = {segment for version in own for segment in _segments(self._root, version)}
         gone = sorted(set(states) - needed)
         if gone:
             self._remove(gone)
