@@ -10,6 +10,7 @@ import pytest
 
 from index.late import (
     BLOCK,
+    LEAST_BLOCK,
     NO_SENTENCE,
     Compared,
     LateIndex,
@@ -17,6 +18,7 @@ from index.late import (
     PackedTokens,
     TokenFile,
     TokenVectors,
+    _block,
     pack,
 )
 
@@ -187,7 +189,11 @@ def test_a_row_is_compared_once_for_a_question(tmp_path: Path, monkeypatch: pyte
     assert [rows for rows in read if rows] == [[1, 0], [2]]
 
 
-def test_more_tokens_than_are_compared_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [BLOCK, LEAST_BLOCK])
+def test_more_tokens_than_are_compared_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr("index.late._block", lambda vectors, dimension: size)
     random = np.random.default_rng(7)
     vectors = random.normal(size=(2 * BLOCK + 3, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -202,6 +208,10 @@ def test_more_tokens_than_are_compared_at_once(tmp_path: Path) -> None:
     found = index.scores(question, vectors[5], [0, 1, 2, 3])
     expected = [float((row.vectors @ vectors[5]).max()) for row in rows.values()]
     assert [near.maxsim for near in found] == pytest.approx(expected, abs=0.02)
+
+
+def test_blocks_are_small_for_few_vectors() -> None:
+    assert [_block(vectors, 384) for vectors in (1, 19, 26, 40, 60)] == [BLOCK, 128, 96, 64, BLOCK]
 
 
 def test_a_row_of_context_only_has_no_sentence(tmp_path: Path) -> None:
