@@ -129,14 +129,16 @@ class Rows(Protocol):
 
 
 class NearestVectors(Protocol):
-    """Finds the nearest vectors of all rows; `allowed`  # (n,) marks rows that may be found, within `scope` (None: all)."""
+    """Finds the nearest vectors of all rows."""
 
-    def texts(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
-        """(row, cosine) of the k nearest by the vectors of rows, best first, equal ones by row."""
-        ...
+    def nearest(
+        self, probe: Probe, k: int, allowed: Marks, own: Marks, scope: Scope | None
+    ) -> tuple[Ranked, Ranked]:
+        """(row, cosine) of the k nearest by the vectors of rows, and by those of their headings; best first, equal ones by row.
 
-    def headings(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
-        """(row, cosine) of the k nearest by the vectors of the rows' headings, best first, equal ones by row."""
+        `allowed`  # (n,) marks the rows that may be found, `own` those of them with a heading of their own; they are those of
+        `scope`, all where it is None.
+        """
         ...
 
 
@@ -247,7 +249,7 @@ class Engines:
 
     def by_vector(self, probe: Probe, k: int) -> Ranked:
         """(row, cosine) of the k nearest vectors, best first."""
-        return self._vectors.texts(probe.vector, k, self._live, None)
+        return self._vectors.nearest(probe, k, self._live, self._own_heading, None)[0]
 
     def by_word(self, probe: Probe, k: int) -> Ranked:
         """(row, BM25) of the k best by words, best first."""
@@ -267,13 +269,14 @@ class Engines:
         """The k best rows, best first; only among `rows` (ascending) where given, which are those of `scope`."""
         depth, candidates = max(DEPTH, k), max(CANDIDATES, k)
         allowed = self._allowed(rows)
-        by_vector = self._vectors.texts(probe.vector, depth, allowed, scope)
+        own = self._own_heading if rows is None else allowed & self._own_heading
+        by_vector, by_heading = self._vectors.nearest(probe, depth, allowed, own, scope)
         by_word = self._words.search(probe.words, depth, rows)
         by_gram = self._grams.search(probe.grams, depth, rows)
         near = normalized(by_vector)
         parts = [
             (DENSE, near),
-            (HEADING, self._by_heading(probe, depth, allowed, scope, near)),
+            (HEADING, self._by_heading(by_heading, near)),
             (WORDS, _scaled(by_word, self._words.full_score(probe.words), FULL_WORDS)),
             (SPELLING, _scaled(by_gram, self._grams.full_score(probe.grams), FULL_GRAMS)),
         ]
@@ -320,13 +323,10 @@ class Engines:
         allowed[rows] = True
         return allowed & self._live
 
-    def _by_heading(
-        self, probe: Probe, depth: int, allowed: Marks, scope: Scope | None, near: dict[int, float]
-    ) -> dict[int, float]:
+    def _by_heading(self, found: Ranked, near: dict[int, float]) -> dict[int, float]:
         """Normalized nearness of the rows' headings; a row without one of its own counts by its own vector."""
         scores = {row: score for row, score in near.items() if not self._own_heading[row]}
-        own = self._own_heading if allowed is self._live else allowed & self._own_heading
-        return {**scores, **normalized(self._vectors.headings(probe.vector, depth, own, scope))}
+        return {**scores, **normalized(found)}
 
 
 class _PartVectors:
@@ -338,26 +338,21 @@ class _PartVectors:
         # without conditions always the same: made once, not for each question
         self._own, self._own_headings = own, self._of_headings(own)
 
-    def texts(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
-        """(row, cosine) of the k nearest by the vectors of rows, best first, equal ones by row."""
-        found: Ranked = []
-        for offset, part in zip(self._offsets, self._parts, strict=False):
-            own = allowed[offset : offset + len(part)]
-            marks = None if own.all() else own
-            found.extend((offset + row, score) for row, score in part.dense.search(vector, k, marks))
-        return best_first(found, k)
-
-    def headings(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
-        """(row, cosine) of the k nearest by the vectors of the rows' headings, best first, equal ones by row."""
-        usable = self._own_headings if allowed is self._own else self._of_headings(allowed)
-        found: Ranked = []
-        for offset, part, own in zip(self._offsets, self._parts, usable, strict=False):
-            marks = None if own.all() else own
-            found.extend(
+    def nearest(
+        self, probe: Probe, k: int, allowed: Marks, own: Marks, scope: Scope | None
+    ) -> tuple[Ranked, Ranked]:
+        """(row, cosine) of the k nearest by the vectors of rows, and by those of their headings."""
+        texts: Ranked = []
+        headings: Ranked = []
+        usable = self._own_headings if own is self._own else self._of_headings(own)
+        for offset, part, own_headings in zip(self._offsets, self._parts, usable, strict=False):
+            marks = _unless_all(allowed[offset : offset + len(part)])
+            texts.extend((offset + row, score) for row, score in part.dense.search(probe.vector, k, marks))
+            headings.extend(
                 (offset + int(part.heading_rows[place]), score)
-                for place, score in part.headings.search(vector, k, marks)
+                for place, score in part.headings.search(probe.vector, k, _unless_all(own_headings))
             )
-        return best_first(found, k)
+        return best_first(texts, k), best_first(headings, k)
 
     def _of_headings(self, allowed: Marks) -> list[Marks]:
         """For each part, which of its headings may be found."""
@@ -365,6 +360,10 @@ class _PartVectors:
             allowed[offset + part.heading_rows]
             for offset, part in zip(self._offsets, self._parts, strict=False)
         ]
+
+
+def _unless_all(marks: Marks) -> Marks | None:
+    return None if marks.all() else marks
 
 
 def best_first(found: Ranked, k: int) -> Ranked:
