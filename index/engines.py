@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from corpus.text import searchable
 from index.dense import DenseIndex, Vectors
 from index.encoder import Encoder
 from index.fusion import Ranked, fuse, normalized
-from index.late import LateIndex, Nearness, TokenFile, TokenRows, TokenVectors
+from index.late import Compared, LateIndex, Nearness, TokenFile, TokenRows, TokenVectors
 from index.lexical import FIELDS, GRAMS, LexicalIndex, Postings, TokenPostings, Tokens, postings_of
 from index.lexical import WORDS as WORD_FIELDS
 from index.scope import Scope
@@ -45,13 +45,15 @@ CANDIDATES = 60
 class Probe:
     """A question as the engines see it.
 
-    vector  # (dim,) float32, unit length; `tokens` is None where the model gives no token vectors
+    vector  # (dim,) float32, unit length; `tokens` is None where the model gives no token vectors. What was compared with it
+    token by token is kept with it, by engines and rows: it is searched for more than once, and its sentences are asked for.
     """
 
     vector: Vectors
     words: Sequence[str]
     grams: Sequence[str] = ()
     tokens: TokenVectors | None = None
+    compared: dict[object, dict[int, Compared]] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +285,9 @@ class Engines:
         if self._late is not None and probe.tokens is not None:
             late = {
                 near.row: near
-                for near in self._late.scores(probe.tokens, probe.vector, [r for r, _ in fused])
+                for near in self._late.scores(
+                    probe.tokens, probe.vector, [r for r, _ in fused], probe.compared.setdefault(self, {})
+                )
             }
         if late:
             chosen = {row for row, _ in fused}
@@ -309,7 +313,7 @@ class Engines:
         """(MaxSim, cosine) of each sentence of a row by its number; empty where the model gives no token vectors."""
         if self._late is None or probe.tokens is None:
             return {}
-        return self._late.sentences(probe.tokens, probe.vector, row)
+        return self._late.sentences(probe.tokens, probe.vector, row, probe.compared.setdefault(self, {}))
 
     def _allowed(self, rows: npt.NDArray[np.int64] | None) -> npt.NDArray[np.bool_]:
         """Which rows may be found  # (n,) bool."""

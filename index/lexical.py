@@ -26,7 +26,7 @@ K1 = 1.2
 B = 0.75
 """Lucene's BM25 and its constants (Robertson and Zaragoza 2009, with Lucene's idf)."""
 REMEMBERED = 50_000
-"""Tokens of which it is kept how many rows hold them, where some rows do not count."""
+"""Tokens of which it is kept how many rows hold them."""
 FREQUENT = 10
 """A token that more than one of so many rows hold is frequent: its idf is below 2.4, that of a rare one above 10."""
 ROUNDING = 1e-4
@@ -261,12 +261,14 @@ class LexicalIndex:
         return any(self._holding(field, token) for field in self._fields)
 
     def _holding(self, field: _Field, token: str) -> int:
-        """How many rows hold a token."""
-        if self._all:
-            return sum(postings.holding(token) for _, postings in field.parts)
+        """How many rows that count hold a token: each is asked for twice a question, and many by the next ones again."""
         holding = field.held.get(token)
         if holding is None:
-            holding = sum(self._counted(places) for places, _ in field.places(token))
+            holding = (
+                sum(postings.holding(token) for _, postings in field.parts)
+                if self._all
+                else sum(self._counted(places) for places, _ in field.places(token))
+            )
             if len(field.held) >= REMEMBERED:
                 field.held.clear()
             field.held[token] = holding

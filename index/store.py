@@ -62,6 +62,10 @@ class Hit:
     lexical: float | None
     late: float | None = None
 
+    def scored(self, score: float) -> Hit:
+        """The same with another score."""
+        return Hit(self.chunk, score, self.dense, self.lexical, self.late)
+
 
 class Store(Protocol):
     """What an engine must do to stand behind the product: hold the records and find chunks.
@@ -93,6 +97,10 @@ class Store(Protocol):
 
     def chunks_of_case(self, case_id: str) -> Sequence[Chunk]:
         """The chunks of a case in the order of its text."""
+        ...
+
+    def opening_of_case(self, case_id: str) -> Chunk | None:
+        """The first chunk of a case in the order of its text, None where it has none."""
         ...
 
     def sentences(self, probe: Probe, chunk_id: str) -> dict[int, tuple[float, float]]:
@@ -154,6 +162,7 @@ class Index:
         self._in_order = lru_cache(maxsize=KEPT_LISTS)(
             partial(_read_in_order, self._collections, self._chunk_at)
         )
+        self._openings: dict[str, tuple[int, int] | None] = {}
         counts = {"documents": len(self.listing), "cases": len(self.cases), "chunks": len(self._keys)}
         for name, count in counts.items():
             if manifest["counts"][name] != count:
@@ -186,6 +195,14 @@ class Index:
         if found is None:
             return ()
         return self._in_order(found[0].collection, tuple(found[0].rows_of_case(found[1])))
+
+    def opening_of_case(self, case_id: str) -> Chunk | None:
+        """The first chunk of a case in the order of its text, None where it has none."""
+        if case_id not in self._openings:
+            first = next(iter(self.chunks_of_case(case_id)), None)
+            self._openings[case_id] = None if first is None else self._place(first.id)
+        place = self._openings[case_id]
+        return None if place is None else self._chunk_at(*place)
 
     def _place(self, chunk_id: str) -> tuple[int, int] | None:
         """In which collection and row a chunk that counts is."""
