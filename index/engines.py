@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,10 @@ from corpus.text import searchable
 from index.dense import DenseIndex, Vectors
 from index.encoder import Encoder
 from index.fusion import Ranked, fuse, normalized
-from index.late import LateIndex, Nearness, TokenFile, TokenVectors
-from index.lexical import FIELDS, GRAMS, LexicalIndex, Postings, Tokens, postings_of
+from index.late import LateIndex, Nearness, TokenFile, TokenRows, TokenVectors
+from index.lexical import FIELDS, GRAMS, LexicalIndex, Postings, TokenPostings, Tokens, postings_of
 from index.lexical import WORDS as WORD_FIELDS
+from index.scope import Scope
 from index.tokenizer import grams, tokenize
 
 DENSE, HEADING, WORDS, SPELLING, LATE, SENTENCE = 0.13, 0.13, 0.27, 0.14, 0.25, 0.08
@@ -95,6 +97,47 @@ def heading_key(heading: str) -> int:
     return int.from_bytes(digest, "little") or 1
 
 
+Marks = npt.NDArray[np.bool_]
+
+
+class Rows(Protocol):
+    """What the engines know of the rows of one segment, but for the vectors, wherever it is kept; never changed."""
+
+    @property
+    def heading_rows(self) -> npt.NDArray[np.int64]:
+        """The rows whose heading stands over no other row of their document, ascending  # (m,)."""
+        ...
+
+    @property
+    def heading_keys(self) -> npt.NDArray[np.uint64]:
+        """The keys of the headings of all rows  # (n,)."""
+        ...
+
+    @property
+    def postings(self) -> Mapping[str, TokenPostings]:
+        """How often each token stands in each row, by field."""
+        ...
+
+    @property
+    def late(self) -> TokenRows | None:
+        """The token vectors, None where the model gives none."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+class NearestVectors(Protocol):
+    """Finds the nearest vectors of all rows; `allowed`  # (n,) marks rows that may be found, within `scope` (None: all)."""
+
+    def texts(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
+        """(row, cosine) of the k nearest by the vectors of rows, best first, equal ones by row."""
+        ...
+
+    def headings(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
+        """(row, cosine) of the k nearest by the vectors of the rows' headings, best first, equal ones by row."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """What the engines know of the rows of one segment, never changed.
@@ -146,8 +189,13 @@ class Part:
 class Engines:
     """The engines over the rows of several parts, one part after the other, in memory and never changed."""
 
-    def __init__(self, parts: Sequence[Part], live: npt.NDArray[np.bool_] | None = None) -> None:
-        """`live`  # (n,) says which rows count, all where it is None; the others are as if they were not there."""
+    def __init__(
+        self, parts: Sequence[Rows], live: Marks | None = None, vectors: NearestVectors | None = None
+    ) -> None:
+        """`live`  # (n,) says which rows count, all where it is None; the others are as if they were not there.
+
+        `vectors` are those of the parts themselves where it is None.
+        """
         self._parts = tuple(parts)
         self._offsets = np.cumsum([0, *map(len, parts)]).tolist()
         self._live = np.ones(len(self), dtype=bool) if live is None else live
@@ -160,11 +208,7 @@ class Engines:
         token_files = [part.late for part in parts if part.late is not None]
         self._late = LateIndex(token_files, dead) if token_files and len(token_files) == len(parts) else None
         self._own_heading = _own(parts, self._offsets, self._live)
-        # without conditions always the same: made once, not for each question
-        self._live_headings = [
-            self._own_heading[offset + part.heading_rows]
-            for offset, part in zip(self._offsets, self._parts, strict=False)
-        ]
+        self._vectors = vectors or _PartVectors([p for p in parts if isinstance(p, Part)], self._own_heading)
 
     @classmethod
     def build(
@@ -195,13 +239,13 @@ class Engines:
         return int(self._offsets[-1])
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[Rows, ...]:
         """The parts in order."""
         return self._parts
 
     def by_vector(self, probe: Probe, k: int) -> Ranked:
         """(row, cosine) of the k nearest vectors, best first."""
-        return self._nearest([part.dense for part in self._parts], probe, k, self._allowed(None))
+        return self._vectors.texts(probe.vector, k, self._live, None)
 
     def by_word(self, probe: Probe, k: int) -> Ranked:
         """(row, BM25) of the k best by words, best first."""
@@ -211,17 +255,23 @@ class Engines:
         """(row, BM25) of the k best by grams, best first."""
         return self._grams.search(probe.grams, k)
 
-    def search(self, probe: Probe, k: int, rows: npt.NDArray[np.int64] | None = None) -> list[Found]:
-        """The k best rows, best first; only among `rows` (ascending) where given."""
+    def search(
+        self,
+        probe: Probe,
+        k: int,
+        rows: npt.NDArray[np.int64] | None = None,
+        scope: Scope | None = None,
+    ) -> list[Found]:
+        """The k best rows, best first; only among `rows` (ascending) where given, which are those of `scope`."""
         depth, candidates = max(DEPTH, k), max(CANDIDATES, k)
         allowed = self._allowed(rows)
-        by_vector = self._nearest([part.dense for part in self._parts], probe, depth, allowed)
+        by_vector = self._vectors.texts(probe.vector, depth, allowed, scope)
         by_word = self._words.search(probe.words, depth, rows)
         by_gram = self._grams.search(probe.grams, depth, rows)
         near = normalized(by_vector)
         parts = [
             (DENSE, near),
-            (HEADING, self._by_heading(probe, depth, allowed, near)),
+            (HEADING, self._by_heading(probe, depth, allowed, scope, near)),
             (WORDS, _scaled(by_word, self._words.full_score(probe.words), FULL_WORDS)),
             (SPELLING, _scaled(by_gram, self._grams.full_score(probe.grams), FULL_GRAMS)),
         ]
@@ -266,50 +316,59 @@ class Engines:
         allowed[rows] = True
         return allowed & self._live
 
-    def _nearest(
-        self,
-        indexes: Sequence[DenseIndex],
-        probe: Probe,
-        k: int,
-        allowed: npt.NDArray[np.bool_],
-    ) -> Ranked:
-        """(row, cosine) of the k nearest rows over the vectors of all parts, best first, equal ones by row."""
-        found: Ranked = []
-        for offset, index in zip(self._offsets, indexes, strict=False):
-            own = allowed[offset : offset + len(index)]
-            marks = None if own.all() else own
-            found.extend((offset + row, score) for row, score in index.search(probe.vector, k, marks))
-        return sorted(found, key=lambda item: (-item[1], item[0]))[:k]
-
     def _by_heading(
-        self, probe: Probe, depth: int, allowed: npt.NDArray[np.bool_], near: dict[int, float]
+        self, probe: Probe, depth: int, allowed: Marks, scope: Scope | None, near: dict[int, float]
     ) -> dict[int, float]:
         """Normalized nearness of the rows' headings; a row without one of its own counts by its own vector."""
         scores = {row: score for row, score in near.items() if not self._own_heading[row]}
+        own = self._own_heading if allowed is self._live else allowed & self._own_heading
+        return {**scores, **normalized(self._vectors.headings(probe.vector, depth, own, scope))}
+
+
+class _PartVectors:
+    """The vectors of parts in memory; `own`  # (n,) marks the rows with a heading of their own."""
+
+    def __init__(self, parts: Sequence[Part], own: Marks) -> None:
+        self._parts = tuple(parts)
+        self._offsets = np.cumsum([0, *map(len, parts)]).tolist()
+        # without conditions always the same: made once, not for each question
+        self._own, self._own_headings = own, self._of_headings(own)
+
+    def texts(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
+        """(row, cosine) of the k nearest by the vectors of rows, best first, equal ones by row."""
         found: Ranked = []
-        for offset, part, own in zip(
-            self._offsets, self._parts, self._usable_headings(allowed), strict=False
-        ):
+        for offset, part in zip(self._offsets, self._parts, strict=False):
+            own = allowed[offset : offset + len(part)]
+            marks = None if own.all() else own
+            found.extend((offset + row, score) for row, score in part.dense.search(vector, k, marks))
+        return best_first(found, k)
+
+    def headings(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
+        """(row, cosine) of the k nearest by the vectors of the rows' headings, best first, equal ones by row."""
+        usable = self._own_headings if allowed is self._own else self._of_headings(allowed)
+        found: Ranked = []
+        for offset, part, own in zip(self._offsets, self._parts, usable, strict=False):
             marks = None if own.all() else own
             found.extend(
                 (offset + int(part.heading_rows[place]), score)
-                for place, score in part.headings.search(probe.vector, depth, marks)
+                for place, score in part.headings.search(vector, k, marks)
             )
-        found.sort(key=lambda item: (-item[1], item[0]))
-        return {**scores, **normalized(found[:depth])}
+        return best_first(found, k)
 
-    def _usable_headings(self, allowed: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
+    def _of_headings(self, allowed: Marks) -> list[Marks]:
         """For each part, which of its headings may be found."""
-        if allowed is self._live:
-            return self._live_headings
-        usable = allowed & self._own_heading
         return [
-            usable[offset + part.heading_rows]
+            allowed[offset + part.heading_rows]
             for offset, part in zip(self._offsets, self._parts, strict=False)
         ]
 
 
-def _own(parts: Sequence[Part], offsets: Sequence[int], live: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def best_first(found: Ranked, k: int) -> Ranked:
+    """The k best of (row, score), best first, equal ones by row."""
+    return sorted(found, key=lambda item: (-item[1], item[0]))[:k]
+
+
+def _own(parts: Sequence[Rows], offsets: Sequence[int], live: Marks) -> Marks:
     """Rows whose heading stands over no other row that counts  # (n,) bool."""
     keys = np.concatenate([np.zeros(0, np.uint64), *(part.heading_keys for part in parts)])
     rows = np.concatenate(

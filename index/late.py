@@ -18,12 +18,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from index.dense import Vectors
 
+Number = TypeVar("Number", bound=np.generic)
 _FILES = ("vectors.i8", "scales.f4", "ids.i4", "sentences.u2", "norms.f4")
 NO_SENTENCE = 65535
 """The number of the sentence of a token that belongs to none: of a passage's context."""
@@ -139,6 +141,25 @@ class LateWriter:
         )
 
 
+class TokenRows(Protocol):
+    """The token vectors of the rows of one part, wherever they are kept."""
+
+    @property
+    def frequencies(self) -> npt.NDArray[np.int64]:
+        """Tokens, and how many rows hold each  # (2, m)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def packed(self, rows: Sequence[int]) -> list[PackedTokens]:
+        """The tokens of some rows."""
+        ...
+
+    def ids(self, rows: Sequence[int]) -> list[npt.NDArray[np.int32]]:
+        """Only the numbers of the tokens of some rows."""
+        ...
+
+
 class TokenFile:
     """The token vectors of the rows of one part, mapped from a folder written by `LateWriter`."""
 
@@ -152,7 +173,8 @@ class TokenFile:
         self.norms = _mapped(folder / "norms.f4", np.float32)
         # (2, m) int64: tokens, and how many rows hold each
         self.frequencies = np.load(folder / "frequencies.npy", allow_pickle=False)
-        sizes = {len(self.vectors), *map(len, (self.scales, self._ids, self.sentences, self.norms))}
+        each = (self.vectors, self.scales, self._ids, self.sentences, self.norms)
+        sizes = {len(values) for values in each}
         if len(sizes) != 1:
             raise ValueError(f"token files of different length: {sorted(sizes)}")
 
@@ -166,21 +188,38 @@ class TokenFile:
 
     def row(self, row: int) -> PackedTokens:
         """The tokens of a row, for another part."""
-        start, count = self.place(row)
-        part = slice(start, start + count)
+        (found,) = self.packed([row])
         return PackedTokens(
-            np.array(self._ids[part]),
-            np.array(self.vectors[part]),
-            np.array(self.scales[part]),
-            np.array(self.sentences[part]),
-            np.array(self.norms[part]),
+            np.array(found.ids),
+            np.array(found.vectors),
+            np.array(found.scales),
+            np.array(found.sentences),
+            np.array(found.norms),
         )
+
+    def packed(self, rows: Sequence[int]) -> list[PackedTokens]:
+        """The tokens of some rows, as they stand in the mapped files."""
+        parts = [slice(start, start + count) for start, count in map(self.place, rows)]
+        return [
+            PackedTokens(
+                self._ids[part],
+                self.vectors[part],
+                self.scales[part],
+                self.sentences[part],
+                self.norms[part],
+            )
+            for part in parts
+        ]
+
+    def ids(self, rows: Sequence[int]) -> list[npt.NDArray[np.int32]]:
+        """Only the numbers of the tokens of some rows."""
+        return [self._ids[start : start + count] for start, count in map(self.place, rows)]
 
 
 class LateIndex:
     """The token vectors of all rows, one part after the other."""
 
-    def __init__(self, parts: Sequence[TokenFile], live: npt.NDArray[np.bool_] | None = None) -> None:
+    def __init__(self, parts: Sequence[TokenRows], live: npt.NDArray[np.bool_] | None = None) -> None:
         """`live`  # (n,) says which rows count, all where it is None."""
         self._parts = tuple(parts)
         self._offsets = np.cumsum([0, *map(len, parts)])
@@ -190,9 +229,11 @@ class LateIndex:
         self._holding = np.zeros(largest + 1, dtype=np.int64)
         for tokens, rows in held:
             self._holding[tokens] += rows
-        for row in [] if live is None else np.flatnonzero(~live).tolist():
-            part, own = self._at(row)
-            self._holding[np.unique(part.row(own).ids)] -= 1
+        dead = np.zeros(0, np.int64) if live is None else np.flatnonzero(~live)
+        for part, offset in zip(self._parts, self._offsets.tolist(), strict=False):
+            own = dead[(dead >= offset) & (dead < offset + len(part))] - offset
+            for ids in part.ids(own.tolist()):
+                self._holding[np.unique(ids)] -= 1
 
     @classmethod
     def load(cls, folder: Path) -> LateIndex:
@@ -202,14 +243,17 @@ class LateIndex:
     def __len__(self) -> int:
         return int(self._offsets[-1])
 
-    def _at(self, row: int) -> tuple[TokenFile, int]:
-        number = int(np.searchsorted(self._offsets, row, side="right")) - 1
-        return self._parts[number], row - int(self._offsets[number])
-
-    def row(self, row: int) -> PackedTokens:
-        """The tokens of a row."""
-        part, own = self._at(row)
-        return part.row(own)
+    def packed(self, rows: Sequence[int]) -> list[PackedTokens]:
+        """The tokens of some rows, in their order."""
+        asked = np.asarray(rows, dtype=np.int64)
+        number = np.searchsorted(self._offsets, asked, side="right") - 1
+        found: dict[int, PackedTokens] = {}
+        # each part once: one that is not on this machine is asked for all of its rows at the same time
+        for part in np.unique(number).tolist():
+            own = asked[number == part]
+            packed = self._parts[part].packed((own - self._offsets[part]).tolist())
+            found.update(zip(own.tolist(), packed, strict=True))
+        return [found[row] for row in rows]
 
     def weights(self, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         """The idf of tokens, as Lucene's BM25 has it: ln(1 + (N - n + 0.5) / (n + 0.5)) of n rows in N."""
@@ -226,30 +270,35 @@ class LateIndex:
         `vector`  # (dim,) is the question's
         """
         weights = self.weights(question.ids)
-        places = [place for row in rows if (place := self._place(row)).count]
-        if not places or not len(question) or weights.sum() <= 0:
+        if not len(question) or weights.sum() <= 0:
             return []
-        read = self._compared(places, question, vector)
-        starts = np.cumsum([0, *(place.count for place in places)])[:-1]
+        packed = [(row, one) for row, one in zip(rows, self.packed(rows), strict=True) if len(one.ids)]
+        if not packed:
+            return []
+        read = _compared([one for _, one in packed], question, vector)
+        sizes = [len(one.ids) for _, one in packed]
+        starts = np.cumsum([0, *sizes])[:-1]
         best = np.maximum.reduceat(read.tokens, starts, axis=0)  # (rows, tokens of the question)
         maxsim = best @ weights / weights.sum()
-        row_of = np.repeat(np.arange(len(places)), [place.count for place in places])
+        row_of = np.repeat(np.arange(len(packed)), sizes)
         number, cosines = read.of_sentences(row_of * (NO_SENTENCE + 1) + read.sentences)
-        nearest = np.full(len(places), -np.inf)
+        nearest = np.full(len(packed), -np.inf)
         kept = number % (NO_SENTENCE + 1) != NO_SENTENCE
         np.maximum.at(nearest, number[kept] // (NO_SENTENCE + 1), cosines[kept])
         return [
-            Nearness(place.row, float(score), float(near) if np.isfinite(near) else None)
-            for place, score, near in zip(places, maxsim, nearest, strict=True)
+            Nearness(row, float(score), float(near) if np.isfinite(near) else None)
+            for (row, _), score, near in zip(packed, maxsim, nearest, strict=True)
         ]
 
     def sentences(self, question: TokenVectors, vector: Vectors, row: int) -> dict[int, tuple[float, float]]:
         """(MaxSim, cosine) of each sentence of a row by its number; a sentence too short to have a token is missing."""
         weights = self.weights(question.ids)
-        place = self._place(row)
-        if not place.count or not len(question) or weights.sum() <= 0:
+        if not len(question) or weights.sum() <= 0:
             return {}
-        read = self._compared([place], question, vector)
+        (packed,) = self.packed([row])
+        if not len(packed.ids):
+            return {}
+        read = _compared([packed], question, vector)
         number, cosines = read.of_sentences(read.sentences)
         starts = np.flatnonzero(np.diff(read.sentences, prepend=-1))
         best = np.maximum.reduceat(read.tokens, starts, axis=0) @ weights / weights.sum()
@@ -259,22 +308,19 @@ class LateIndex:
             if n != NO_SENTENCE
         }
 
-    def _place(self, row: int) -> _Place:
-        part, own = self._at(row)
-        return _Place(row, part, *part.place(own))
 
-    def _compared(self, places: Sequence[_Place], question: TokenVectors, vector: Vectors) -> _Compared:
-        """The tokens of rows, each compared with those of a question and with its vector."""
-        # one product for all rows: many small ones cost more than they compute; the scales after it, where there is less
-        tokens = np.concatenate([p.part.vectors[p.slice] for p in places]).astype(np.float32)
-        products = tokens @ np.concatenate([question.vectors, vector[None]]).T
-        products *= np.concatenate([p.part.scales[p.slice] for p in places])[:, None]
-        return _Compared(
-            products[:, :-1],
-            products[:, -1],
-            np.concatenate([p.part.sentences[p.slice] for p in places]).astype(np.int64),
-            np.concatenate([p.part.norms[p.slice] for p in places]),
-        )
+def _compared(rows: Sequence[PackedTokens], question: TokenVectors, vector: Vectors) -> _Compared:
+    """The tokens of rows, each compared with those of a question and with its vector."""
+    # one product for all rows: many small ones cost more than they compute; the scales after it, where there is less
+    tokens = np.concatenate([one.vectors for one in rows]).astype(np.float32)
+    products = tokens @ np.concatenate([question.vectors, vector[None]]).T
+    products *= np.concatenate([one.scales for one in rows])[:, None]
+    return _Compared(
+        products[:, :-1],
+        products[:, -1],
+        np.concatenate([one.sentences for one in rows]).astype(np.int64),
+        np.concatenate([one.norms for one in rows]),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,20 +346,10 @@ class _Compared:
         return numbers[starts], cosines.astype(np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the tokens of a row stand: in which part, from which token, and how many."""
-
-    row: int
-    part: TokenFile
-    start: int
-    count: int
-
-    @property
-    def slice(self) -> slice:
-        return slice(self.start, self.start + self.count)
-
-
-def _mapped(path: Path, kind: type[np.generic]) -> npt.NDArray[np.generic]:
-    # an empty file cannot be mapped
-    return np.zeros(0, kind) if path.stat().st_size == 0 else np.memmap(path, dtype=kind, mode="r")
+def _mapped(path: Path, kind: type[Number]) -> npt.NDArray[Number]:
+    # an empty file cannot be mapped; a slice of the plain view costs a third of a slice of the mapping
+    return (
+        np.zeros(0, kind)
+        if path.stat().st_size == 0
+        else np.memmap(path, dtype=kind, mode="r").view(np.ndarray)
+    )

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,25 @@ class Tokens:
     whole: Sequence[str]
     near: Sequence[str]
     grams: Sequence[str] = ()
+
+
+class TokenPostings(Protocol):
+    """How often each token stands in each row of one field of one part, wherever that is kept."""
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int32]:
+        """Tokens of each row  # (n,)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def holding(self, token: str) -> int:
+        """How many rows hold a token."""
+        ...
+
+    def of(self, token: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint16]]:
+        """The rows that hold a token, ascending, and how often each holds it."""
+        ...
 
 
 class Postings:
@@ -174,7 +194,7 @@ class LexicalIndex:
 
     def __init__(
         self,
-        parts: Sequence[Mapping[str, Postings]],
+        parts: Sequence[Mapping[str, TokenPostings]],
         fields: Fields = WORDS,
         live: npt.NDArray[np.bool_] | None = None,
     ) -> None:
@@ -302,7 +322,7 @@ class _Field:
     """One field over all parts; `norms` is what BM25 adds to the count, by the length of each row  # (n,) float32."""
 
     def __init__(
-        self, weight: float, parts: Sequence[tuple[int, Postings]], live: npt.NDArray[np.bool_]
+        self, weight: float, parts: Sequence[tuple[int, TokenPostings]], live: npt.NDArray[np.bool_]
     ) -> None:
         self.weight, self.parts = weight, parts
         self.held: dict[str, int] = {}

@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -72,8 +72,18 @@ def _write(path: Path, parts: Iterable[bytes]) -> None:
     np.save(path.with_name(f"{path.stem}_at.npy"), np.array(starts, dtype=np.int64), allow_pickle=False)
 
 
-class _Parts:
-    """The parts of a mapped file by their number."""
+class Lines(Protocol):
+    """The lines of a file by their number, wherever it is kept."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int) -> bytes:
+        """One line."""
+        ...
+
+
+class MappedLines:
+    """The lines of a mapped file by their number."""
 
     def __init__(self, path: Path) -> None:
         self._starts = np.load(path.with_name(f"{path.stem}_at.npy"), mmap_mode="r", allow_pickle=False)
@@ -93,22 +103,33 @@ class _Parts:
 class Records:
     """The records of one segment; documents by their number in it, chunks by their row."""
 
-    def __init__(self, folder: Path) -> None:
-        """Maps the files; any error of reading them may come."""
-        self._documents = _Parts(folder / "documents.jsonl")
-        self._texts = _Parts(folder / "texts.utf8")
-        self._chunks = _Parts(folder / "chunks.jsonl")
-        self.keys: npt.NDArray[np.uint64] = np.load(
-            folder / "chunk_keys.npy", mmap_mode="r", allow_pickle=False
-        )
-        self.case_numbers: npt.NDArray[np.int32] = np.load(
-            folder / "chunk_cases.npy", mmap_mode="r", allow_pickle=False
-        )
+    def __init__(
+        self,
+        documents: Lines,
+        texts: Lines,
+        chunks: Lines,
+        keys: npt.NDArray[np.uint64],
+        case_numbers: npt.NDArray[np.int32],
+    ) -> None:
+        """keys  # (n,) of the chunks' ids; case_numbers  # (n,) the case of each chunk, by its number in the segment."""
+        self._documents, self._texts, self._chunks = documents, texts, chunks
+        self.keys, self.case_numbers = keys, case_numbers
         sizes = {len(self._chunks), len(self.keys), len(self.case_numbers)}
         if len(sizes) != 1 or len(self._documents) != len(self._texts):
             raise ValueError(
                 f"records of different number: {sorted(sizes)}, {len(self._documents)} documents"
             )
+
+    @classmethod
+    def load(cls, folder: Path) -> Records:
+        """Maps the files; any error of reading them may come."""
+        return cls(
+            MappedLines(folder / "documents.jsonl"),
+            MappedLines(folder / "texts.utf8"),
+            MappedLines(folder / "chunks.jsonl"),
+            np.load(folder / "chunk_keys.npy", mmap_mode="r", allow_pickle=False),
+            np.load(folder / "chunk_cases.npy", mmap_mode="r", allow_pickle=False),
+        )
 
     def __len__(self) -> int:
         return len(self._chunks)

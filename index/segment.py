@@ -225,7 +225,7 @@ class StoredSegment:
     @cached_property
     def records(self) -> Records:
         """The documents, cases and chunks, mapped."""
-        return Records(self.folder)
+        return Records.load(self.folder)
 
     @cached_property
     def numbers(self) -> dict[str, int]:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from corpus.records import Case, Chunk, Document, DocumentInfo
 from index.engines import Engines, Probe
 from index.records import chunk_key
+from index.scope import Scope
 from index.segment import LIST, TEXT, Segment, SegmentDamagedError
 from index.tokenizer import tokenizer_name
 from index.versions import (
@@ -55,22 +56,6 @@ class Hit:
     dense: float | None
     lexical: float | None
     late: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """A part of the corpus: the chunks of some documents, of some cases, and single ones, by their ids."""
-
-    documents: Collection[str] = frozenset()
-    cases: Collection[str] = frozenset()
-    chunks: Collection[str] = frozenset()
-
-    def __bool__(self) -> bool:
-        return bool(self.documents or self.cases or self.chunks)
-
-    def holds(self, chunk: Chunk) -> bool:
-        """Whether a chunk belongs to it."""
-        return chunk.document_id in self.documents or chunk.case_id in self.cases or chunk.id in self.chunks
 
 
 class Store(Protocol):

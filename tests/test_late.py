@@ -119,17 +119,17 @@ def test_rows_of_one_text_share_their_tokens(tmp_path: Path) -> None:
         writer.add("a", pack(tokens((1, X)), [0]))
         writer.add("a", pack(tokens((2, Y)), [0]))  # a key that is there stays as it is
         writer.close(["a"])
-    assert LateIndex.load(tmp_path / "again").row(0).ids.tolist() == [1]
+    assert LateIndex.load(tmp_path / "again").packed([0])[0].ids.tolist() == [1]
 
 
 def test_a_row_is_taken_over_as_it_is(tmp_path: Path) -> None:
     first = write(tmp_path / "1", {"a": tokens((1, XY)), "b": tokens((2, Y), (3, X))}, ["a", "b"])
     with LateWriter(tmp_path / "2", 2) as writer:
-        writer.add("b", first.row(1))
+        writer.add("b", first.packed([1])[0])
         writer.close(["b"])
-    taken = LateIndex.load(tmp_path / "2").row(0)
+    (taken,) = LateIndex.load(tmp_path / "2").packed([0])
     for name in PackedTokens.__slots__:
-        assert getattr(taken, name).tobytes() == getattr(first.row(1), name).tobytes()
+        assert getattr(taken, name).tobytes() == getattr(first.packed([1])[0], name).tobytes()
 
 
 def test_files_that_do_not_fit_together(tmp_path: Path) -> None:

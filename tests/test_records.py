@@ -53,7 +53,7 @@ def test_what_is_written_comes_back(
     folder = tmp_path_factory.mktemp("records")
     parsed = [made(number, text, title) for number, (text, title) in enumerate(texts)]
     write_records(folder, parsed)
-    records = Records(folder)
+    records = Records.load(folder)
     assert len(records) == 3 * len(parsed)
     for number, one in enumerate(parsed):
         assert records.document(number) == one.document
@@ -74,14 +74,14 @@ def test_what_is_written_comes_back(
 
 def test_files_that_do_not_agree(tmp_path: Path) -> None:
     write_records(tmp_path, [made(0, "本文", "題")])
-    Records(tmp_path)
+    Records.load(tmp_path)
     np.save(tmp_path / "chunk_keys.npy", np.zeros(2, np.uint64))
     with pytest.raises(ValueError, match="different number"):
-        Records(tmp_path)
+        Records.load(tmp_path)
     with (tmp_path / "texts.utf8").open("ab") as file:
         file.write(b"x")
     with pytest.raises(ValueError, match=r"texts\.utf8: 7 bytes, 6 expected"):
-        Records(tmp_path)
+        Records.load(tmp_path)
 
 
 @pytest.fixture
