@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 from index.store import Index, IndexUnusableError, ModelRecord, current_version, load_version
+from index.versions import named_version
 
 _log = logging.getLogger("dxqa.index")
 
@@ -48,6 +49,10 @@ class CurrentIndex:
                 self.problem = None
                 _log.info("index version %s loaded", name)
         except IndexUnusableError as error:
+            if named_version(self.root) != name:
+                return (
+                    self._index
+                )  # a build has gone on meanwhile and removed it: the next request takes up what it made
             # the version in use goes on answering
             self.problem, self._refused = str(error), name
             _log.error("index version %s refused: %s", name, error)

@@ -147,9 +147,21 @@ def _part(contents: Sequence[Content], dimension: int) -> Part:
         DenseIndex.build(np.concatenate([nothing, *(vector[None] for _, vector in headings)])),
         np.array([row for row, _ in headings], dtype=np.int64),
         np.concatenate([np.zeros(0, np.uint64), *(content.heading_keys for content in contents)]),
-        {name: Postings.joined([content.postings[name] for content in contents]) for name in FIELDS},
+        {name: Postings.joined(_runs([content.postings[name] for content in contents])) for name in FIELDS},
         None,
     )
+
+
+def _runs(taken: Sequence[tuple[Postings, Rows]]) -> list[tuple[Postings, Rows]]:
+    """What is taken, with the rows of documents that follow one another in the same postings in one: all of these are gone
+    through for each."""
+    runs: list[tuple[Postings, list[Rows]]] = []
+    for postings, rows in taken:
+        if runs and runs[-1][0] is postings:
+            runs[-1][1].append(rows)
+        else:
+            runs.append((postings, [rows]))
+    return [(postings, np.concatenate(rows)) for postings, rows in runs]
 
 
 def _write_sorted(folder: Path, name: str, values: npt.NDArray[Any], places: npt.NDArray[np.int64]) -> None:
@@ -191,6 +203,11 @@ class StoredSegment:
 
     def __len__(self) -> int:
         return max((end for _, end in self.rows.values()), default=0)
+
+    @property
+    def bytes(self) -> int:
+        """How large its files are together, as they were written."""
+        return sum(int(size) for size, _ in self._files.values())
 
     def check_sizes(self) -> Stamps:
         """Size, time (ns) and inode of each file; SegmentDamagedError where one is missing or of another size. Nothing is read."""
@@ -267,36 +284,59 @@ class StoredSegment:
 
     def common(self, fingerprints: npt.NDArray[np.uint64]) -> dict[str, int]:
         """How many of these fingerprints each document holds, by document id; those that hold none are left out."""
-        _, numbers = self._look_up("fingerprints", fingerprints, every=True)
-        counts = np.bincount(numbers, minlength=len(self.rows)).tolist()
-        return {identity: count for identity, count in zip(self.rows, counts, strict=True) if count}
+        names = list(self.rows)
+        return {names[number]: count for _, number, count in self.shared([fingerprints])}
+
+    def shared(self, texts: Sequence[npt.NDArray[np.uint64]]) -> Iterator[tuple[int, int, int]]:
+        """(text, document, count) of each of these texts, by its number, and each document here, by its own, that have
+        fingerprints in common; texts are given by their fingerprints."""
+        lengths = [len(text) for text in texts]
+        values = np.concatenate([np.zeros(0, np.uint64), *texts])
+        owners = np.repeat(np.arange(len(texts)), lengths)
+        order = np.argsort(values, kind="stable")  # in the order of the file
+        asked, numbers = self._look_up("fingerprints", values[order], every=True)
+        pairs = owners[order][asked] * len(self.rows) + numbers
+        found, counts = np.unique(pairs, return_counts=True)
+        for pair, count in zip(found.tolist(), counts.tolist(), strict=True):
+            yield *divmod(pair, len(self.rows)), count
 
     def _look_up(
         self, name: str, asked: npt.NDArray[Any], *, every: bool = False
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Which of the values asked for are here, and what each belongs to (the first, or every one)."""
-        values = np.load(self.folder / "sorted" / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        places = np.load(self.folder / "sorted" / f"{name}_of.npy", mmap_mode="r", allow_pickle=False)
+        values, places = self._sorted(name)
         first = np.searchsorted(values, asked, side="left")
         count = np.searchsorted(values, asked, side="right") - first
         held = np.flatnonzero(count)
         if not every:
             return held, np.asarray(places[first[held]], dtype=np.int64)
-        spans = [np.arange(start, start + size) for start, size in zip(first[held], count[held], strict=True)]
-        chosen = np.concatenate([np.zeros(0, np.int64), *spans])
-        return np.repeat(held, count[held]), np.asarray(places[chosen], dtype=np.int64)
+        first, count = first[held], count[held]
+        # the places first, first + 1, … of each, in one go
+        chosen = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(count.sum())
+        return np.repeat(held, count), np.asarray(places[chosen], dtype=np.int64)
 
-    def fingerprints(self, identity: str) -> npt.NDArray[np.uint64]:
-        """The fingerprints of a document's text, ascending."""
-        values = np.load(self.folder / "sorted" / "fingerprints.npy", mmap_mode="r", allow_pickle=False)
-        of = np.load(self.folder / "sorted" / "fingerprints_of.npy", allow_pickle=False)
-        return np.array(values[of == list(self.rows).index(identity)])
+    def _sorted(self, name: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
+        """Values in order, and what each belongs to, mapped."""
+        folder = self.folder / "sorted"
+        return (
+            np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray),
+            np.load(folder / f"{name}_of.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray),
+        )
+
+    def fingerprints(self) -> dict[str, npt.NDArray[np.uint64]]:
+        """The fingerprints of each document's text, ascending."""
+        values, of = self._sorted("fingerprints")
+        order = np.argsort(of, kind="stable")
+        ends = np.cumsum(np.bincount(of, minlength=len(self.rows)))
+        parts = np.split(values[order], ends[:-1]) if len(ends) else []
+        return dict(zip(self.rows, parts, strict=True))
 
     def contents(self, identities: Collection[str]) -> list[Content]:
         """The given documents of this segment, in its order, as another segment takes them."""
         part = Part.load(self.folder)
         vectors = part.dense.vectors()
         headings = dict(zip(part.heading_rows.tolist(), part.headings.vectors(), strict=True))
+        prints = self.fingerprints()
         found = []
         for identity, (first, end) in self.rows.items():
             if identity not in identities:
@@ -310,7 +350,7 @@ class StoredSegment:
                     {row - first: headings[row] for row in range(first, end) if row in headings},
                     part.heading_keys[first:end],
                     {name: (part.postings[name], rows) for name in FIELDS},
-                    self.fingerprints(identity),
+                    prints[identity],
                 )
             )
         return found

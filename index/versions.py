@@ -41,7 +41,8 @@ REBUILD = "build_index.py --full で作り直してください。"
 _TIME = "%Y%m%dT%H%M%S%fZ"
 _NAME = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9a-f]{6}")
 """Of a version: 「20261121T090000000000Z-ab12cd」."""
-_SEGMENT = re.compile(rf"{_NAME.pattern}(-[a-z]+)?")
+_SEGMENT = re.compile(rf"{_NAME.pattern}(-[a-z]+(-[0-9]+)?)?")
+"""Of a segment: 「20261121T090000000000Z-ab12cd-text」, and where a build writes several of a kind 「…-text-2」."""
 _LEFT = re.compile(rf"\.(building|old)-{_SEGMENT.pattern}")
 """Of a folder that a build which was cut off wrote or was removing."""
 _LEFT_SWITCH = re.compile(r"\.CURRENT-[0-9]+")
@@ -306,6 +307,12 @@ def clear(root: Path, keep: int = KEEP_VERSIONS) -> None:
     for folder in _entries(root / "segments"):
         if _SEGMENT.fullmatch(folder.name) and folder.name not in needed:
             _remove(folder)
+
+
+def forget(root: Path, name: str) -> None:
+    """Removes a version that another one holds the same as, but not the one in use. Call only while holding the lock."""
+    if name in _names(root) and name != current_version(root):
+        _remove(root / "versions" / name)
 
 
 def _remove(folder: Path) -> None:
