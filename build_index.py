@@ -32,12 +32,14 @@ from index.encoder import (
     best_precision,
     process_threads,
 )
+from index.milvus import StoreAddressError
 from index.plan import Plan, find_files
 from index.report import BuildReport
-from index.store import load_version
+from index.store import StoreUnavailableError, load_version
 from index.versions import (
     KEEP_VERSIONS,
     BuildingError,
+    IndexMissingError,
     IndexUnusableError,
     ModelRecord,
     NothingToRollBackError,
@@ -60,6 +62,7 @@ STAGES = {
     "writing": "書き込み",
     "checking": "確認",
     "merging": "まとめ直し（変わった資料はもう使えます）",
+    "publishing": "保存先への登録",
 }
 
 
@@ -115,6 +118,12 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         choices=["auto", *PRECISIONS],
         default=setting("PRECISION", "auto"),
         help="モデルの計算の精度（既定 auto はこのコンピューターで最も速いもの）",
+    )
+    parser.add_argument(
+        "--store",
+        default=setting("STORE", ""),
+        metavar="ADDRESS",
+        help="索引を検索の保存先（Milvus）に置く：milvus://アドレス:19530/保存名（既定は索引のフォルダーだけを使う）",
     )
     parser.add_argument(
         "--keep",
@@ -304,9 +313,9 @@ def roll_back(root: Path, name: str | None, model: ModelRecord | None = None) ->
 
 def run(args: argparse.Namespace, folder: Path, encoder: SentenceEncoder) -> BuildReport:
     """One build with its progress, summary, warnings and errors shown."""
-    bar = Bar()
+    bar, root = Bar(), Path(args.index)
     try:
-        report = build(folder, Path(args.index), encoder, full=args.full, keep=args.keep, progress=bar)
+        report = build(folder, root, encoder, full=args.full, keep=args.keep, progress=bar)
     finally:
         bar.close()
     print(summary(report))
@@ -314,7 +323,25 @@ def run(args: argparse.Namespace, folder: Path, encoder: SentenceEncoder) -> Bui
         print(visible(line))
     for path, message in report.errors:
         print(visible(f"読めなかった資料：{path}：{message}"), file=sys.stderr)
+    publish(args, root, bar)
     return report
+
+
+def publish(args: argparse.Namespace, root: Path, bar: Bar) -> None:
+    """Brings the version in use of the folder to the store that the options name, if any."""
+    if not args.store:
+        return
+    # the client of the store is loaded only where there is one
+    from index.milvus import Address, Milvus
+    from index.milvus_publish import publish_version
+
+    milvus = Milvus(Address.read(args.store))
+    try:
+        published = publish_version(root, milvus, bar, take_over=bool(getattr(args, "full", False)))
+    finally:
+        bar.close()
+    shown = milvus.address.shown
+    print(f"保存先 {shown} に登録しました。" if published else f"保存先 {shown} は最新です。")
 
 
 def watch(args: argparse.Namespace, folder: Path, encoder: SentenceEncoder) -> None:
@@ -336,7 +363,7 @@ def watch(args: argparse.Namespace, folder: Path, encoder: SentenceEncoder) -> N
         built = now
         try:
             run(args, folder, encoder)
-        except BuildRefusedError as error:
+        except (BuildRefusedError, StoreUnavailableError) as error:
             print(visible(str(error)), file=sys.stderr)
 
 
@@ -359,6 +386,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         if args.rollback is not None:
             print(f"版 {roll_back(Path(args.index), args.rollback or None)} に戻しました。")
+            publish(args, Path(args.index), Bar())
             return 0
         folder, root = documents_folder(args.documents), index_folder(args)
         if args.dry_run:
@@ -371,10 +399,23 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("中断しました。前の索引はそのままです。", file=sys.stderr)
         return 1
-    except (UsageError, WrongFolderError, NothingToIndexError, ModelNotFoundError) as error:
+    except (
+        UsageError,
+        WrongFolderError,
+        NothingToIndexError,
+        ModelNotFoundError,
+        StoreAddressError,
+    ) as error:
         print(visible(str(error)), file=sys.stderr)
         return 2
-    except (BuildRefusedError, BuildingError, IndexUnusableError, NothingToRollBackError) as error:
+    except (
+        BuildRefusedError,
+        BuildingError,
+        IndexUnusableError,
+        NothingToRollBackError,
+        StoreUnavailableError,
+        IndexMissingError,
+    ) as error:
         print(visible(str(error)), file=sys.stderr)
         return 1
     except OSError as error:

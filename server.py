@@ -42,14 +42,16 @@ from build_index import (
     visible,
 )
 from index.build import BuildRefusedError, NothingToIndexError, Progress, build
-from index.current import CurrentIndex
+from index.current import Current, CurrentIndex
 from index.encoder import Encoder, ModelNotFoundError
 from index.jobs import Job, Jobs
 from index.library import Library, Looking
+from index.milvus import Address, Milvus, StoreAddressError
 from index.passages import model_record
 from index.report import BuildReport
 from index.reranker import Reranker, RerankerError
-from index.versions import WrongFolderError, named_version
+from index.store import StoreUnavailableError
+from index.versions import ModelRecord, WrongFolderError, named_version
 from qa.answer import Passages, Reply
 from qa.catalog import (
     CaseEntry,
@@ -79,7 +81,7 @@ _log = logging.getLogger("dxqa.server")
 
 def create_app(
     *,
-    current: CurrentIndex,
+    current: Current,
     encoder: Encoder,
     rebuild: Callable[[Progress], BuildReport],
     admin_token: str = "",
@@ -289,6 +291,10 @@ def create_app(
             return failure(request, 422, [{"loc": ["body"], "msg": message, "type": "json_invalid"}], message)
         return failure(request, error.status_code, message, message, error.headers)
 
+    @app.exception_handler(StoreUnavailableError)
+    def on_store_error(request: Request, error: StoreUnavailableError) -> Response:
+        return failure(request, 503, str(error), str(error), {"Retry-After": "10"})
+
     def on_library_error(request: Request, error: Exception) -> Response:
         return failure(request, statuses[type(error)], str(error), str(error))
 
@@ -397,6 +403,48 @@ def _hosts(text: str) -> frozenset[str]:
     return names
 
 
+def _current(store: str, root: Path, model: ModelRecord) -> Current:
+    """What is answered from: the index folder, or the store that is named."""
+    if not store:
+        return CurrentIndex(root, model)
+    from index.milvus_index import CurrentMilvus, MilvusStore  # for who has a store
+
+    return CurrentMilvus(MilvusStore(Milvus(Address.read(store))), root, model)
+
+
+def _lacks_index(current: Current) -> bool:
+    """Whether an index has to be made first; that of a store which does not answer now may be there."""
+    if isinstance(current, CurrentIndex):
+        return current.is_empty
+    if current.get() is None and not current.is_empty:
+        print(visible(current.problem or ""), file=sys.stderr)
+    return current.is_empty
+
+
+def _build_first(folder: Path, root: Path, encoder: Encoder, keep: int) -> None:
+    """Makes the first index, with its progress shown."""
+    print(f"使える索引がないので作ります（{folder}）。", flush=True)
+    bar = Bar()
+    try:
+        report = build(folder, root, encoder, keep=keep, progress=bar)
+    finally:
+        bar.close()
+    print(summary(report), flush=True)
+    for path, message in report.errors:
+        print(visible(f"読めなかった資料：{path}：{message}"), file=sys.stderr)
+
+
+def _publish_first(current: Current) -> None:
+    """Brings the first index to the store, if there is one; where that fails, the service says why until it is there."""
+    bar = Bar()
+    try:
+        current.publish(bar)
+    except StoreUnavailableError as error:
+        print(visible(str(error)), file=sys.stderr)
+    finally:
+        bar.close()
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(description="DX資料アシスタントを動かします。")
@@ -447,28 +495,34 @@ def main(argv: list[str] | None = None) -> int:
         synonyms = SynonymsFile(Path(args.synonyms))
         folder, root = documents_folder(args.documents), index_folder(args)
         encoder = load_encoder(args)
-        if named_version(root) is None:
-            print(f"使える索引がないので作ります（{folder}）。", flush=True)
-            bar = Bar()
-            try:
-                report = build(folder, root, encoder, keep=args.keep, progress=bar)
-            finally:
-                bar.close()
-            print(summary(report), flush=True)
-            for path, message in report.errors:
-                print(visible(f"読めなかった資料：{path}：{message}"), file=sys.stderr)
-    except (UsageError, WrongFolderError, NothingToIndexError, ModelNotFoundError, SynonymsError) as error:
+        current = _current(args.store, root, model_record(encoder))
+        if _lacks_index(current):
+            if named_version(root) is None:
+                _build_first(folder, root, encoder, args.keep)
+            _publish_first(current)
+    except (
+        UsageError,
+        WrongFolderError,
+        NothingToIndexError,
+        ModelNotFoundError,
+        SynonymsError,
+        StoreAddressError,
+    ) as error:
         print(visible(str(error)), file=sys.stderr)
         return 2
     except BuildRefusedError as error:
         print(visible(str(error)), file=sys.stderr)
         return 1
+
+    def rebuild(progress: Progress) -> BuildReport:
+        report = build(documents_folder(args.documents), root, encoder, keep=args.keep, progress=progress)
+        current.publish(progress)
+        return report
+
     app = create_app(
-        current=CurrentIndex(root, model_record(encoder)),
+        current=current,
         encoder=encoder,
-        rebuild=lambda progress: build(
-            documents_folder(args.documents), root, encoder, keep=args.keep, progress=progress
-        ),
+        rebuild=rebuild,
         admin_token=setting("ADMIN_TOKEN", ""),
         synonyms=synonyms,
         reranker=_reranker(args.reranker, args.allow_hub),

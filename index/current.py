@@ -8,12 +8,42 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from index.store import Index, IndexUnusableError, ModelRecord, current_version, load_version
 from index.versions import named_version
 
+Progress = Callable[[str, int, int], None]
 _log = logging.getLogger("dxqa.index")
+
+
+class Current(Protocol):
+    """What a server answers from: local files (`CurrentIndex`), or a store elsewhere (`index.milvus_index`)."""
+
+    @property
+    def root(self) -> Path:
+        """The folder in which versions are built."""
+        ...
+
+    @property
+    def problem(self) -> str | None:
+        """Why there is no index, or why a newer one is not used, in Japanese; None where all is well."""
+        ...
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no version that could be in use, as far as `get` found."""
+        ...
+
+    def get(self) -> Index | None:
+        """The index to answer with, None while there is none; `problem` then says why."""
+        ...
+
+    def publish(self, progress: Progress | None = None, *, take_over: bool = False) -> None:
+        """Brings the version in use of the folder to where it is answered from, where that is elsewhere."""
+        ...
 
 
 class CurrentIndex:
@@ -25,6 +55,14 @@ class CurrentIndex:
         self._refused: str | None = None
         self._loading = threading.Lock()
         self.problem: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no version that could be in use."""
+        return named_version(self.root) is None
+
+    def publish(self, progress: Progress | None = None, *, take_over: bool = False) -> None:
+        """Nothing: it is answered from the folder itself."""
 
     def get(self) -> Index | None:
         """The index to answer with, None while there is none; `problem` then says why."""
@@ -50,9 +88,8 @@ class CurrentIndex:
                 _log.info("index version %s loaded", name)
         except IndexUnusableError as error:
             if named_version(self.root) != name:
-                return (
-                    self._index
-                )  # a build has gone on meanwhile and removed it: the next request takes up what it made
+                # a build has gone on meanwhile and removed it: the next request takes up what it made
+                return self._index
             # the version in use goes on answering
             self.problem, self._refused = str(error), name
             _log.error("index version %s refused: %s", name, error)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from index.build import BuildBusyError, BuildRefusedError, Progress
 from index.report import BuildReport
+from index.store import StoreUnavailableError
 from index.versions import WrongFolderError
 
 _log = logging.getLogger("dxqa.jobs")
@@ -49,7 +50,7 @@ class JobError:
 class Job:
     """State of a rebuild: queued, running, succeeded or failed; `done` of `total` in the present stage.
 
-    Stages are those of a build, and before them "waiting" while another build holds the index.
+    Stages are those of a build, before them "waiting" while another build holds the index, and after them "publishing" to a store elsewhere.
 
     `remaining_s` is how long the present stage will still take at the pace so far, None where that is not known yet.
     `version` is the one in use after it, empty until then.
@@ -126,7 +127,7 @@ class Jobs:
 
             try:
                 report = self._built(progress)
-            except (BuildRefusedError, WrongFolderError) as error:
+            except (BuildRefusedError, WrongFolderError, StoreUnavailableError) as error:
                 self._set(job_id, replace(state, status="failed", errors=(JobError("", str(error)),)))
             except Exception:
                 _log.exception("rebuild %s failed", job_id)

@@ -81,6 +81,10 @@ class Lines(Protocol):
         """One line."""
         ...
 
+    def prefetch(self, numbers: Sequence[int]) -> None:
+        """Says which lines will be asked for, so that they can be had at once."""
+        ...
+
 
 class MappedLines:
     """The lines of a mapped file by their number."""
@@ -98,6 +102,9 @@ class MappedLines:
 
     def __getitem__(self, number: int) -> bytes:
         return self._bytes[int(self._starts[number]) : int(self._starts[number + 1])].tobytes()
+
+    def prefetch(self, numbers: Sequence[int]) -> None:
+        """Nothing: the file is here."""
 
 
 class Records:
@@ -133,6 +140,10 @@ class Records:
 
     def __len__(self) -> int:
         return len(self._chunks)
+
+    def prefetch(self, rows: Sequence[int]) -> None:
+        """Says which chunks will be asked for."""
+        self._chunks.prefetch(rows)
 
     def chunk(self, row: int) -> Chunk:
         """The chunk of a row."""

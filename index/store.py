@@ -11,7 +11,7 @@ import dataclasses
 import threading
 from bisect import bisect_right
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.records import Case, Chunk, Document, DocumentInfo
-from index.engines import Engines, Probe
-from index.records import chunk_key
+from index.engines import Engines, NearestVectors, Probe, Rows
+from index.records import Records, chunk_key
 from index.scope import Scope
 from index.segment import LIST, TEXT, Segment, SegmentDamagedError
 from index.tokenizer import tokenizer_name
@@ -34,6 +34,11 @@ from index.versions import (
     current_version,
     read_manifest,
 )
+
+
+class StoreUnavailableError(RuntimeError):
+    """The store cannot be asked now; the message says what is wrong and what to do, in Japanese."""
+
 
 LIST_COST = 0.05
 """What a row of a list lacks against a text of the same score, where both are there: of many short rows one is near by
@@ -106,13 +111,19 @@ class Store(Protocol):
 class Index:
     """One version of the index, over mapped files, never changed."""
 
-    def __init__(self, manifest: Mapping[str, Any], segments: Sequence[Segment]) -> None:
+    def __init__(
+        self,
+        manifest: Mapping[str, Any],
+        segments: Sequence[SearchedSegment],
+        vectors_of: VectorsOf | None = None,
+    ) -> None:
+        """`vectors_of` says what searches the vectors of some segments, where these do not have them themselves."""
         self.manifest = manifest
         self.version: str = manifest["version"]
         self.segments = {segment.name: segment for segment in segments}
         entries = {entry["id"]: entry for entry in manifest["documents"]}
         self.indexed_at: dict[str, str] = {name: entry["indexed_at"] for name, entry in entries.items()}
-        self._collections = _collections(segments, entries)
+        self._collections = _collections(segments, entries, vectors_of)
         listing: dict[str, DocumentInfo] = {}
         self.cases: dict[str, Case] = {}
         self.chunk_counts: Counter[str] = Counter()
@@ -140,7 +151,9 @@ class Index:
         self._key_order, self._keys = _key_table(self._collections)
         # of functions that do not know the index: it would else hold itself in memory when it is no longer in use
         self._chunk_at = lru_cache(maxsize=KEPT_CHUNKS)(partial(_read_chunk, self._collections))
-        self._in_order = lru_cache(maxsize=KEPT_LISTS)(partial(_read_in_order, self._chunk_at))
+        self._in_order = lru_cache(maxsize=KEPT_LISTS)(
+            partial(_read_in_order, self._collections, self._chunk_at)
+        )
         counts = {"documents": len(self.listing), "cases": len(self.cases), "chunks": len(self._keys)}
         for name, count in counts.items():
             if manifest["counts"][name] != count:
@@ -210,9 +223,11 @@ class Index:
         found = [
             (max(0.0, one.score - collection.cost), number, one)
             for number, collection in enumerate(self._collections)
-            for one in collection.engines.search(probe, k, None if rows is None else rows[number])
+            for one in collection.engines.search(probe, k, None if rows is None else rows[number], scope)
         ]
         found.sort(key=lambda item: -item[0])
+        for number, collection in enumerate(self._collections):
+            collection.prefetch([one.row for _, of, one in found[:k] if of == number])
         return [
             Hit(self._chunk_at(number, one.row), score, one.dense, one.lexical, one.late)
             for score, number, one in found[:k]
@@ -270,28 +285,80 @@ class _Documents(Mapping[str, Document]):
         return document_id in self._listing
 
 
+class SearchedSegment(Protocol):
+    """A segment as an index needs it, wherever it is kept (`index.segment.Segment`)."""
+
+    @property
+    def name(self) -> str:
+        """Under which a version names it."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """Texts or lists."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its list of files."""
+        ...
+
+    @property
+    def rows(self) -> Mapping[str, tuple[int, int]]:
+        """The rows of each document, in order."""
+        ...
+
+    @property
+    def case_counts(self) -> Mapping[str, int]:
+        """How many cases each document has."""
+        ...
+
+    @property
+    def records(self) -> Records:
+        """Its documents, cases and chunks."""
+        ...
+
+    @property
+    def part(self) -> Rows:
+        """What the engines know of its rows."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Held:
+class HeldSegment:
     """A segment in a collection: where its rows begin there, and which of its documents count."""
 
-    segment: Segment
+    segment: SearchedSegment
     offset: int
     own: Collection[str]
+
+
+VectorsOf = Callable[[Sequence[HeldSegment]], NearestVectors]
+"""What searches the vectors of the segments of a collection."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Collection:
     """Documents of one kind, searched together with statistics of their own; `live`  # (n,) says which rows count."""
 
-    held: Sequence[_Held]
+    held: Sequence[HeldSegment]
     offsets: Sequence[int]
     live: npt.NDArray[np.bool_]
     engines: Engines
     cost: float
 
-    def at(self, row: int) -> _Held:
+    def at(self, row: int) -> HeldSegment:
         """The segment that a row is of."""
         return self.held[bisect_right(self.offsets, row) - 1]
+
+    def prefetch(self, rows: Iterable[int]) -> None:
+        """Says which chunks will be asked for."""
+        asked: dict[int, list[int]] = {}
+        for row in rows:
+            number = bisect_right(self.offsets, row) - 1
+            asked.setdefault(number, []).append(row - self.offsets[number])
+        for number, own in asked.items():
+            self.held[number].segment.records.prefetch(own)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -299,7 +366,7 @@ class _Place:
     """Where a document is: its number in its segment, and its rows `first:end` in a collection."""
 
     collection: int
-    held: _Held
+    held: HeldSegment
     number: int
     first: int
     end: int
@@ -312,13 +379,17 @@ class _Place:
         return rows
 
 
-def _collections(segments: Sequence[Segment], entries: Mapping[str, Mapping[str, Any]]) -> list[_Collection]:
+def _collections(
+    segments: Sequence[SearchedSegment],
+    entries: Mapping[str, Mapping[str, Any]],
+    vectors_of: VectorsOf | None,
+) -> list[_Collection]:
     """The segments by their kind; of each, the documents that `entries` says stand in it."""
-    kinds: dict[str, list[_Held]] = {}
+    kinds: dict[str, list[HeldSegment]] = {}
     sizes: Counter[str] = Counter()
     for segment in segments:
         own = {name for name in segment.rows if entries.get(name, {}).get("segment") == segment.name}
-        kinds.setdefault(segment.kind, []).append(_Held(segment, sizes[segment.kind], own))
+        kinds.setdefault(segment.kind, []).append(HeldSegment(segment, sizes[segment.kind], own))
         sizes[segment.kind] += len(segment.records)
     made = []
     for kind, held in kinds.items():
@@ -327,7 +398,8 @@ def _collections(segments: Sequence[Segment], entries: Mapping[str, Mapping[str,
             for name in one.own:
                 first, end = one.segment.rows[name]
                 live[one.offset + first : one.offset + end] = True
-        engines = Engines([one.segment.part for one in held], live)
+        vectors = vectors_of(held) if vectors_of is not None else None
+        engines = Engines([one.segment.part for one in held], live, vectors)
         cost = LIST_COST if kind == LIST and TEXT in kinds else 0.0
         made.append(_Collection(held, [one.offset for one in held], live, engines, cost))
     return made
@@ -339,8 +411,12 @@ def _read_chunk(collections: Sequence[_Collection], number: int, row: int) -> Ch
 
 
 def _read_in_order(
-    chunk_at: Callable[[int, int], Chunk], number: int, rows: range | tuple[int, ...]
+    collections: Sequence[_Collection],
+    chunk_at: Callable[[int, int], Chunk],
+    number: int,
+    rows: range | tuple[int, ...],
 ) -> tuple[Chunk, ...]:
+    collections[number].prefetch(rows)
     return tuple(sorted((chunk_at(number, row) for row in rows), key=lambda chunk: chunk.start))
 
 
@@ -385,7 +461,7 @@ def load_version(
     manifest = read_manifest(root, name)
     check_agreement(manifest, model)
     held = {} if known is None else known.segments
-    segments = []
+    segments: list[SearchedSegment] = []
     try:
         for segment_name, digest in manifest["segments"].items():
             segment = held.get(segment_name)
@@ -426,7 +502,9 @@ __all__ = [
     "IndexUnusableError",
     "ModelRecord",
     "Scope",
+    "SearchedSegment",
     "Store",
+    "StoreUnavailableError",
     "check_agreement",
     "current_version",
     "load_current",

@@ -39,7 +39,7 @@ class Vocabulary(Sequence[str]):
     def save(self, folder: Path) -> None:
         """Writes the tokens into a folder that is there."""
         (folder / "tokens.json").write_text(json.dumps(list(self)), encoding="ascii")
-        hashes = np.array([_hash(token) for token in self], dtype=np.uint64)
+        hashes = np.array([token_hash(token) for token in self], dtype=np.uint64)
         order = np.argsort(hashes, kind="stable").astype(np.int32)
         np.save(folder / "hashes.npy", hashes[order], allow_pickle=False)
         np.save(folder / "numbers.npy", order, allow_pickle=False)
@@ -85,7 +85,7 @@ class _Mapped(Vocabulary):
 
         That another token has the same 64 bits happens once in a million indexes of five million tokens.
         """
-        wanted = np.uint64(_hash(token))
+        wanted = np.uint64(token_hash(token))
         at = int(np.searchsorted(self._hashes, wanted))
         return int(self._places[at]) if at < len(self._hashes) and self._hashes[at] == wanted else None
 
@@ -98,6 +98,7 @@ def _read(folder: Path) -> Sequence[str]:
     return tokens
 
 
-def _hash(token: str) -> int:
+def token_hash(token: str) -> int:
+    """64 bits that stand for a token."""
     digest = hashlib.blake2b(token.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little")

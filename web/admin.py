@@ -25,7 +25,8 @@ from build_index import CHANGES, RELATIONS, STAGES, local_time, roll_back
 from corpus.documents import Parsed
 from corpus.readers import SUFFIXES
 from corpus.records import Document, DocumentInfo
-from index.current import CurrentIndex
+from index.build import BuildRefusedError
+from index.current import Current
 from index.jobs import Job, Jobs
 from index.library import (
     MAX_FILES,
@@ -239,7 +240,7 @@ class Parts:
     `samples` is the folder that is indexed while the library's is empty, None where nothing is. `page` renders a template.
     """
 
-    current: CurrentIndex
+    current: Current
     model: ModelRecord
     jobs: Jobs
     gate: Gate
@@ -331,8 +332,10 @@ class Parts:
     def roll_back(self, version: str | None) -> str:
         """Makes an earlier version the one in use; 409 where it cannot be."""
         try:
-            return roll_back(self.current.root, version, self.model)
-        except (BuildingError, NothingToRollBackError, IndexUnusableError) as error:
+            name = roll_back(self.current.root, version, self.model)
+            self.current.publish()
+            return name
+        except (BuildingError, NothingToRollBackError, IndexUnusableError, BuildRefusedError) as error:
             raise HTTPException(409, str(error)) from error
 
     # ---- what is shown

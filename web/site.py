@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from build_index import local_time
 from corpus.records import Document
-from index.current import CurrentIndex
+from index.current import Current
 from index.encoder import Encoder
 from index.reranker import Reranker
 from index.store import Index
@@ -34,7 +34,7 @@ NO_INDEX = "索引がまだありません。資料を置いて build_index.py �
 
 def loaded(request: Request) -> Index:
     """The index to answer this request with; 503 while there is none."""
-    current: CurrentIndex = request.app.state.current
+    current: Current = request.app.state.current
     index = current.get()
     if index is None:
         raise HTTPException(503, current.problem or NO_INDEX, headers={"Retry-After": "10"})
@@ -48,7 +48,7 @@ Loaded = Annotated[Index, Depends(loaded)]
 class Site:
     """The parts of a running service; `reranker` may be the message of why it cannot be used."""
 
-    current: CurrentIndex
+    current: Current
     encoder: Encoder
     synonyms: SynonymsFile | None
     reranker: Reranker | str | None

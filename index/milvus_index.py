@@ -1,0 +1,339 @@
+"""One version of the index on a Milvus server, and the version that is in use there.
+
+In: a store (`index.milvus`) that `index.milvus_publish` wrote to. Out: the same `Index` as over local files: Milvus searches the vectors, with
+the conditions on documents and cases as its filter; postings, token vectors and records are fetched by page and kept for a
+while. So answers are those of the local store, and a server needs no files of its own. In memory are, of each chunk,
+some 60 bytes (lengths, keys of headings and of the chunk, its case, where its line and its tokens begin).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from index.current import Progress
+from index.dense import Vectors
+from index.engines import Marks, best_first
+from index.fusion import Ranked
+from index.lexical import FIELDS
+from index.milvus import MOST_HITS, Milvus, quoted
+from index.milvus_pages import Pages, StoredFile, StoredLines, array_of, read_whole
+from index.milvus_rows import StoredPostings, StoredTokens
+from index.records import Records
+from index.scope import Scope
+from index.store import (
+    HeldSegment,
+    Index,
+    IndexMissingError,
+    IndexUnusableError,
+    ModelRecord,
+    StoreUnavailableError,
+    check_agreement,
+)
+from index.versions import REBUILD
+
+LAYOUT = 1
+"""How an index is written to a store; another number cannot be read."""
+LOOK_S = 1.0
+"""Between two looks whether another version is in use, and whether the store answers."""
+_WHOLE = (
+    "segment.json", "documents_at.npy", "texts_at.npy", "chunks_at.npy", "chunk_keys.npy", "chunk_cases.npy", "heading_rows.npy",
+    "heading_keys.npy", *(f"lexical/{field}/{name}.npy" for field in FIELDS for name in ("lengths", "starts", "tokens")),
+)  # fmt: skip
+_LATE = ("late/places.npy", "late/dimension.npy", "late/frequencies.npy")
+_log = logging.getLogger("dxqa.index")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRows:
+    """What engines know of the rows of a segment but for its vectors (`index.engines.Rows`)."""
+
+    heading_rows: npt.NDArray[np.int64]
+    heading_keys: npt.NDArray[np.uint64]
+    postings: Mapping[str, StoredPostings]
+    late: StoredTokens | None
+
+    def __len__(self) -> int:
+        return len(self.heading_keys)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSegment:
+    """A segment on the server (`index.store.SearchedSegment`)."""
+
+    name: str
+    kind: str
+    digest: str
+    rows: Mapping[str, tuple[int, int]]
+    case_counts: Mapping[str, int]
+    records: Records
+    part: StoredRows
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a version says of itself: its name, and the sizes in bytes of its own files."""
+
+    version: str
+    layout: int
+    files: Mapping[str, int]
+
+
+class MilvusVectors:
+    """The vectors of the segments of a collection, searched on the server (`index.engines.NearestVectors`)."""
+
+    def __init__(self, milvus: Milvus, dimension: int, held: Sequence[HeldSegment]) -> None:
+        self._milvus = milvus
+        self._texts = milvus.collection(f"vectors_{dimension}")
+        self._headings = milvus.collection(f"headings_{dimension}")
+        self._offsets = {one.segment.name: one.offset for one in held}
+        self._condition = _condition(held)
+
+    def texts(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
+        """(row, cosine) of the k nearest by the vectors of rows, best first, equal ones by row."""
+        return self._found(self._texts, vector, k, allowed, scope)
+
+    def headings(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
+        """(row, cosine) of the k nearest by the vectors of the rows' headings, best first, equal ones by row."""
+        return self._found(self._headings, vector, k, allowed, scope)
+
+    def _found(self, collection: str, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
+        condition = self._condition if scope is None else f"({self._condition}) and ({_of_scope(scope)})"
+        limit = k
+        while True:
+            hits = self._search(collection, vector, min(limit, MOST_HITS), condition)
+            # whose heading is the only one of its words, the server does not know: it depends on the version
+            found = [(row, score) for row, score in hits if allowed[row]]
+            if len(found) >= k or len(hits) < limit or limit >= MOST_HITS:
+                return best_first(found, k)
+            limit *= 4
+
+    def _search(self, collection: str, vector: Vectors, limit: int, condition: str) -> Ranked:
+        (hits,) = self._milvus.call(
+            "search",
+            collection,
+            data=[vector.tolist()],
+            anns_field="vector",
+            limit=limit,
+            filter=condition,
+            search_params={"metric_type": "IP"},
+            consistency_level="Bounded",
+        )
+        found = []
+        for hit in hits:
+            segment, row = hit["id"].rsplit("/", 1)
+            found.append((self._offsets[segment] + int(row), float(hit["distance"])))
+        return found
+
+
+def _condition(held: Sequence[HeldSegment]) -> str:
+    """The rows of the segments whose documents count."""
+    whole = [one.segment.name for one in held if len(one.own) == len(one.segment.rows)]
+    parts = [f"segment in {quoted(whole)}"] if whole else []
+    for one in held:
+        gone = [name for name in one.segment.rows if name not in one.own]
+        if gone:
+            parts.append(f"(segment in {quoted([one.segment.name])} and document_id not in {quoted(gone)})")
+    return " or ".join(parts)
+
+
+def _of_scope(scope: Scope) -> str:
+    """The rows of a scope."""
+    parts = [
+        f"{field} in {quoted(sorted(values))}"
+        for field, values in (
+            ("document_id", scope.documents),
+            ("case_id", scope.cases),
+            ("chunk_id", scope.chunks),
+        )
+        if values
+    ]
+    return " or ".join(parts) or "id in []"
+
+
+# ---------------------------------------------------------------- loading
+
+
+class MilvusStore:
+    """The versions of a store, each an `Index` over the server."""
+
+    def __init__(self, milvus: Milvus) -> None:
+        self.milvus = milvus
+        self._pages = Pages(milvus, milvus.collection("pages"))
+        self._tokens = Pages(milvus, milvus.collection("tokens"))
+
+    def head(self) -> Head:
+        """The version in use; raises IndexMissingError where none was published, StoreUnavailableError."""
+        name = self.milvus.address.name
+        try:
+            rows = self.milvus.query(name, 'id in ["head"]', ["data"])
+        except StoreUnavailableError:
+            if self._is_missing(name):
+                raise IndexMissingError(
+                    f"検索の保存先（{self.milvus.address.shown}）に索引がまだありません。build_index.py --store で作ってください。"
+                ) from None
+            raise
+        return read_head(rows)
+
+    def _is_missing(self, name: str) -> bool:
+        """Whether the server is well and has no version of ours."""
+        aliases = self.milvus.call("list_aliases")
+        return name not in list(aliases.get("aliases", []) if isinstance(aliases, dict) else aliases)
+
+    def load(self, head: Head, model: ModelRecord | None = None, known: Index | None = None) -> Index:
+        """A version; segments that `known` holds are taken from it.
+
+        Raises IndexUnusableError where it does not fit the encoder or this program, StoreUnavailableError.
+        """
+        if head.layout != LAYOUT:
+            raise IndexUnusableError(
+                f"保存先の索引の形式が違います（索引 {head.layout}・このプログラム {LAYOUT}）。{REBUILD}"
+            )
+        pages = Pages(self.milvus, self.milvus.version_collection(head.version))
+        files = [StoredFile(name, head.files[name]) for name in ("manifest.json", "segments.json")]
+        manifest, layouts = (json.loads(data) for data in read_whole(pages, files))
+        check_agreement(manifest, model)
+        held = {} if known is None else known.segments
+        new = [
+            name
+            for name, digest in manifest["segments"].items()
+            if name not in held or held[name].digest != digest
+        ]
+        loaded = {name: segment for name, segment in held.items() if name in manifest["segments"]}
+        for name in new:
+            loaded[name] = self._segment(name, layouts[name])
+            if loaded[name].digest != manifest["segments"][name]:
+                raise IndexUnusableError(f"索引の版「{head.version}」が壊れています（{name}）。{REBUILD}")
+        dimension = int(manifest["model"]["dimension"])
+        return Index(
+            manifest,
+            [loaded[name] for name in manifest["segments"]],
+            lambda held: MilvusVectors(self.milvus, dimension, held),
+        )
+
+    def _segment(self, name: str, sizes: Mapping[str, int]) -> StoredSegment:
+        files = {file: StoredFile(f"{name}/{file}", size) for file, size in sizes.items()}
+        wanted = [*_WHOLE, *(_LATE if _LATE[0] in files else ())]
+        data = dict(zip(wanted, read_whole(self._pages, [files[file] for file in wanted]), strict=True))
+        meta = json.loads(data["segment.json"])
+        arrays = {file: array_of(content) for file, content in data.items() if file.endswith(".npy")}
+
+        def lines(file: str, starts: str) -> StoredLines:
+            return StoredLines(self._pages, files[file], arrays[starts])
+
+        documents = lines("documents.jsonl", "documents_at.npy")
+        documents.prefetch(range(len(documents)))  # a list shows all of them
+        records = Records(
+            documents,
+            lines("texts.utf8", "texts_at.npy"),
+            lines("chunks.jsonl", "chunks_at.npy"),
+            arrays["chunk_keys.npy"],
+            arrays["chunk_cases.npy"],
+        )
+        postings = {
+            field: StoredPostings(
+                self._pages,
+                files[f"lexical/{field}/buckets"],
+                *(arrays[f"lexical/{field}/{part}.npy"] for part in ("starts", "tokens", "lengths")),
+            )
+            for field in FIELDS
+        }
+        late = None
+        if _LATE[0] in files:
+            places, dimension, frequencies = (arrays[file] for file in _LATE)
+            ids = self._pages, files["late/ids.i4"]
+            late = StoredTokens(self._tokens, name, places, int(dimension), frequencies, ids)
+        return StoredSegment(
+            name,
+            meta["kind"],
+            hashlib.sha256(data["segment.json"]).hexdigest(),
+            {
+                identity: (int(entry["rows"][0]), int(entry["rows"][1]))
+                for identity, entry in meta["documents"].items()
+            },
+            {identity: int(entry["cases"]) for identity, entry in meta["documents"].items()},
+            records,
+            StoredRows(arrays["heading_rows.npy"], arrays["heading_keys.npy"], postings, late),
+        )
+
+
+def read_head(rows: Sequence[Mapping[str, Any]]) -> Head:
+    """What the first row of a version says; raises StoreUnavailableError where it cannot be read."""
+    try:
+        found = json.loads(rows[0]["data"])
+        return Head(str(found["version"]), int(found["layout"]), dict(found["files"]))
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise StoreUnavailableError(f"検索の保存先にある索引の目録を読めません。{REBUILD}") from error
+
+
+class CurrentMilvus:
+    """Holds the version in use on a server (`index.current.Current`); `root` is the folder where versions are built."""
+
+    def __init__(self, store: MilvusStore, root: Path, model: ModelRecord) -> None:
+        self.root, self._store, self._model = root, store, model
+        self._index: Index | None = None
+        self._well = False
+        self._looked: float | None = None
+        self._refused: str | None = None
+        self._looking = threading.Lock()
+        self.problem: str | None = None
+        self.is_empty = False
+        """Whether the store answered that it has no version."""
+
+    def get(self) -> Index | None:
+        """The index to answer with, None while there is none or the store does not answer; `problem` then says why."""
+        # one looks; the others go on with what is known, but for the first
+        if self._is_due() and self._looking.acquire(blocking=self._looked is None):
+            try:
+                if self._is_due():
+                    self._look()
+                    self._looked = time.monotonic()
+            finally:
+                self._looking.release()
+        return self._index if self._well else None
+
+    def _is_due(self) -> bool:
+        return self._looked is None or time.monotonic() >= self._looked + LOOK_S
+
+    def publish(self, progress: Progress | None = None, *, take_over: bool = False) -> None:
+        """Brings the version in use of the folder to the server (`index.milvus_publish.publish_version`)."""
+        from index.milvus_publish import publish_version  # it stands on this module
+
+        publish_version(self.root, self._store.milvus, progress, take_over=take_over)
+        self._looked = None  # another version was published just now
+
+    def _look(self) -> None:
+        try:
+            head = self._store.head()
+            self.is_empty = False
+            if self._index is None or self._index.version != head.version:
+                if head.version != self._refused:
+                    self._index = self._store.load(head, self._model, self._index)
+                    _log.info("index version %s of the store loaded", head.version)
+                    self.problem = None
+            else:
+                self.problem = self._refused = None
+            self._well = self._index is not None
+        except IndexUnusableError as error:
+            # the version that was in use is still there and goes on answering
+            self.problem, self._refused = str(error), head.version
+            self._well = self._index is not None
+            _log.error("index version %s of the store refused: %s", head.version, error)
+        except (StoreUnavailableError, IndexMissingError) as error:
+            if self.problem != str(error):
+                _log.error("%s", error)
+            self.problem, self._well = str(error), False
+            self.is_empty = isinstance(error, IndexMissingError)
+        except (ValueError, KeyError, TypeError) as error:
+            self.problem, self._well = f"索引の版を読めません（{type(error).__name__}）。{REBUILD}", False
+            _log.exception("the version of the store cannot be read")

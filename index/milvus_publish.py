@@ -1,0 +1,366 @@
+"""Publishing: the version in use of an index folder becomes the one in use on a Milvus server.
+
+In: an index folder, where versions are built and checked, and a store. Out: on the server the segments that were not there,
+the version, and its name. Nothing that a version names is ever changed, and the alias moves last, in one step: a server
+that answers from the version before goes on with it. What a publication that was cut off left behind, the next one removes.
+Nothing is removed that another folder's versions may need: where the version in use was built elsewhere, only `take_over` replaces it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from index.build import BuildRefusedError
+from index.dense import DenseIndex
+from index.late import TokenFile
+from index.lexical import FIELDS, Postings
+from index.milvus import SLOW_S, Milvus, quoted
+from index.milvus_index import LAYOUT, Head, MilvusStore
+from index.milvus_pages import FIELDS as PAGE_FIELDS
+from index.milvus_pages import PAGE, PAGE_BYTES, ROW_BYTES, pages_of
+from index.milvus_rows import bucket_bytes, bucket_starts, row_bytes
+from index.records import Records
+from index.segment import StoredSegment
+from index.store import IndexMissingError
+from index.versions import alone, current_version, history, read_manifest
+
+BEGUN, COMPLETE = "begun", "complete"
+"""Roles of the row that says how far a segment was written."""
+MESSAGE_BYTES = 8 * 2**20
+"""Of one insertion: a server takes 64 MB."""
+VECTOR_FIELDS: Mapping[str, int | None] = {
+    "id": 255, "segment": 100, "document_id": 100, "case_id": 100, "chunk_id": 100, "organization": 300, "prefecture": 60,
+    "organization_kind": 60, "population": None, "population_band": 200, "category": 300,
+}  # fmt: skip
+"""Of a vector: where it stands, and the fields of its case; a population that is not known is -1."""
+_FILES = (
+    "segment.json", "documents.jsonl", "documents_at.npy", "texts.utf8", "texts_at.npy", "chunks.jsonl", "chunks_at.npy", "chunk_keys.npy",
+    "chunk_cases.npy", "heading_rows.npy", "heading_keys.npy", *(f"lexical/{field}/lengths.npy" for field in FIELDS),
+)  # fmt: skip
+_LATE = ("late/places.npy", "late/dimension.npy", "late/frequencies.npy", "late/ids.i4")
+Progress = Callable[[str, int, int], None]
+Row = dict[str, Any]
+
+
+class ForeignVersionError(BuildRefusedError):
+    """The version in use on the server was built in another folder; the message is for people."""
+
+
+def publish_version(
+    root: Path, milvus: Milvus, progress: Progress | None = None, *, take_over: bool = False
+) -> bool:
+    """Makes the version in use in a folder the one in use on the server; False where it is already.
+
+    Raises StoreUnavailableError where the server does not answer (what was in use there stays), ForeignVersionError,
+    IndexMissingError where the folder has no version, BuildingError while one is built.
+    """
+    with alone(root):
+        name = current_version(root)
+        if name is None:
+            raise IndexMissingError("索引がまだありません。build_index.py で作ってください。")
+        milvus.check()
+        store = MilvusStore(milvus)
+        try:
+            head: Head | None = store.head()
+        except IndexMissingError:
+            head = None
+        if head is not None and head.version == name and head.layout == LAYOUT:
+            return False
+        own = {entry.name for entry in history(root)}
+        if head is not None and head.version not in own and not take_over:
+            raise ForeignVersionError(
+                f"検索の保存先（{milvus.address.shown}）で使われている版「{head.version}」は、この索引のフォルダー（{root}）で作ったものではありません。"
+                "別の保存名を指定するか、置き換えてよければ build_index.py --full で作り直してください。"
+            )
+        _Publication(root, name, milvus, progress or _silent).run(own)
+        return True
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """No progress is shown."""
+
+
+class _Publication:
+    """One publication, from the first row to the alias."""
+
+    def __init__(self, root: Path, name: str, milvus: Milvus, progress: Progress) -> None:
+        self._root, self._name, self._milvus, self._progress = root, name, milvus, progress
+        self._manifest = read_manifest(root, name)
+        self._dimension = int(self._manifest["model"]["dimension"])
+        self._pages, self._tokens = milvus.collection("pages"), milvus.collection("tokens")
+        self._texts = milvus.collection(f"vectors_{self._dimension}")
+        self._headings = milvus.collection(f"headings_{self._dimension}")
+        self._all = (self._pages, self._tokens, self._texts, self._headings)
+
+    def run(self, own: Iterable[str]) -> None:
+        """All of it; `own` are the versions of the folder."""
+        self._make_collections()
+        states = self._states()
+        segments = {
+            name: StoredSegment(self._root / "segments" / name) for name in self._manifest["segments"]
+        }
+        missing = [segment for name, segment in segments.items() if states.get(name) != COMPLETE]
+        total = sum(len(segment) for segment in missing)
+        self._progress("publishing", 0, total)
+        done = 0
+        for segment in missing:
+            if segment.name in states:
+                self._remove([segment.name])
+            self._write(segment, lambda rows, done=done: self._progress("publishing", done + rows, total))  # type: ignore[misc]
+            done += len(segment)
+        self._write_version(segments)
+        self._switch()
+        self._clear(set(own), states)
+        self._progress("publishing", total, total)
+
+    # ---- collections
+
+    def _make_collections(self) -> None:
+        there = set(self._milvus.call("list_collections", timeout_s=SLOW_S))
+        for collection, fields, dimension in (
+            (self._pages, PAGE_FIELDS, 2),
+            (self._tokens, PAGE_FIELDS, 2),
+            (self._texts, VECTOR_FIELDS, self._dimension),
+            (self._headings, VECTOR_FIELDS, self._dimension),
+        ):
+            if collection not in there:
+                self._milvus.make(collection, fields, dimension)
+
+    def _states(self) -> dict[str, str]:
+        """How far each segment on the server was written."""
+        rows = self._milvus.query(
+            self._pages,
+            f"role in {quoted([BEGUN, COMPLETE])}",
+            ["segment", "role"],
+            consistency_level="Strong",
+            timeout_s=SLOW_S,
+        )
+        # one that is complete has begun, too
+        return {row["segment"]: row["role"] for row in sorted(rows, key=lambda row: str(row["role"]))}
+
+    def _remove(self, segments: Sequence[str]) -> None:
+        """Takes segments out of every collection."""
+        for collection in reversed(self._all):  # that they were here is known to the last
+            self._milvus.call("delete", collection, filter=f"segment in {quoted(segments)}", timeout_s=SLOW_S)
+
+    # ---- a segment
+
+    def _write(self, segment: StoredSegment, report: Callable[[int], None]) -> None:
+        """Writes a segment, and that it is complete once all of it can be counted."""
+        name = segment.name
+        self._insert(self._pages, [_page_row(f"{name}/{BEGUN}", name, "", BEGUN)])
+        counts = {
+            self._pages: self._insert(self._pages, self._file_rows(segment)) + 1,
+            self._tokens: self._insert(self._tokens, _token_rows(segment)),
+            self._texts: self._insert(self._texts, self._vector_rows(segment, report)),
+            self._headings: self._insert(self._headings, self._heading_rows(segment)),
+        }
+        for collection, count in counts.items():
+            self._milvus.call("flush", collection, timeout_s=SLOW_S)
+            found = self._milvus.count(collection, f"segment in {quoted([name])}")
+            if found != count:
+                raise RuntimeError(f"{collection}: {count} rows of {name} were written, {found} are there")
+        self._insert(self._pages, [_page_row(f"{name}/{COMPLETE}", name, "", COMPLETE)])
+        self._milvus.call("flush", self._pages, timeout_s=SLOW_S)
+
+    def _insert(self, collection: str, rows: Iterable[Row]) -> int:
+        """Inserts rows in messages of bounded size; gives how many there were."""
+        message: list[Row] = []
+        size = count = 0
+        for row in rows:
+            message.append(row)
+            # texts and vectors; the rest is short
+            size += 300 + len(row.get("data", "")) + 4 * len(row["vector"])
+            count += 1
+            if size >= MESSAGE_BYTES:
+                self._milvus.call("insert", collection, message, timeout_s=SLOW_S)
+                message, size = [], 0
+        if message:
+            self._milvus.call("insert", collection, message, timeout_s=SLOW_S)
+        return count
+
+    def _file_rows(self, segment: StoredSegment) -> Iterator[Row]:
+        for name, data in _files_of(segment):
+            for key, text in pages_of(f"{segment.name}/{name}", data):
+                yield _page_row(key, segment.name, text)
+        for field in FIELDS:
+            for number, data in enumerate(_cut(_buckets(segment, field))):
+                (page,) = pages_of("", data)
+                yield _page_row(f"{segment.name}/lexical/{field}/buckets/{number}", segment.name, page[1])
+
+    def _vector_rows(self, segment: StoredSegment, report: Callable[[int], None]) -> Iterator[Row]:
+        dense, fields = segment.dense, _Fields(segment)
+        for row in range(len(segment)):
+            yield {**fields.of(row), "vector": dense.vector(row)}
+            report(row + 1)
+
+    def _heading_rows(self, segment: StoredSegment) -> Iterator[Row]:
+        vectors = DenseIndex.load(segment.folder / "headings.faiss", mapped=True)
+        rows = np.load(segment.folder / "heading_rows.npy", allow_pickle=False)
+        fields = _Fields(segment)
+        for place, row in enumerate(rows.tolist()):
+            yield {**fields.of(row), "vector": vectors.vector(place)}
+
+    # ---- the version
+
+    def _write_version(self, segments: Mapping[str, StoredSegment]) -> None:
+        """Writes the collection of the version anew: one of its name can only be what a publication left that was cut off."""
+        collection = self._milvus.version_collection(self._name)
+        if collection in self._milvus.call("list_collections", timeout_s=SLOW_S):
+            if self._is_current(collection):
+                return
+            self._milvus.call("drop_collection", collection, timeout_s=SLOW_S)
+        self._milvus.make(collection, PAGE_FIELDS, 2)
+        files = {
+            "manifest.json": json.dumps(self._manifest, ensure_ascii=False).encode(),
+            "segments.json": json.dumps({name: _sizes(one) for name, one in segments.items()}).encode(),
+        }
+        sizes = {name: len(data) for name, data in files.items()}
+        head = asdict(Head(self._name, LAYOUT, sizes))
+        rows = [_page_row("head", "", json.dumps(head))]
+        for name, data in files.items():
+            rows += [_page_row(key, "", text) for key, text in pages_of(name, data)]
+        self._insert(collection, rows)
+        self._milvus.call("flush", collection, timeout_s=SLOW_S)
+        if self._milvus.count(collection, 'id != ""') != len(rows):
+            raise RuntimeError(f"{collection}: not all of {len(rows)} rows are there")
+
+    def _is_current(self, collection: str) -> bool:
+        alias = self._milvus.address.name
+        return alias in self._aliases() and (
+            self._milvus.call("describe_alias", alias, timeout_s=SLOW_S)["collection_name"] == collection
+        )
+
+    def _aliases(self) -> list[str]:
+        found = self._milvus.call("list_aliases", timeout_s=SLOW_S)
+        return list(found["aliases"])
+
+    def _switch(self) -> None:
+        alias = self._milvus.address.name
+        method = "alter_alias" if alias in self._aliases() else "create_alias"
+        self._milvus.call(method, self._milvus.version_collection(self._name), alias, timeout_s=SLOW_S)
+
+    def _clear(self, own: set[str], states: Mapping[str, str]) -> None:
+        """Removes versions that the folder no longer has, and the segments that no version of it needs."""
+        kept = {self._milvus.version_collection(version) for version in own}
+        prefix = self._milvus.collection("v_")
+        for collection in self._milvus.call("list_collections", timeout_s=SLOW_S):
+            if collection.startswith(prefix) and collection not in kept:
+                self._milvus.call("drop_collection", collection, timeout_s=SLOW_S)
+        needed = {segment for version in own for segment in _segments(self._root, version)}
+        gone = sorted(set(states) - needed)
+        if gone:
+            self._remove(gone)
+
+
+def _segments(root: Path, version: str) -> list[str]:
+    return list(read_manifest(root, version)["segments"])
+
+
+def _page_row(key: str, segment: str, text: str, role: str = PAGE) -> Row:
+    # a collection needs a vector, and pages have none
+    return {"id": key, "segment": segment, "role": role, "data": text, "vector": [0.0, 0.0]}
+
+
+def _sizes(segment: StoredSegment) -> dict[str, int]:
+    """How many bytes each file of a segment has, as it is published."""
+    sizes = {name: len(data) for name, data in _files_of(segment)}
+    for field in FIELDS:
+        postings = Postings.load(segment.folder / "lexical" / field)
+        sizes[f"lexical/{field}/buckets"] = int(bucket_starts(postings)[0][-1])
+    return sizes
+
+
+def _files_of(segment: StoredSegment) -> Iterator[tuple[str, bytes]]:
+    """The files of a segment that are published as they are, and where the buckets of its postings are."""
+    late = _LATE if segment.tokens is not None else ()
+    for name in (*_FILES, *late):
+        yield name, (segment.folder / name).read_bytes()
+    for field in FIELDS:
+        starts, tokens, _ = bucket_starts(Postings.load(segment.folder / "lexical" / field))
+        yield f"lexical/{field}/starts.npy", _array_bytes(starts)
+        yield f"lexical/{field}/tokens.npy", _array_bytes(tokens)
+
+
+def _buckets(segment: StoredSegment, field: str) -> Iterator[bytes]:
+    postings = Postings.load(segment.folder / "lexical" / field)
+    _, tokens, hashes = bucket_starts(postings)
+    return bucket_bytes(postings, hashes, len(tokens))
+
+
+def _array_bytes(values: npt.NDArray[Any]) -> bytes:
+    file = BytesIO()
+    np.save(file, values, allow_pickle=False)
+    return file.getvalue()
+
+
+def _cut(parts: Iterable[bytes], size: int = PAGE_BYTES) -> Iterator[bytes]:
+    """A stream of bytes in pages of one size, the last one shorter."""
+    held = b""
+    for part in parts:
+        held += part
+        whole = len(held) // size * size
+        for start in range(0, whole, size):
+            yield held[start : start + size]
+        held = held[whole:]
+    if held:
+        yield held
+
+
+def _token_rows(segment: StoredSegment) -> Iterator[Row]:
+    """The token vectors of each row; twins have their own, as each is asked for by its row."""
+    tokens: TokenFile | None = segment.tokens
+    if tokens is None:
+        return
+    for row in range(len(tokens)):
+        (packed,) = tokens.packed([row])
+        for key, text in pages_of(f"{segment.name}/{row}", row_bytes(packed), ROW_BYTES):
+            yield _page_row(key, segment.name, text)
+
+
+class _Fields:
+    """The fields of a vector's row: where it stands, and what is known of its case."""
+
+    def __init__(self, segment: StoredSegment) -> None:
+        self._name, self._records = segment.name, segment.records
+        self._cases = {
+            case.id: case for number in range(len(segment.rows)) for case in _cases(segment.records, number)
+        }
+
+    def of(self, row: int) -> Row:
+        """All fields but the vector."""
+        chunk = self._records.chunk(row)
+        case = self._cases.get(chunk.case_id or "")
+        fields: dict[str, str | int | None] = {
+            "id": f"{self._name}/{row}",
+            "segment": self._name,
+            "document_id": chunk.document_id,
+            "case_id": chunk.case_id,
+            "chunk_id": chunk.id,
+            "organization": case.organization if case else None,
+            "prefecture": case.prefecture if case else None,
+            "organization_kind": case.organization_kind if case else None,
+            "population": case.population if case else None,
+            "population_band": case.population_band if case else None,
+            "category": case.category if case else None,
+        }
+        return {name: _fitting(fields[name], size) for name, size in VECTOR_FIELDS.items()}
+
+
+def _cases(records: Records, number: int) -> Iterable[Any]:
+    return records.listed(number)[1]
+
+
+def _fitting(value: str | int | None, size: int | None) -> str | int:
+    """A value as a field of `size` bytes takes it: old servers know no missing values."""
+    if size is None:
+        return -1 if value is None else int(value)
+    return str("" if value is None else value).encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
