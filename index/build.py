@@ -41,8 +41,8 @@ from index.lexical import postings_of
 from index.likeness import Alike, fingerprints, relation, share
 from index.merging import beside, groups, portions
 from index.passages import encode, model_record, tokens_of, vector_key
-from index.plan import FileProblem, Item, Plan, lasting, make_plan, suffix
-from index.previous import Previous, lasting_stamps
+from index.plan import RACY_NS, FileProblem, Item, Plan, lasting, make_plan, suffix
+from index.previous import READ_AT_ONCE, Previous, lasting_stamps
 from index.reading import read_documents
 from index.report import BuildReport, DocumentChange, report_bytes
 from index.segment import LIST, TEXT, Content, SegmentDamagedError, SegmentWriter, StoredSegment
@@ -417,6 +417,8 @@ class _Build:
             (folder / "manifest.json").write_bytes(manifest_bytes(manifest))
             (folder / "files.json").write_bytes(files)
             fresh = {work.segment: StoredSegment(work.folder).check_sizes() for work in works}
+            if sum(size for files_of in fresh.values() for size, _, _ in files_of.values()) > READ_AT_ONCE:
+                time.sleep(RACY_NS / 10**9)  # then their stamps count, and no server has to read them first
             stamps = {
                 segment: fresh.get(segment) or self.old.stamps[segment] for segment in manifest["segments"]
             }

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -171,10 +172,13 @@ def _write_sorted(folder: Path, name: str, values: npt.NDArray[Any], places: npt
     np.save(folder / "sorted" / f"{name}_of.npy", places[order].astype(np.int32), allow_pickle=False)
 
 
-def _files(folder: Path) -> Iterator[tuple[str, int, str]]:
+def _files(folder: Path, *, keep: bool = True) -> Iterator[tuple[str, int, str]]:
+    """(name, size, SHA-256) of each file; with `keep` false what nobody else has mapped leaves the system's memory again."""
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "segment.json"):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if not keep:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         yield path.relative_to(folder).as_posix(), path.stat().st_size, digest
 
 
@@ -224,11 +228,11 @@ class StoredSegment:
             stamps[name] = [found.st_size, found.st_mtime_ns, found.st_ino]
         return stamps
 
-    def check(self) -> None:
-        """Raises SegmentDamagedError where a file is missing or not as it was written."""
+    def check(self, *, keep: bool = True) -> None:
+        """Raises SegmentDamagedError where a file is missing or not as it was written; `keep` as for `_files`."""
         self.check_sizes()
         try:
-            found = {name: digest for name, _, digest in _files(self.folder)}
+            found = {name: digest for name, _, digest in _files(self.folder, keep=keep)}
         except OSError as error:
             raise SegmentDamagedError(f"segments/{self.name} を読めません（{error.strerror}）") from error
         for name, (_, digest) in self._files.items():
@@ -359,7 +363,7 @@ class StoredSegment:
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A segment to be searched; row i of `part` is chunk i of `records`, `rows` are those of each document, in order;
-    `case_counts` how many cases each has."""
+    `case_counts` how many cases each has, `checked` says whether its files were read and found whole."""
 
     name: str
     kind: str
@@ -368,15 +372,23 @@ class Segment:
     case_counts: Mapping[str, int]
     records: Records
     part: Part
+    checked: bool = True
 
     @classmethod
-    def load(cls, folder: Path) -> Segment:
-        """A segment with every file checked; raises SegmentDamagedError where one is not as it was written."""
+    def load(cls, folder: Path, stamps: Stamps | None = None) -> Segment:
+        """A segment with every file checked; raises SegmentDamagedError where one is not as it was written.
+
+        Where the files have these stamps they were found whole before, and are not read again.
+        """
         stored = StoredSegment(folder)
-        stored.check()
+        checked = stamps is None or stored.check_sizes() != stamps
+        if checked:
+            stored.check()
         try:
             records, part = stored.records, Part.load(folder)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            if not checked:
+                stored.check()  # says which file it is
             raise SegmentDamagedError(
                 f"segments/{folder.name} を読めません（{type(error).__name__}）"
             ) from error
@@ -385,4 +397,4 @@ class Segment:
                 f"segments/{folder.name} の件数が合いません（本文{min(len(records), len(stored))}・検索{len(part)}）"
             )
         counts = {name: int(entry["cases"]) for name, entry in stored.meta["documents"].items()}
-        return cls(folder.name, stored.kind, stored.digest, stored.rows, counts, records, part)
+        return cls(folder.name, stored.kind, stored.digest, stored.rows, counts, records, part, checked)

@@ -22,9 +22,10 @@ import numpy.typing as npt
 
 from corpus.records import Case, Chunk, Document, DocumentInfo
 from index.engines import Engines, NearestVectors, Probe, Rows
+from index.previous import forget_stamps, read_stamps
 from index.records import Records, chunk_key
 from index.scope import Scope
-from index.segment import LIST, TEXT, Segment, SegmentDamagedError
+from index.segment import LIST, TEXT, Segment, SegmentDamagedError, Stamps, StoredSegment
 from index.tokenizer import tokenizer_name
 from index.versions import (
     REBUILD,
@@ -452,9 +453,16 @@ def load_current(root: Path, model: ModelRecord | None = None) -> Index:
 
 
 def load_version(
-    root: Path, name: str, model: ModelRecord | None = None, known: Index | None = None
+    root: Path,
+    name: str,
+    model: ModelRecord | None = None,
+    known: Index | None = None,
+    at_once: int | None = None,
 ) -> Index:
     """One version; segments that `known` holds are taken from it, the others are read and checked file by file.
+
+    Where these have more than `at_once` bytes, those are not read whose files are as a build found them whole: they are not
+    `checked`, and whoever loads them has to (`index.background`).
 
     Raises IndexUnusableError where it is damaged or does not fit the encoder or the tokenizer.
     """
@@ -462,16 +470,24 @@ def load_version(
     check_agreement(manifest, model)
     held = {} if known is None else known.segments
     segments: list[SearchedSegment] = []
+    stamps: Mapping[str, Stamps] = {}
     try:
+        fresh = [
+            StoredSegment(root / "segments" / other) for other in manifest["segments"] if other not in held
+        ]
+        large = at_once is not None and sum(segment.bytes for segment in fresh) > at_once
+        stamps = read_stamps(root, name) if large else {}
         for segment_name, digest in manifest["segments"].items():
             segment = held.get(segment_name)
             if segment is None or segment.digest != digest:
-                segment = Segment.load(root / "segments" / segment_name)
+                segment = Segment.load(root / "segments" / segment_name, stamps.get(segment_name))
             if segment.digest != digest:
                 raise SegmentDamagedError(f"segments/{segment_name}/segment.json の内容が変わっています")
             segments.append(segment)
         return Index(manifest, segments)
     except SegmentDamagedError as error:
+        if stamps:
+            forget_stamps(root, name)
         raise IndexUnusableError(f"索引の版「{name}」が壊れています（{error}）。{REBUILD}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IndexUnusableError(
