@@ -121,6 +121,7 @@ class Records:
         """keys  # (n,) of the chunks' ids; case_numbers  # (n,) the case of each chunk, by its number in the segment."""
         self._documents, self._texts, self._chunks = documents, texts, chunks
         self.keys, self.case_numbers = keys, case_numbers
+        self._listed: dict[int, tuple[DocumentInfo, tuple[Case, ...]]] = {}
         sizes = {len(self._chunks), len(self.keys), len(self.case_numbers)}
         if len(sizes) != 1 or len(self._documents) != len(self._texts):
             raise ValueError(
@@ -156,7 +157,9 @@ class Records:
         )
 
     def listed(self, number: int) -> tuple[DocumentInfo, tuple[Case, ...]]:
-        """What a list says of a document, and its cases."""
+        """What a list says of a document, and its cases; kept, since every version of an index asks for it."""
+        if number in self._listed:
+            return self._listed[number]
         line = self._line(number)
         document = line["document"]
         info = DocumentInfo(
@@ -166,7 +169,8 @@ class Records:
             paths=tuple(document["paths"]),
             **{name: document[name] for name in _PLAIN},
         )
-        return info, tuple(read_case(case) for case in line["cases"])
+        self._listed[number] = info, tuple(read_case(case) for case in line["cases"])
+        return self._listed[number]
 
     def parsed(self, number: int, rows: Iterable[int]) -> Parsed:
         """A document with its cases and the chunks of its rows, as it was written."""

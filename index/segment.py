@@ -204,6 +204,7 @@ class StoredSegment:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise SegmentDamagedError(f"segments/{folder.name}/segment.json を読めません") from error
         self.digest = hashlib.sha256(data).hexdigest()
+        self._maps: dict[str, tuple[npt.NDArray[Any], npt.NDArray[np.int32]]] = {}
 
     def __len__(self) -> int:
         return max((end for _, end in self.rows.values()), default=0)
@@ -321,11 +322,13 @@ class StoredSegment:
 
     def _sorted(self, name: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
         """Values in order, and what each belongs to, mapped."""
-        folder = self.folder / "sorted"
-        return (
-            np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray),
-            np.load(folder / f"{name}_of.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray),
-        )
+        if name not in self._maps:
+            values, places = (
+                np.load(self.folder / "sorted" / file, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+                for file in (f"{name}.npy", f"{name}_of.npy")
+            )
+            self._maps[name] = values, places
+        return self._maps[name]
 
     def fingerprints(self) -> dict[str, npt.NDArray[np.uint64]]:
         """The fingerprints of each document's text, ascending."""
@@ -372,6 +375,7 @@ class Segment:
     case_counts: Mapping[str, int]
     records: Records
     part: Part
+    stored: StoredSegment
     checked: bool = True
 
     @classmethod
@@ -385,7 +389,8 @@ class Segment:
         if checked:
             stored.check()
         try:
-            records, part = stored.records, Part.load(folder)
+            # everything is mapped now: a build may clear the folder away while the segment is in use
+            records, part, _ = stored.records, Part.load(folder), stored._sorted("fingerprints")
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             if not checked:
                 stored.check()  # says which file it is
@@ -397,4 +402,14 @@ class Segment:
                 f"segments/{folder.name} の件数が合いません（本文{min(len(records), len(stored))}・検索{len(part)}）"
             )
         counts = {name: int(entry["cases"]) for name, entry in stored.meta["documents"].items()}
-        return cls(folder.name, stored.kind, stored.digest, stored.rows, counts, records, part, checked)
+        return cls(
+            folder.name, stored.kind, stored.digest, stored.rows, counts, records, part, stored, checked
+        )
+
+    def common(self, fingerprints: npt.NDArray[np.uint64]) -> dict[str, tuple[int, int]]:
+        """Of each document that has some of these fingerprints: how many of them, and how many it has itself."""
+        documents = self.stored.meta["documents"]
+        return {
+            name: (count, int(documents[name]["fingerprints"]))
+            for name, count in self.stored.common(fingerprints).items()
+        }

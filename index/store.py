@@ -234,6 +234,14 @@ class Index:
             for score, number, one in found[:k]
         ]
 
+    def sharing(self, fingerprints: npt.NDArray[np.uint64]) -> Iterator[tuple[str, int, int]]:
+        """(document, how many of these fingerprints (index.likeness) it has, how many it has itself), those that have some."""
+        for collection in self._collections:
+            for held in collection.held:
+                for name, (count, size) in held.segment.common(fingerprints).items():
+                    if name in held.own:
+                        yield name, count, size
+
     def holds_word(self, word: str) -> bool:
         """Whether any chunk has a word (`index.tokenizer.tokenize`), in its text or in what stands above it."""
         return any(collection.engines.holds_word(word) for collection in self._collections)
@@ -317,6 +325,10 @@ class SearchedSegment(Protocol):
     @property
     def records(self) -> Records:
         """Its documents, cases and chunks."""
+        ...
+
+    def common(self, fingerprints: npt.NDArray[np.uint64]) -> Mapping[str, tuple[int, int]]:
+        """Of each document that has some of these fingerprints: how many of them, and how many it has itself."""
         ...
 
     @property
