@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.text import searchable
-from index.dense import DenseIndex, Vectors
+from index.dense import DenseIndex, Vectors, search_parts
 from index.encoder import Encoder
 from index.fusion import Ranked, fuse, normalized
 from index.late import LateIndex, Nearness, TokenFile, TokenRows, TokenVectors
@@ -336,23 +336,26 @@ class _PartVectors:
 
     def texts(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
         """(row, cosine) of the k nearest by the vectors of rows, best first, equal ones by row."""
-        found: Ranked = []
-        for offset, part in zip(self._offsets, self._parts, strict=False):
-            own = allowed[offset : offset + len(part)]
-            marks = None if own.all() else own
-            found.extend((offset + row, score) for row, score in part.dense.search(vector, k, marks))
+        marks = [
+            allowed[offset : offset + len(part)]
+            for offset, part in zip(self._offsets, self._parts, strict=False)
+        ]
+        parts = search_parts([part.dense for part in self._parts], vector, k, marks)
+        found = [
+            (offset + row, score)
+            for offset, own in zip(self._offsets, parts, strict=False)
+            for row, score in own
+        ]
         return best_first(found, k)
 
     def headings(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
         """(row, cosine) of the k nearest by the vectors of the rows' headings, best first, equal ones by row."""
         usable = self._own_headings if allowed is self._own else self._of_headings(allowed)
         found: Ranked = []
-        for offset, part, own in zip(self._offsets, self._parts, usable, strict=False):
-            marks = None if own.all() else own
-            found.extend(
-                (offset + int(part.heading_rows[place]), score)
-                for place, score in part.headings.search(vector, k, marks)
-            )
+        places = search_parts([part.headings for part in self._parts], vector, k, usable)
+        for offset, part, own in zip(self._offsets, self._parts, places, strict=False):
+            rows = part.heading_rows[[place for place, _ in own]] + offset
+            found.extend(zip(rows.tolist(), (score for _, score in own), strict=True))
         return best_first(found, k)
 
     def _of_headings(self, allowed: Marks) -> list[Marks]:
