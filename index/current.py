@@ -53,8 +53,12 @@ class Current(Protocol):
 class CurrentIndex:
     """Holds the loaded version; `get` looks whether another has become current."""
 
-    def __init__(self, root: Path, model: ModelRecord) -> None:
-        self.root, self._model = root, model
+    def __init__(
+        self, root: Path, model: ModelRecord, prepare: Callable[[Index], object] | None = None
+    ) -> None:
+        """`prepare` makes of a version what its first question would else wait for: of a new one before it is answered from,
+        of the first one beside the work."""
+        self.root, self._model, self._prepare = root, model, prepare
         self._index: Index | None = None
         self._refused: str | None = None
         self._loading = threading.Lock()
@@ -93,7 +97,12 @@ class CurrentIndex:
             return index  # another request is loading the new version; answer with the old one
         try:
             if self._index is None or self._index.version != name:
-                self._index = load_version(self.root, name, self._model, self._index, READ_AT_ONCE)
+                loaded = load_version(self.root, name, self._model, self._index, READ_AT_ONCE)
+                if self._index is None:
+                    threading.Thread(target=self._prepared, args=(loaded,), daemon=True).start()
+                else:
+                    self._prepared(loaded)
+                self._index = loaded
                 self.problem = None
                 _log.info("index version %s loaded", name)
                 self._check.of(one for one in self._index.segments.values() if isinstance(one, Segment))
@@ -107,6 +116,14 @@ class CurrentIndex:
         finally:
             self._loading.release()
         return self._index
+
+    def _prepared(self, index: Index) -> None:
+        if self._prepare is None:
+            return
+        try:
+            self._prepare(index)
+        except Exception:  # then a question makes it, or fails by itself
+            _log.exception("index version %s could not be prepared", index.version)
 
     def wait_until_checked(self, timeout_s: float) -> None:
         """Waits until all files in use were read."""

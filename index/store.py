@@ -234,6 +234,24 @@ class Index:
             for score, number, one in found[:k]
         ]
 
+    def documents_saying(self, words: str) -> list[str]:
+        """The documents whose text says words, both without spaces (`corpus.text.squeeze`), in the order of their paths."""
+        found = []
+        for collection in self._collections:
+            for held in collection.held:
+                names = list(held.segment.rows)
+                found += [
+                    names[number]
+                    for number in held.segment.records.saying(words)
+                    if names[number] in held.own
+                ]
+        return sorted(found, key=lambda name: self.listing[name].path)
+
+    def document_says(self, document_id: str, words: str) -> bool:
+        """Whether the text of a document says words, both without spaces."""
+        place = self._of_document.get(document_id)
+        return place is not None and place.held.segment.records.says(place.number, words)
+
     def sharing(self, fingerprints: npt.NDArray[np.uint64]) -> Iterator[tuple[str, int, int]]:
         """(document, how many of these fingerprints (index.likeness) it has, how many it has itself), those that have some."""
         for collection in self._collections:
