@@ -188,7 +188,8 @@ def named_version(root: Path) -> str | None:
 
 def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
     """A manifest as it is written, with the checksum of all the rest of it."""
-    return json.dumps({**manifest, "checksum": _checksum(manifest)}, ensure_ascii=False, indent=1).encode()
+    # without indentation, which takes ten times as long: of 20,000 documents half a second
+    return json.dumps({**manifest, "checksum": _checksum(manifest)}, ensure_ascii=False).encode()
 
 
 def _checksum(manifest: Mapping[str, Any]) -> str:
