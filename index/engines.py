@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.text import searchable
-from index.dense import DenseIndex, Vectors
+from index.dense import DenseIndex, Vectors, search_parts
 from index.encoder import Encoder
 from index.fusion import Ranked, fuse, normalized
 from index.late import Compared, LateIndex, Nearness, TokenFile, TokenRows, TokenVectors
@@ -342,17 +342,20 @@ class _PartVectors:
         self, probe: Probe, k: int, allowed: Marks, own: Marks, scope: Scope | None
     ) -> tuple[Ranked, Ranked]:
         """(row, cosine) of the k nearest by the vectors of rows, and by those of their headings."""
-        texts: Ranked = []
-        headings: Ranked = []
+        marks = [
+            allowed[offset : offset + len(part)]
+            for offset, part in zip(self._offsets, self._parts, strict=False)
+        ]
+        texts = search_parts([part.dense for part in self._parts], probe.vector, k, marks)
         usable = self._own_headings if own is self._own else self._of_headings(own)
-        for offset, part, own_headings in zip(self._offsets, self._parts, usable, strict=False):
-            marks = _unless_all(allowed[offset : offset + len(part)])
-            texts.extend((offset + row, score) for row, score in part.dense.search(probe.vector, k, marks))
-            headings.extend(
-                (offset + int(part.heading_rows[place]), score)
-                for place, score in part.headings.search(probe.vector, k, _unless_all(own_headings))
-            )
-        return best_first(texts, k), best_first(headings, k)
+        headings = search_parts([part.headings for part in self._parts], probe.vector, k, usable)
+        by_text: Ranked = []
+        by_heading: Ranked = []
+        for offset, part, rows, places in zip(self._offsets, self._parts, texts, headings, strict=False):
+            by_text.extend((offset + row, score) for row, score in rows)
+            heading_rows = part.heading_rows[[place for place, _ in places]] + offset
+            by_heading.extend(zip(heading_rows.tolist(), (score for _, score in places), strict=True))
+        return best_first(by_text, k), best_first(by_heading, k)
 
     def _of_headings(self, allowed: Marks) -> list[Marks]:
         """For each part, which of its headings may be found."""
@@ -360,10 +363,6 @@ class _PartVectors:
             allowed[offset + part.heading_rows]
             for offset, part in zip(self._offsets, self._parts, strict=False)
         ]
-
-
-def _unless_all(marks: Marks) -> Marks | None:
-    return None if marks.all() else marks
 
 
 def best_first(found: Ranked, k: int) -> Ranked:

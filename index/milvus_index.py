@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from index.dense import Vectors
 from index.engines import Marks, Probe, best_first
 from index.fusion import Ranked
 from index.lexical import FIELDS, GRAMS, WORDS
+from index.likeness import Fingerprints, fingerprints
 from index.milvus import MOST_HITS, Milvus, quoted
 from index.milvus_pages import Pages, StoredFile, StoredLines, array_of, read_whole
 from index.milvus_rows import StoredPostings, StoredTokens, prefetch
@@ -81,6 +82,19 @@ class StoredSegment:
     case_counts: Mapping[str, int]
     records: Records
     part: StoredRows
+    prints: dict[str, Fingerprints] = field(default_factory=dict)
+
+    def common(self, prints: Fingerprints) -> dict[str, tuple[int, int]]:
+        """Of each document that has some of these fingerprints: how many of them, and how many it has itself."""
+        found = {}
+        for number, name in enumerate(self.rows):
+            if name not in self.prints:  # they are not published: made of the texts, once
+                self.prints[name] = fingerprints(self.records.document(number).text)
+            own = self.prints[name]
+            count = len(np.intersect1d(prints, own, assume_unique=True))
+            if count:
+                found[name] = count, len(own)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
