@@ -10,6 +10,8 @@ share a server under different names.
     <name>_tokens           token vectors, one row of pages each
     <name>_vectors_<dim>    vectors of the rows, with the fields of their cases, and those of their headings beside them
     <name>_headings_<dim>
+    <name>_words            tokens of the rows as sparse vectors, where the server has such, and their grams beside them
+    <name>_grams
 
 The client is loaded when a store is asked for: it takes half a second and 90 MB, and a single machine needs none.
 """
