@@ -44,6 +44,7 @@ QUESTIONS = [
     "住民票の申請はどこでできますか",
     "待ち時間が短くなった",
     "電子決裁",
+    "決まったこと",
     "研修",
     "宇宙旅行",
 ]
@@ -58,6 +59,9 @@ def filled(folder: Path, encoder: Encoder) -> Path:
     (documents / "会議.md").write_text(MINUTES, encoding="utf-8")
     build(documents, root, encoder)
     (documents / "よくある質問.csv").write_text(FAQ, encoding="utf-8")
+    # a heading that another document has, too: it says nothing of either
+    twin = "# 住民の集い\n\n## 決まったこと\n\n夏祭りを八月の第一土曜に開くことにしました。\n"
+    (documents / "集い.md").write_text(twin, encoding="utf-8")
     changed = CASE_BOOK.replace("平均40分", "平均50分")
     (documents / "事例.txt").write_text(changed, encoding="utf-8")
     build(documents, root, encoder)
@@ -114,7 +118,12 @@ def both(stores: Stores) -> tuple[Index, Index]:
 
 
 def test_documents_and_cases(store: Index) -> None:
-    assert {info.path for info in store.listing.values()} == {"事例.txt", "本部会議.md", "よくある質問.csv"}
+    assert {info.path for info in store.listing.values()} == {
+        "事例.txt",
+        "本部会議.md",
+        "よくある質問.csv",
+        "集い.md",
+    }
     for identity, document in store.documents.items():
         assert document.id == identity
         for chunk in store.chunks_of_document(identity):
