@@ -127,14 +127,16 @@ class Rows(Protocol):
 
 
 class NearestVectors(Protocol):
-    """Finds the nearest vectors of all rows; `allowed`  # (n,) marks rows that may be found, within `scope` (None: all)."""
+    """Finds the nearest vectors of all rows."""
 
-    def texts(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
-        """(row, cosine) of the k nearest by the vectors of rows, best first, equal ones by row."""
-        ...
+    def nearest(
+        self, probe: Probe, k: int, allowed: Marks, own: Marks, scope: Scope | None
+    ) -> tuple[Ranked, Ranked]:
+        """(row, cosine) of the k nearest by the vectors of rows, and by those of their headings; best first, equal ones by row.
 
-    def headings(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
-        """(row, cosine) of the k nearest by the vectors of the rows' headings, best first, equal ones by row."""
+        `allowed`  # (n,) marks the rows that may be found, `own` those of them with a heading of their own; they are those of
+        `scope`, all where it is None.
+        """
         ...
 
 
@@ -245,7 +247,7 @@ class Engines:
 
     def by_vector(self, probe: Probe, k: int) -> Ranked:
         """(row, cosine) of the k nearest vectors, best first."""
-        return self._vectors.texts(probe.vector, k, self._live, None)
+        return self._vectors.nearest(probe, k, self._live, self._own_heading, None)[0]
 
     def by_word(self, probe: Probe, k: int) -> Ranked:
         """(row, BM25) of the k best by words, best first."""
@@ -265,13 +267,14 @@ class Engines:
         """The k best rows, best first; only among `rows` (ascending) where given, which are those of `scope`."""
         depth, candidates = max(DEPTH, k), max(CANDIDATES, k)
         allowed = self._allowed(rows)
-        by_vector = self._vectors.texts(probe.vector, depth, allowed, scope)
+        own = self._own_heading if rows is None else allowed & self._own_heading
+        by_vector, by_heading = self._vectors.nearest(probe, depth, allowed, own, scope)
         by_word = self._words.search(probe.words, depth, rows)
         by_gram = self._grams.search(probe.grams, depth, rows)
         near = normalized(by_vector)
         parts = [
             (DENSE, near),
-            (HEADING, self._by_heading(probe, depth, allowed, scope, near)),
+            (HEADING, self._by_heading(by_heading, near)),
             (WORDS, _scaled(by_word, self._words.full_score(probe.words), FULL_WORDS)),
             (SPELLING, _scaled(by_gram, self._grams.full_score(probe.grams), FULL_GRAMS)),
         ]
@@ -316,13 +319,10 @@ class Engines:
         allowed[rows] = True
         return allowed & self._live
 
-    def _by_heading(
-        self, probe: Probe, depth: int, allowed: Marks, scope: Scope | None, near: dict[int, float]
-    ) -> dict[int, float]:
+    def _by_heading(self, found: Ranked, near: dict[int, float]) -> dict[int, float]:
         """Normalized nearness of the rows' headings; a row without one of its own counts by its own vector."""
         scores = {row: score for row, score in near.items() if not self._own_heading[row]}
-        own = self._own_heading if allowed is self._live else allowed & self._own_heading
-        return {**scores, **normalized(self._vectors.headings(probe.vector, depth, own, scope))}
+        return {**scores, **normalized(found)}
 
 
 class _PartVectors:
@@ -334,29 +334,23 @@ class _PartVectors:
         # without conditions always the same: made once, not for each question
         self._own, self._own_headings = own, self._of_headings(own)
 
-    def texts(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
-        """(row, cosine) of the k nearest by the vectors of rows, best first, equal ones by row."""
+    def nearest(
+        self, probe: Probe, k: int, allowed: Marks, own: Marks, scope: Scope | None
+    ) -> tuple[Ranked, Ranked]:
+        """(row, cosine) of the k nearest by the vectors of rows, and by those of their headings."""
+        usable = self._own_headings if own is self._own else self._of_headings(own)
         marks = [
             allowed[offset : offset + len(part)]
             for offset, part in zip(self._offsets, self._parts, strict=False)
         ]
-        parts = search_parts([part.dense for part in self._parts], vector, k, marks)
-        found = [
-            (offset + row, score)
-            for offset, own in zip(self._offsets, parts, strict=False)
-            for row, score in own
-        ]
-        return best_first(found, k)
-
-    def headings(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
-        """(row, cosine) of the k nearest by the vectors of the rows' headings, best first, equal ones by row."""
-        usable = self._own_headings if allowed is self._own else self._of_headings(allowed)
-        found: Ranked = []
-        places = search_parts([part.headings for part in self._parts], vector, k, usable)
-        for offset, part, own in zip(self._offsets, self._parts, places, strict=False):
-            rows = part.heading_rows[[place for place, _ in own]] + offset
-            found.extend(zip(rows.tolist(), (score for _, score in own), strict=True))
-        return best_first(found, k)
+        near = search_parts([part.dense for part in self._parts], probe.vector, k, marks)
+        near_headings = search_parts([part.headings for part in self._parts], probe.vector, k, usable)
+        texts: Ranked = []
+        headings: Ranked = []
+        for offset, part, rows, places in zip(self._offsets, self._parts, near, near_headings, strict=False):
+            texts.extend((offset + row, score) for row, score in rows)
+            headings.extend((offset + int(part.heading_rows[place]), score) for place, score in places)
+        return best_first(texts, k), best_first(headings, k)
 
     def _of_headings(self, allowed: Marks) -> list[Marks]:
         """For each part, which of its headings may be found."""

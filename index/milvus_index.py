@@ -14,6 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,13 @@ import numpy.typing as npt
 
 from index.current import Progress
 from index.dense import Vectors
-from index.engines import Marks, best_first
+from index.engines import Marks, Probe, best_first
 from index.fusion import Ranked
-from index.lexical import FIELDS
+from index.lexical import FIELDS, GRAMS, WORDS
 from index.likeness import Fingerprints, fingerprints
 from index.milvus import MOST_HITS, Milvus, quoted
 from index.milvus_pages import Pages, StoredFile, StoredLines, array_of, read_whole
-from index.milvus_rows import StoredPostings, StoredTokens
+from index.milvus_rows import StoredPostings, StoredTokens, prefetch
 from index.records import Records
 from index.scope import Scope
 from index.store import (
@@ -45,6 +46,8 @@ from index.versions import REBUILD
 
 LAYOUT = 1
 """How an index is written to a store; another number cannot be read."""
+THREADS = 8
+"""Calls under way beside those of the requests themselves: two for each of the questions that are answered at once, and some."""
 LOOK_S = 1.0
 """Between two looks whether another version is in use, and whether the store answers."""
 _WHOLE = (
@@ -106,20 +109,40 @@ class Head:
 class MilvusVectors:
     """The vectors of the segments of a collection, searched on the server (`index.engines.NearestVectors`)."""
 
-    def __init__(self, milvus: Milvus, dimension: int, held: Sequence[HeldSegment]) -> None:
-        self._milvus = milvus
+    def __init__(
+        self,
+        milvus: Milvus,
+        dimension: int,
+        held: Sequence[HeldSegment],
+        pages: Pages,
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        """`pages` hold the postings of the segments."""
+        self._milvus, self._pages, self._threads = milvus, pages, threads
+        self._rows = [one.segment.part for one in held]
         self._texts = milvus.collection(f"vectors_{dimension}")
         self._headings = milvus.collection(f"headings_{dimension}")
         self._offsets = {one.segment.name: one.offset for one in held}
         self._condition = _condition(held)
 
-    def texts(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
-        """(row, cosine) of the k nearest by the vectors of rows, best first, equal ones by row."""
-        return self._found(self._texts, vector, k, allowed, scope)
+    def nearest(
+        self, probe: Probe, k: int, allowed: Marks, own: Marks, scope: Scope | None
+    ) -> tuple[Ranked, Ranked]:
+        """(row, cosine) of the k nearest by the vectors of rows, and by those of their headings.
 
-    def headings(self, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
-        """(row, cosine) of the k nearest by the vectors of the rows' headings, best first, equal ones by row."""
-        return self._found(self._headings, vector, k, allowed, scope)
+        The three calls that a question needs are under way together: the third fetches what words and grams will look up.
+        """
+        headings = self._threads.submit(self._found, self._headings, probe.vector, k, own, scope)
+        postings = self._threads.submit(self._prefetch, probe)
+        texts = self._found(self._texts, probe.vector, k, allowed, scope)
+        postings.result()
+        return texts, headings.result()
+
+    def _prefetch(self, probe: Probe) -> None:
+        asked = dict.fromkeys((name for name, _ in WORDS), probe.words)
+        asked |= dict.fromkeys((name for name, _ in GRAMS), probe.grams)
+        postings = [(rows.postings[name], tokens) for rows in self._rows for name, tokens in asked.items()]
+        prefetch(self._pages, [(one, tokens) for one, tokens in postings if isinstance(one, StoredPostings)])
 
     def _found(self, collection: str, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
         condition = self._condition if scope is None else f"({self._condition}) and ({_of_scope(scope)})"
@@ -185,6 +208,7 @@ class MilvusStore:
         self.milvus = milvus
         self._pages = Pages(milvus, milvus.collection("pages"))
         self._tokens = Pages(milvus, milvus.collection("tokens"))
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
 
     def head(self) -> Head:
         """The version in use; raises IndexMissingError where none was published, StoreUnavailableError."""
@@ -232,7 +256,7 @@ class MilvusStore:
         return Index(
             manifest,
             [loaded[name] for name in manifest["segments"]],
-            lambda held: MilvusVectors(self.milvus, dimension, held),
+            lambda held: MilvusVectors(self.milvus, dimension, held, self._pages, self._threads),
         )
 
     def _segment(self, name: str, sizes: Mapping[str, int]) -> StoredSegment:

@@ -77,8 +77,10 @@ class Pages:
         """Pages by their keys; raises PageDamagedError where one is not there."""
         found: dict[str, bytes] = {}
         missing: list[str] = []
+        # outside of the lock: to know the keys, others may have to be read first
+        wanted = list(dict.fromkeys(keys))
         with self._lock:
-            for key in dict.fromkeys(keys):
+            for key in wanted:
                 if key in self._kept:
                     self._kept.move_to_end(key)
                     found[key] = self._kept[key]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -34,6 +35,8 @@ from index.versions import alone, current_version, history, read_manifest
 
 BEGUN, COMPLETE = "begun", "complete"
 """Roles of the row that says how far a segment was written."""
+COUNTED = 50_000
+"""After so many rows what was written is counted: a publication that is cut off begins again there."""
 MESSAGE_BYTES = 8 * 2**20
 """Of one insertion: a server takes 64 MB."""
 VECTOR_FIELDS: Mapping[str, int | None] = {
@@ -110,12 +113,20 @@ class _Publication:
         missing = [segment for name, segment in segments.items() if states.get(name) != COMPLETE]
         total = sum(len(segment) for segment in missing)
         self._progress("publishing", 0, total)
+        again = [segment.name for segment in missing if segment.name in states]
+        if again:
+            self._remove(again)
         done = 0
+        written: dict[str, dict[str, int]] = {}
         for segment in missing:
-            if segment.name in states:
-                self._remove([segment.name])
-            self._write(segment, lambda rows, done=done: self._progress("publishing", done + rows, total))  # type: ignore[misc]
+            written[segment.name] = self._write(
+                segment,
+                lambda rows, done=done: self._progress("publishing", done + rows, total),  # type: ignore[misc]
+            )
             done += len(segment)
+            if done >= total or sum(written[name][self._texts] for name in written) >= COUNTED:
+                self._complete(written)
+                written = {}
         self._write_version(segments)
         self._switch()
         self._clear(set(own), states)
@@ -125,14 +136,20 @@ class _Publication:
 
     def _make_collections(self) -> None:
         there = set(self._milvus.call("list_collections", timeout_s=SLOW_S))
-        for collection, fields, dimension in (
-            (self._pages, PAGE_FIELDS, 2),
-            (self._tokens, PAGE_FIELDS, 2),
-            (self._texts, VECTOR_FIELDS, self._dimension),
-            (self._headings, VECTOR_FIELDS, self._dimension),
-        ):
-            if collection not in there:
-                self._milvus.make(collection, fields, dimension)
+        vectors = {self._texts, self._headings}
+        self._at_once(
+            lambda collection: self._milvus.make(
+                collection,
+                VECTOR_FIELDS if collection in vectors else PAGE_FIELDS,
+                self._dimension if collection in vectors else 2,
+            ),
+            [collection for collection in self._all if collection not in there],
+        )
+
+    def _at_once(self, step: Callable[[str], object], collections: Sequence[str]) -> None:
+        """A step for several collections: most of its time is waiting for the server."""
+        with ThreadPoolExecutor(len(self._all)) as threads:
+            list(threads.map(step, collections))
 
     def _states(self) -> dict[str, str]:
         """How far each segment on the server was written."""
@@ -153,22 +170,28 @@ class _Publication:
 
     # ---- a segment
 
-    def _write(self, segment: StoredSegment, report: Callable[[int], None]) -> None:
-        """Writes a segment, and that it is complete once all of it can be counted."""
+    def _write(self, segment: StoredSegment, report: Callable[[int], None]) -> dict[str, int]:
+        """Writes a segment; gives how many rows of it are in each collection."""
         name = segment.name
         self._insert(self._pages, [_page_row(f"{name}/{BEGUN}", name, "", BEGUN)])
-        counts = {
+        return {
             self._pages: self._insert(self._pages, self._file_rows(segment)) + 1,
             self._tokens: self._insert(self._tokens, _token_rows(segment)),
             self._texts: self._insert(self._texts, self._vector_rows(segment, report)),
             self._headings: self._insert(self._headings, self._heading_rows(segment)),
         }
-        for collection, count in counts.items():
-            self._milvus.call("flush", collection, timeout_s=SLOW_S)
-            found = self._milvus.count(collection, f"segment in {quoted([name])}")
-            if found != count:
-                raise RuntimeError(f"{collection}: {count} rows of {name} were written, {found} are there")
-        self._insert(self._pages, [_page_row(f"{name}/{COMPLETE}", name, "", COMPLETE)])
+
+    def _complete(self, written: Mapping[str, Mapping[str, int]]) -> None:
+        """Notes that segments are complete, once all of their rows are on the disk and can be counted."""
+        self._at_once(lambda collection: self._milvus.call("flush", collection, timeout_s=SLOW_S), self._all)
+        for name, counts in written.items():
+            for collection, count in counts.items():
+                found = self._milvus.count(collection, f"segment in {quoted([name])}")
+                if found != count:
+                    raise RuntimeError(
+                        f"{collection}: {count} rows of {name} were written, {found} are there"
+                    )
+        self._insert(self._pages, [_page_row(f"{name}/{COMPLETE}", name, "", COMPLETE) for name in written])
         self._milvus.call("flush", self._pages, timeout_s=SLOW_S)
 
     def _insert(self, collection: str, rows: Iterable[Row]) -> int:
