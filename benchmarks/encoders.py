@@ -31,7 +31,6 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-import venv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +44,7 @@ import numpy as np
 from ir_measures import nDCG
 from tokenizers import Tokenizer
 
+from benchmarks.environments import EnvironmentNotMadeError, last_line, prepare, python_of
 from benchmarks.quality import DEPTH, lines_of, passage_of, qrels_of
 from build_index import SAMPLES
 from index.build import build
@@ -299,23 +299,6 @@ def product_ndcg(folder: Path, precision: str, models: Path, limit: int | None) 
     return {"dense": figures["dense"]["nDCG@10"], "all": figures["fused"]["nDCG@10"]}
 
 
-def python_of(environment: Path) -> Path:
-    """The interpreter of an environment."""
-    return environment / "bin" / "python"
-
-
-def prepare(environment: Path, requirements: Sequence[str]) -> None:
-    """Makes the environment unless one with these requirements is there. Raises EngineError."""
-    stamp = environment / "requirements.txt"
-    wanted = "\n".join(requirements) + "\n"
-    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
-        return
-    print(f"{environment.name} の環境を作っています（数分かかります）…", file=sys.stderr, flush=True)
-    venv.create(environment, with_pip=True, clear=True)
-    _run([str(python_of(environment)), "-m", "pip", "install", "-q", *requirements])
-    stamp.write_text(wanted, encoding="utf-8")
-
-
 def install_mb(engine: Engine, python: Path) -> tuple[float, float]:
     """MB of the packages that an engine needs to run, and to run and be made, beyond the project's others."""
     with (HOME / "pyproject.toml").open("rb") as file:
@@ -350,8 +333,7 @@ def _run(command: Sequence[str]) -> str:
     except subprocess.TimeoutExpired as error:
         raise EngineError(f"{TIMEOUT_S} 秒で終わりませんでした。") from error
     if done.returncode:
-        told = (done.stderr.strip() or "理由は不明です").splitlines()[-1]
-        raise EngineError(told[:300])
+        raise EngineError(last_line(done.stderr))
     return done.stdout
 
 
@@ -546,7 +528,7 @@ def main(argv: list[str] | None = None) -> int:
                 }
                 if engine.quality and engine.name in PRECISIONS:
                     row["quality"][name] |= product_ndcg(folder, engine.name, options.models, options.limit)
-        except EngineError as error:
+        except (EngineError, EnvironmentNotMadeError) as error:
             row["error"] = str(error)
             continue
         row["per_s"] = {name: len(sets[name]) / best["seconds"] for name, best in row["sets"].items()}

@@ -10,6 +10,7 @@ benchmarks/runners/, which says how its documentation sets it up. What every sys
     read@1000    it stands in the first 1,000 characters that a person reads: long passages win hit@k for nothing
     reach        it stands whole in some passage of the index: more than this no ranking can find
     single       hit@1 without the questions that need more than one search (filter, list, compare, followup)
+    この製品     asked three ways: whole answers in the process and over HTTP, and passages alone, which is what its peers do
     question     one at a time, each asked for the first time: a question that comes again may be remembered ("again")
     vector       the vector of such a question alone: no answer can be faster
     CPU          processor time of a question, all threads together: other work on the machine hardly changes it
@@ -29,7 +30,6 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-import venv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.environments import EnvironmentNotMadeError, last_line, prepare, python_of
 from benchmarks.judging import HITS, evidence_ranks, fold, found, read_gold
 
 HOME = Path(__file__).resolve().parents[1]
@@ -87,6 +88,7 @@ def all_systems() -> list[System]:
     return [
         System("この製品（コア）", OWN, own, ("benchmarks.runners.ours",)),
         System("この製品（HTTP）", OWN, own, ("benchmarks.runners.ours", "--http")),
+        System("この製品（検索だけ）", OWN, own, ("benchmarks.runners.ours", "--passages")),
         System(
             "LlamaIndex",
             "llamaindex",
@@ -120,29 +122,6 @@ def all_systems() -> list[System]:
     ]
 
 
-def python_of(environment: Path) -> Path:
-    """The interpreter of an environment."""
-    return environment / "bin" / "python"
-
-
-def prepare(environment: Path, requirements: Sequence[str]) -> None:
-    """Makes the environment unless one with these requirements is there. Raises PeersError."""
-    stamp = environment / "requirements.txt"
-    wanted = "\n".join(requirements) + "\n"
-    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
-        return
-    print(f"{environment.name} の環境を作っています（数分かかります）…", file=sys.stderr, flush=True)
-    venv.create(environment, with_pip=True, clear=True)
-    command = [str(python_of(environment)), "-m", "pip", "install", "-q", *requirements]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
-    if done.returncode:
-        raise PeersError(
-            f"{environment.name} の環境にパッケージを入れられません（{_last_line(done.stderr)}）。"
-            "ネットワークと pip の設定を確かめてください。"
-        )
-    stamp.write_text(wanted, encoding="utf-8")
-
-
 def installed_mb(environment: Path) -> int:
     """MB of the packages of an environment, without pip, which every one brings; a file with two names counts once."""
     sizes: dict[tuple[int, int], int] = {}
@@ -164,7 +143,7 @@ def make_model(environment: Path, folder: Path) -> None:
     command = [str(python_of(environment)), "-c", code, str(folder)]
     done = subprocess.run(command, check=False, cwd=HOME, capture_output=True, text=True)  # noqa: S603
     if done.returncode:
-        raise PeersError(f"モデルのフォルダーを作れません（{_last_line(done.stderr)}）。")
+        raise PeersError(f"モデルのフォルダーを作れません（{last_line(done.stderr)}）。")
 
 
 def measured(system: System, environment: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -181,7 +160,7 @@ def measured(system: System, environment: Path, options: argparse.Namespace) -> 
             command, check=False, cwd=HOME, env=surroundings, capture_output=True, text=True
         )
         if done.returncode or not out.is_file():
-            raise PeersError(f"{system.name} を測れません（{_last_line(done.stderr)}）。")
+            raise PeersError(f"{system.name} を測れません（{last_line(done.stderr)}）。")
         record: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
         return record
 
@@ -246,21 +225,22 @@ def table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def verdict(results: Sequence[dict[str, Any]]) -> list[str]:
-    """For each peer one line: how far this project (the first row) is ahead in hit@1 and in the median question."""
-    own, lines = results[0], []
+    """For each peer one line a way of asking this project: how far that is ahead in hit@1, in the median question and in work."""
+    lines = []
     for peer in results:
         if peer["environment"] == OWN:
             continue
-        ahead = own["quality"]["hit@1"] - peer["quality"]["hit@1"]
-        times = peer["record"]["ask"]["p50_ms"] / own["record"]["ask"]["p50_ms"]
-        lines.append(
-            f"{peer['name']}：hit@1 の差 {ahead:+.3f}、質問の中央値の比 {times:.2f} 倍（大きいほどこの製品が速い）"
-        )
+        for own in results:
+            if own["environment"] != OWN:
+                continue
+            ahead = own["quality"]["hit@1"] - peer["quality"]["hit@1"]
+            times = peer["record"]["ask"]["p50_ms"] / own["record"]["ask"]["p50_ms"]
+            work = peer["record"]["ask_cpu_ms"] / own["record"]["ask_cpu_ms"]
+            lines.append(
+                f"{peer['name']} と {own['name']}：hit@1 の差 {ahead:+.3f}、質問の中央値の比 {times:.2f} 倍、"
+                f"質問の CPU 時間の比 {work:.2f} 倍（大きいほどこの製品が速い）"
+            )
     return lines
-
-
-def _last_line(text: str) -> str:
-    return (text.strip() or "理由は不明です").splitlines()[-1][:300]
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
@@ -344,7 +324,7 @@ def main(argv: list[str] | None = None) -> int:
                     "record": record,
                 }
             )
-    except PeersError as error:
+    except (PeersError, EnvironmentNotMadeError) as error:
         print(error, file=sys.stderr)
         return 1
     print(table(results))

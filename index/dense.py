@@ -140,7 +140,8 @@ class DenseIndex:
             parameters = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))  # type: ignore[call-arg, arg-type]
         scores, found = self._exact.search(vector[None], k, params=parameters)
         # FAISS fills up with -1 where it finds fewer than k
-        return [(int(row), float(score)) for row, score in zip(found[0], scores[0], strict=True) if row >= 0]
+        both = zip(found[0].tolist(), scores[0].tolist(), strict=True)
+        return [(row, score) for row, score in both if row >= 0]
 
     def _by_codes(self, vector: Vectors, k: int) -> tuple[Rows, Vectors]:
         """The k nearest as far as their codes say, and the cosines that these tell roughly, best first."""

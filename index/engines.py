@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -21,8 +21,8 @@ from corpus.text import searchable
 from index.dense import DenseIndex, Vectors, search_parts
 from index.encoder import Encoder
 from index.fusion import Ranked, fuse, normalized
-from index.late import LateIndex, Nearness, TokenFile, TokenRows, TokenVectors
-from index.lexical import FIELDS, GRAMS, LexicalIndex, Postings, TokenPostings, Tokens, postings_of
+from index.late import Compared, LateIndex, Nearness, TokenFile, TokenRows, TokenVectors
+from index.lexical import FIELDS, GRAMS, Fields, LexicalIndex, Postings, TokenPostings, Tokens, postings_of
 from index.lexical import WORDS as WORD_FIELDS
 from index.scope import Scope
 from index.tokenizer import grams, tokenize
@@ -45,13 +45,15 @@ CANDIDATES = 60
 class Probe:
     """A question as the engines see it.
 
-    vector  # (dim,) float32, unit length; `tokens` is None where the model gives no token vectors
+    vector  # (dim,) float32, unit length; `tokens` is None where the model gives no token vectors. What was compared with it
+    token by token is kept with it, by engines and rows: it is searched for more than once, and its sentences are asked for.
     """
 
     vector: Vectors
     words: Sequence[str]
     grams: Sequence[str] = ()
     tokens: TokenVectors | None = None
+    compared: dict[object, dict[int, Compared]] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +128,14 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
 
-class NearestVectors(Protocol):
-    """Finds the nearest vectors of all rows."""
+class Finder(Protocol):
+    """Finds rows by their vectors and tokens, in memory or elsewhere."""
+
+    def lexical(
+        self, postings: Sequence[Mapping[str, TokenPostings]], fields: Fields, live: Marks | None
+    ) -> LexicalIndex:
+        """What ranks the rows of parts by their tokens in some fields (`index.lexical.LexicalIndex`)."""
+        ...
 
     def nearest(
         self, probe: Probe, k: int, allowed: Marks, own: Marks, scope: Scope | None
@@ -192,11 +200,11 @@ class Engines:
     """The engines over the rows of several parts, one part after the other, in memory and never changed."""
 
     def __init__(
-        self, parts: Sequence[Rows], live: Marks | None = None, vectors: NearestVectors | None = None
+        self, parts: Sequence[Rows], live: Marks | None = None, finder: Finder | None = None
     ) -> None:
         """`live`  # (n,) says which rows count, all where it is None; the others are as if they were not there.
 
-        `vectors` are those of the parts themselves where it is None.
+        `finder` is over the parts themselves where it is None.
         """
         self._parts = tuple(parts)
         self._offsets = np.cumsum([0, *map(len, parts)]).tolist()
@@ -205,12 +213,12 @@ class Engines:
             raise ValueError(f"{len(self)} rows, {len(self._live)} marks of what counts")
         dead = None if self._live.all() else self._live
         postings = [part.postings for part in parts]
-        self._words = LexicalIndex(postings, WORD_FIELDS, dead)
-        self._grams = LexicalIndex(postings, GRAMS, dead)
+        self._own_heading = _own(parts, self._offsets, self._live)
+        self._finder = finder or _PartFinder([p for p in parts if isinstance(p, Part)], self._own_heading)
+        self._words = self._finder.lexical(postings, WORD_FIELDS, dead)
+        self._grams = self._finder.lexical(postings, GRAMS, dead)
         token_files = [part.late for part in parts if part.late is not None]
         self._late = LateIndex(token_files, dead) if token_files and len(token_files) == len(parts) else None
-        self._own_heading = _own(parts, self._offsets, self._live)
-        self._vectors = vectors or _PartVectors([p for p in parts if isinstance(p, Part)], self._own_heading)
 
     @classmethod
     def build(
@@ -247,7 +255,7 @@ class Engines:
 
     def by_vector(self, probe: Probe, k: int) -> Ranked:
         """(row, cosine) of the k nearest vectors, best first."""
-        return self._vectors.nearest(probe, k, self._live, self._own_heading, None)[0]
+        return self._finder.nearest(probe, k, self._live, self._own_heading, None)[0]
 
     def by_word(self, probe: Probe, k: int) -> Ranked:
         """(row, BM25) of the k best by words, best first."""
@@ -268,9 +276,9 @@ class Engines:
         depth, candidates = max(DEPTH, k), max(CANDIDATES, k)
         allowed = self._allowed(rows)
         own = self._own_heading if rows is None else allowed & self._own_heading
-        by_vector, by_heading = self._vectors.nearest(probe, depth, allowed, own, scope)
-        by_word = self._words.search(probe.words, depth, rows)
-        by_gram = self._grams.search(probe.grams, depth, rows)
+        by_vector, by_heading = self._finder.nearest(probe, depth, allowed, own, scope)
+        by_word = self._words.search(probe.words, depth, rows, scope)
+        by_gram = self._grams.search(probe.grams, depth, rows, scope)
         near = normalized(by_vector)
         parts = [
             (DENSE, near),
@@ -283,7 +291,9 @@ class Engines:
         if self._late is not None and probe.tokens is not None:
             late = {
                 near.row: near
-                for near in self._late.scores(probe.tokens, probe.vector, [r for r, _ in fused])
+                for near in self._late.scores(
+                    probe.tokens, probe.vector, [r for r, _ in fused], probe.compared.setdefault(self, {})
+                )
             }
         if late:
             chosen = {row for row, _ in fused}
@@ -309,7 +319,7 @@ class Engines:
         """(MaxSim, cosine) of each sentence of a row by its number; empty where the model gives no token vectors."""
         if self._late is None or probe.tokens is None:
             return {}
-        return self._late.sentences(probe.tokens, probe.vector, row)
+        return self._late.sentences(probe.tokens, probe.vector, row, probe.compared.setdefault(self, {}))
 
     def _allowed(self, rows: npt.NDArray[np.int64] | None) -> npt.NDArray[np.bool_]:
         """Which rows may be found  # (n,) bool."""
@@ -325,8 +335,8 @@ class Engines:
         return {**scores, **normalized(found)}
 
 
-class _PartVectors:
-    """The vectors of parts in memory; `own`  # (n,) marks the rows with a heading of their own."""
+class _PartFinder:
+    """Finds rows in the parts themselves; `own`  # (n,) marks the rows with a heading of their own."""
 
     def __init__(self, parts: Sequence[Part], own: Marks) -> None:
         self._parts = tuple(parts)
@@ -334,23 +344,30 @@ class _PartVectors:
         # without conditions always the same: made once, not for each question
         self._own, self._own_headings = own, self._of_headings(own)
 
+    def lexical(
+        self, postings: Sequence[Mapping[str, TokenPostings]], fields: Fields, live: Marks | None
+    ) -> LexicalIndex:
+        """What ranks the rows of parts by their tokens in some fields."""
+        return LexicalIndex(postings, fields, live)
+
     def nearest(
         self, probe: Probe, k: int, allowed: Marks, own: Marks, scope: Scope | None
     ) -> tuple[Ranked, Ranked]:
         """(row, cosine) of the k nearest by the vectors of rows, and by those of their headings."""
-        usable = self._own_headings if own is self._own else self._of_headings(own)
         marks = [
             allowed[offset : offset + len(part)]
             for offset, part in zip(self._offsets, self._parts, strict=False)
         ]
-        near = search_parts([part.dense for part in self._parts], probe.vector, k, marks)
-        near_headings = search_parts([part.headings for part in self._parts], probe.vector, k, usable)
-        texts: Ranked = []
-        headings: Ranked = []
-        for offset, part, rows, places in zip(self._offsets, self._parts, near, near_headings, strict=False):
-            texts.extend((offset + row, score) for row, score in rows)
-            headings.extend((offset + int(part.heading_rows[place]), score) for place, score in places)
-        return best_first(texts, k), best_first(headings, k)
+        texts = search_parts([part.dense for part in self._parts], probe.vector, k, marks)
+        usable = self._own_headings if own is self._own else self._of_headings(own)
+        headings = search_parts([part.headings for part in self._parts], probe.vector, k, usable)
+        by_text: Ranked = []
+        by_heading: Ranked = []
+        for offset, part, rows, places in zip(self._offsets, self._parts, texts, headings, strict=False):
+            by_text.extend((offset + row, score) for row, score in rows)
+            heading_rows = part.heading_rows[[place for place, _ in places]] + offset
+            by_heading.extend(zip(heading_rows.tolist(), (score for _, score in places), strict=True))
+        return best_first(by_text, k), best_first(by_heading, k)
 
     def _of_headings(self, allowed: Marks) -> list[Marks]:
         """For each part, which of its headings may be found."""

@@ -29,9 +29,9 @@ def fuse(lists: Sequence[tuple[float, dict[int, float]]]) -> Ranked:
     The weights are brought to the sum 1, so that a score means the same where an engine is left out.
     """
     total = sum(weight for weight, _ in lists)
-    rows = set().union(*(scores for _, scores in lists)) if lists else set()
-    fused = [
-        (row, sum(weight * scores.get(row, 0.0) for weight, scores in lists) / total if total else 0.0)
-        for row in rows
-    ]
+    sums: dict[int, float] = {}
+    for weight, scores in lists:
+        for row, score in scores.items():
+            sums[row] = sums.get(row, 0.0) + weight * score
+    fused = [(row, score / total if total else 0.0) for row, score in sums.items()]
     return sorted(fused, key=lambda item: (-item[1], item[0]))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeVar
@@ -30,6 +31,10 @@ Number = TypeVar("Number", bound=np.generic)
 _FILES = ("vectors.i8", "scales.f4", "ids.i4", "sentences.u2", "norms.f4")
 NO_SENTENCE = 65535
 """The number of the sentence of a token that belongs to none: of a passage's context."""
+BLOCK = 512
+"""Tokens that are compared at once, at the most: as floats of 384 dimensions 0.8 MB."""
+AT_ONCE, LEAST_BLOCK, BLOCK_STEP = 1_000_000, 64, 32
+"""OpenBLAS does not copy what has so few products first, which takes a quarter less time; in fewer tokens nothing is gained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,63 +271,65 @@ class LateIndex:
         weights: npt.NDArray[np.float32] = idf.astype(np.float32)
         return weights
 
-    def scores(self, question: TokenVectors, vector: Vectors, rows: Sequence[int]) -> list[Nearness]:
+    def scores(
+        self,
+        question: TokenVectors,
+        vector: Vectors,
+        rows: Sequence[int],
+        compared: dict[int, Compared] | None = None,
+    ) -> list[Nearness]:
         """The nearness of `rows` to a question, in their order; rows without tokens and an empty question give none.
 
-        `vector`  # (dim,) is the question's
+        `vector`  # (dim,) is the question's; `compared` are rows that were compared with it before, by their numbers: those
+        that are new are put into it.
         """
         weights = self.weights(question.ids)
         if not len(question) or weights.sum() <= 0:
             return []
-        packed = [(row, one) for row, one in zip(rows, self.packed(rows), strict=True) if len(one.ids)]
-        if not packed:
+        known = self._all_compared(question, vector, rows, compared)
+        if not known:
             return []
-        read = _compared([one for _, one in packed], question, vector)
-        sizes = [len(one.ids) for _, one in packed]
-        starts = np.cumsum([0, *sizes])[:-1]
-        best = np.maximum.reduceat(read.tokens, starts, axis=0)  # (rows, tokens of the question)
-        maxsim = best @ weights / weights.sum()
-        row_of = np.repeat(np.arange(len(packed)), sizes)
-        number, cosines = read.of_sentences(row_of * (NO_SENTENCE + 1) + read.sentences)
-        nearest = np.full(len(packed), -np.inf)
-        kept = number % (NO_SENTENCE + 1) != NO_SENTENCE
-        np.maximum.at(nearest, number[kept] // (NO_SENTENCE + 1), cosines[kept])
-        return [
-            Nearness(row, float(score), float(near) if np.isfinite(near) else None)
-            for (row, _), score, near in zip(packed, maxsim, nearest, strict=True)
-        ]
+        best = np.array([one.best for _, one in known])  # (rows, tokens of the question)
+        maxsim = (best @ weights / weights.sum()).tolist()
+        return [Nearness(row, score, one.nearest) for (row, one), score in zip(known, maxsim, strict=True)]
 
-    def sentences(self, question: TokenVectors, vector: Vectors, row: int) -> dict[int, tuple[float, float]]:
+    def sentences(
+        self,
+        question: TokenVectors,
+        vector: Vectors,
+        row: int,
+        compared: dict[int, Compared] | None = None,
+    ) -> dict[int, tuple[float, float]]:
         """(MaxSim, cosine) of each sentence of a row by its number; a sentence too short to have a token is missing."""
         weights = self.weights(question.ids)
         if not len(question) or weights.sum() <= 0:
             return {}
-        (packed,) = self.packed([row])
-        if not len(packed.ids):
+        known = self._all_compared(question, vector, [row], compared)
+        if not known:
             return {}
-        read = _compared([packed], question, vector)
-        number, cosines = read.of_sentences(read.sentences)
-        starts = np.flatnonzero(np.diff(read.sentences, prepend=-1))
-        best = np.maximum.reduceat(read.tokens, starts, axis=0) @ weights / weights.sum()
+        one = known[0][1]
+        maxsim = (one.sentences @ weights / weights.sum()).tolist()
         return {
-            int(n): (float(maxsim), float(cosine))
-            for n, maxsim, cosine in zip(number, best, cosines, strict=True)
-            if n != NO_SENTENCE
+            number: (score, cosine)
+            for number, score, cosine in zip(one.numbers.tolist(), maxsim, one.cosines.tolist(), strict=True)
+            if number != NO_SENTENCE
         }
 
-
-def _compared(rows: Sequence[PackedTokens], question: TokenVectors, vector: Vectors) -> _Compared:
-    """The tokens of rows, each compared with those of a question and with its vector."""
-    # one product for all rows: many small ones cost more than they compute; the scales after it, where there is less
-    tokens = np.concatenate([one.vectors for one in rows]).astype(np.float32)
-    products = tokens @ np.concatenate([question.vectors, vector[None]]).T
-    products *= np.concatenate([one.scales for one in rows])[:, None]
-    return _Compared(
-        products[:, :-1],
-        products[:, -1],
-        np.concatenate([one.sentences for one in rows]).astype(np.int64),
-        np.concatenate([one.norms for one in rows]),
-    )
+    def _all_compared(
+        self,
+        question: TokenVectors,
+        vector: Vectors,
+        rows: Sequence[int],
+        compared: dict[int, Compared] | None,
+    ) -> list[tuple[int, Compared]]:
+        """Each of the rows that has tokens, compared with a question."""
+        known = {} if compared is None else compared
+        new = [row for row in dict.fromkeys(rows) if row not in known]
+        packed = [(row, one) for row, one in zip(new, self.packed(new), strict=True) if len(one.ids)]
+        if packed:
+            found = _compared([one for _, one in packed], question, vector)
+            known.update(zip([row for row, _ in packed], found, strict=True))
+        return [(row, known[row]) for row in rows if row in known]
 
 
 _Held = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
@@ -344,26 +351,79 @@ def _held_by(part: TokenRows, rows: npt.NDArray[np.int64]) -> _Held:
 
 
 @dataclass(frozen=True, slots=True)
-class _Compared:
-    """Tokens of some rows, compared with a question.
+class Compared:
+    """A row, compared with a question.
 
-    tokens  # (n, tokens of the question) cosines; whole  # (n,) products with the question's vector; sentences  # (n,) int64;
-    norms  # (n,) of the sentences' sums
+    numbers  # (s,) uint16, its sentences, NO_SENTENCE for its context; sentences  # (s, tokens of the question), for each of
+    these tokens the cosine of the nearest one of the sentence; cosines  # (s,) of the sentences and the whole question; best
+    # (tokens of the question,) over all sentences; nearest: the best of the cosines, None where there is only context
     """
 
-    tokens: Vectors
-    whole: Vectors
-    sentences: npt.NDArray[np.int64]
-    norms: Vectors
+    numbers: npt.NDArray[np.uint16]
+    sentences: Vectors
+    cosines: Vectors
+    best: Vectors
+    nearest: float | None
 
-    def of_sentences(self, numbers: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], Vectors]:
-        """The number of each sentence in order, and its cosine; tokens of one sentence stand together.
 
-        The mean of a sentence has the direction of its sum, and a product with a sum is the sum of the products.
-        """
-        starts = np.flatnonzero(np.diff(numbers, prepend=-1))
-        cosines = np.add.reduceat(self.whole, starts) / np.maximum(self.norms[starts], 1e-9)
-        return numbers[starts], cosines.astype(np.float32)
+def _compared(rows: Sequence[PackedTokens], question: TokenVectors, vector: Vectors) -> list[Compared]:
+    """Rows with tokens, each compared with the tokens of a question and with its vector."""
+    sizes = np.array([len(one.ids) for one in rows])
+    products = _products(rows, np.concatenate([question.vectors, vector[None]]))
+    # after the product, where there is less of it
+    products *= np.concatenate([one.scales for one in rows])[:, None]
+    numbers = np.concatenate([one.sentences for one in rows])
+    first = np.cumsum(sizes) - sizes
+    begins = np.empty(len(numbers), dtype=bool)
+    np.not_equal(numbers[1:], numbers[:-1], out=begins[1:])
+    begins[first] = True
+    starts = np.flatnonzero(begins)  # tokens of one sentence stand together
+    sentences = np.maximum.reduceat(products[:, :-1], starts, axis=0)
+    # the mean of a sentence has the direction of its sum, and a product with a sum is the sum of the products
+    norms = np.concatenate([one.norms for one in rows])[starts]
+    cosines = np.add.reduceat(products[:, -1], starts) / np.maximum(norms, 1e-9)
+    own = np.searchsorted(starts, first)  # the first sentence of each row
+    best = np.maximum.reduceat(sentences, own, axis=0)
+    numbers = numbers[starts]
+    inside = np.where(numbers == NO_SENTENCE, -np.inf, cosines)
+    nearest = np.maximum.reduceat(inside, own).tolist()
+    return [
+        Compared(
+            numbers[begin:end],
+            sentences[begin:end],
+            cosines[begin:end],
+            best[place],
+            nearest[place] if nearest[place] > -np.inf else None,
+        )
+        for place, (begin, end) in enumerate(pairwise([*own.tolist(), len(starts)]))
+    ]
+
+
+def _products(rows: Sequence[PackedTokens], question: Vectors) -> Vectors:
+    """The products of the tokens of rows, without their scales, with vectors of a question  # (n, vectors)."""
+    # block by block: converted at once, the tokens of sixty rows are 10 MB, which do not stay in the processor's cache
+    size = _block(len(question), question.shape[1])
+    turned = np.ascontiguousarray(question.T)
+    products = np.empty((sum(len(one.ids) for one in rows), len(question)), np.float32)
+    block = np.empty((size, question.shape[1]), np.float32)
+    filled = done = 0
+    for one in rows:
+        at = 0
+        while at < len(one.vectors):
+            taken = min(size - filled, len(one.vectors) - at)
+            block[filled : filled + taken] = one.vectors[at : at + taken]
+            filled, at = filled + taken, at + taken
+            if filled == size:
+                np.matmul(block, turned, out=products[done : done + size])
+                filled, done = 0, done + size
+    np.matmul(block[:filled], turned, out=products[done:])
+    return products
+
+
+def _block(vectors: int, dimension: int) -> int:
+    """How many tokens are best compared at once with so many vectors of a question."""
+    small = AT_ONCE // (vectors * dimension) // BLOCK_STEP * BLOCK_STEP
+    return min(small, BLOCK) if small >= LEAST_BLOCK else BLOCK
 
 
 def _mapped(path: Path, kind: type[Number]) -> npt.NDArray[Number]:

@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from index.scope import Scope
 from index.vocabulary import Vocabulary
 
 WHOLE_WEIGHT = 2 / 3
@@ -276,7 +277,7 @@ class LexicalIndex:
         return any(self._holding(field, token) for field in self._fields)
 
     def _holding(self, field: _Field, token: str) -> int:
-        """How many rows hold a token."""
+        """How many rows that count hold a token: each is asked for twice a question, and many by the next ones again."""
         holding = field.held.get(token)
         if holding is None:
             if self._all:
@@ -307,9 +308,16 @@ class LexicalIndex:
         return len(places) - int(np.count_nonzero(places[at] == self._dead))
 
     def search(
-        self, tokens: Sequence[str], k: int, rows: npt.NDArray[np.int64] | None = None
+        self,
+        tokens: Sequence[str],
+        k: int,
+        rows: npt.NDArray[np.int64] | None = None,
+        scope: Scope | None = None,
     ) -> list[tuple[int, float]]:
-        """(row, score) of the k best, best first; only among `rows` where given; rows without a match are left out."""
+        """(row, score) of the k best, best first; only among `rows` where given; rows without a match are left out.
+
+        `scope` are the same rows in ids, for an index whose rows are elsewhere.
+        """
         if k <= 0:
             return []
         terms = self._terms(tokens)

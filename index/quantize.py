@@ -39,8 +39,8 @@ from index.openvino_backend import (
     is_whole,
     openvino,
 )
+from index.own_process import surroundings
 
-HOME = Path(__file__).resolve().parent.parent
 TIMEOUT_S = 900
 CALIBRATED, CHECKED = 64, 24
 """Texts that the ranges are measured on, and others that the result is judged by."""
@@ -57,16 +57,13 @@ def quantized(folder: Path, target: Path) -> Path:
     Raises QuantizedModelError with a sentence for the log.
     """
     if not is_whole(target):
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join([str(HOME), os.environ.get("PYTHONPATH", "")])
-        }
         try:
             done = subprocess.run(  # noqa: S603  (our own module, two folders)
                 [sys.executable, "-m", "index.quantize", os.fspath(folder), os.fspath(target)],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=TIMEOUT_S,
-                env=environment,
+                env=surroundings(),
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:

@@ -21,11 +21,11 @@ from types import TracebackType
 
 from corpus.documents import Parsed
 from corpus.lines import parsed_of
+from index.own_process import surroundings
 from index.plan import FileProblem
 
 TIMEOUT_S = 300.0
 """Longest time for one document: a PDF of a thousand pages takes about a minute."""
-HOME = Path(__file__).resolve().parent.parent
 TIMED_OUT = "読み取りに時間がかかりすぎるため中止しました（{:.0f}秒）。ファイルを分割するか、PDFなら印刷し直したものに置き換えてください。"
 BROKE_DOWN = "読み取りの途中でプログラムが止まりました。ファイルが壊れている可能性があります。元のソフトで開いて保存し直してください。"
 
@@ -61,16 +61,12 @@ class ReaderProcess:
             return {"message": str(error) if isinstance(error, _Stopped) else BROKE_DOWN}
 
     def _begin(self) -> subprocess.Popen[bytes]:
-        # the project's own modules first, whatever folder the server was begun in
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join([str(HOME), os.environ.get("PYTHONPATH", "")])
-        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "corpus.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment,
+            env=surroundings(),
             process_group=0,  # a PDF is read by a process of this one, which ends with it
         )
         return self._process

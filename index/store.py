@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.records import Case, Chunk, Document, DocumentInfo
-from index.engines import Engines, NearestVectors, Probe, Rows
+from index.engines import Engines, Finder, Probe, Rows
 from index.previous import forget_stamps, read_stamps
 from index.records import Records, chunk_key
 from index.scope import Scope
@@ -63,6 +63,10 @@ class Hit:
     lexical: float | None
     late: float | None = None
 
+    def scored(self, score: float) -> Hit:
+        """The same with another score."""
+        return Hit(self.chunk, score, self.dense, self.lexical, self.late)
+
 
 class Store(Protocol):
     """What an engine must do to stand behind the product: hold the records and find chunks.
@@ -96,6 +100,10 @@ class Store(Protocol):
         """The chunks of a case in the order of its text."""
         ...
 
+    def opening_of_case(self, case_id: str) -> Chunk | None:
+        """The first chunk of a case in the order of its text, None where it has none."""
+        ...
+
     def sentences(self, probe: Probe, chunk_id: str) -> dict[int, tuple[float, float]]:
         """(MaxSim, cosine) of the sentences of a chunk by their number."""
         ...
@@ -116,15 +124,15 @@ class Index:
         self,
         manifest: Mapping[str, Any],
         segments: Sequence[SearchedSegment],
-        vectors_of: VectorsOf | None = None,
+        finder_of: FinderOf | None = None,
     ) -> None:
-        """`vectors_of` says what searches the vectors of some segments, where these do not have them themselves."""
+        """`finder_of` says what finds rows of some segments, where these are not here."""
         self.manifest = manifest
         self.version: str = manifest["version"]
         self.segments = {segment.name: segment for segment in segments}
         entries = {entry["id"]: entry for entry in manifest["documents"]}
         self.indexed_at: dict[str, str] = {name: entry["indexed_at"] for name, entry in entries.items()}
-        self._collections = _collections(segments, entries, vectors_of)
+        self._collections = _collections(segments, entries, finder_of)
         listing: dict[str, DocumentInfo] = {}
         self.cases: dict[str, Case] = {}
         self.chunk_counts: Counter[str] = Counter()
@@ -155,6 +163,7 @@ class Index:
         self._in_order = lru_cache(maxsize=KEPT_LISTS)(
             partial(_read_in_order, self._collections, self._chunk_at)
         )
+        self._openings: dict[str, tuple[int, int] | None] = {}
         counts = {"documents": len(self.listing), "cases": len(self.cases), "chunks": len(self._keys)}
         for name, count in counts.items():
             if manifest["counts"][name] != count:
@@ -187,6 +196,14 @@ class Index:
         if found is None:
             return ()
         return self._in_order(found[0].collection, tuple(found[0].rows_of_case(found[1])))
+
+    def opening_of_case(self, case_id: str) -> Chunk | None:
+        """The first chunk of a case in the order of its text, None where it has none."""
+        if case_id not in self._openings:
+            first = next(iter(self.chunks_of_case(case_id)), None)
+            self._openings[case_id] = None if first is None else self._place(first.id)
+        place = self._openings[case_id]
+        return None if place is None else self._chunk_at(*place)
 
     def _place(self, chunk_id: str) -> tuple[int, int] | None:
         """In which collection and row a chunk that counts is."""
@@ -364,8 +381,8 @@ class HeldSegment:
     own: Collection[str]
 
 
-VectorsOf = Callable[[Sequence[HeldSegment]], NearestVectors]
-"""What searches the vectors of the segments of a collection."""
+FinderOf = Callable[[Sequence[HeldSegment]], Finder]
+"""What finds the rows of the segments of a collection."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -413,7 +430,7 @@ class _Place:
 def _collections(
     segments: Sequence[SearchedSegment],
     entries: Mapping[str, Mapping[str, Any]],
-    vectors_of: VectorsOf | None,
+    finder_of: FinderOf | None,
 ) -> list[_Collection]:
     """The segments by their kind; of each, the documents that `entries` says stand in it."""
     kinds: dict[str, list[HeldSegment]] = {}
@@ -429,8 +446,8 @@ def _collections(
             for name in one.own:
                 first, end = one.segment.rows[name]
                 live[one.offset + first : one.offset + end] = True
-        vectors = vectors_of(held) if vectors_of is not None else None
-        engines = Engines([one.segment.part for one in held], live, vectors)
+        finder = finder_of(held) if finder_of is not None else None
+        engines = Engines([one.segment.part for one in held], live, finder)
         cost = LIST_COST if kind == LIST and TEXT in kinds else 0.0
         made.append(_Collection(held, [one.offset for one in held], live, engines, cost))
     return made

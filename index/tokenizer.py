@@ -13,6 +13,7 @@ import re
 import threading
 import unicodedata
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -49,9 +50,11 @@ STOP = frozenset(
 
 SPELLING = 2
 READING = 3
+"""Characters in a gram of the spelling, and of the reading (docs/decisions.md)."""
 LONGEST_NUMBER = 32
 """Signs of a number that is read as one: more than any amount has, and within the precision of Decimal."""
-"""Characters in a gram of the spelling, and of the reading (docs/decisions.md)."""
+SHORT, REMEMBERED = 200, 1 << 11
+"""Texts up to so many characters are remembered with their tokens, and so many of them: a megabyte."""
 _COUNTERS = frozenset({"名詞", "接尾辞"})
 _NO_READING = frozenset({"助詞", "助動詞", "補助記号", "記号", "空白"})
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")  # 「1,250万円」 is one number
@@ -112,6 +115,10 @@ def tokenize(text: str) -> list[str]:
     >>> tokenize("職員5人が進めた")
     ['職員', '5', '人', '5人', '進める']
     """
+    return list(_kept(text)) if len(text) <= SHORT else _tokens(text)
+
+
+def _tokens(text: str) -> list[str]:
     tokens: list[str] = []
     number = ""  # the digits and 万, 千 that end where we stand
     for word in _words(text):
@@ -130,6 +137,12 @@ def tokenize(text: str) -> list[str]:
                 tokens.append((in_digits(number) + word.surface).lower())
         number = number + word.surface if numeral or (number and word.surface == ".") else ""
     return tokens
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _kept(text: str) -> tuple[str, ...]:
+    """The tokens of a question or a part of one, which is cut into words by each who looks at it."""
+    return tuple(_tokens(text))
 
 
 def holds_person(text: str) -> bool:

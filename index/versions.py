@@ -11,6 +11,7 @@ known here.
     segments/<name>/              written once, shared by versions (index.segment)
     names.json                    what a server read of whose each document is (qa.names); made anew where it is missing
     .lock                         held by the build that runs
+    PUBLISHED                     which version was last brought to which store (index.milvus_publish)
 
 A version or segment is written under a name that begins with a dot and renamed when it is whole and on the disk. So a
 power cut leaves nothing that looks whole and is not, and what is left over is removed by the next build. Only what has a
@@ -47,7 +48,7 @@ _SEGMENT = re.compile(rf"{_NAME.pattern}(-[a-z]+(-[0-9]+)?)?")
 _LEFT = re.compile(rf"\.(building|old)-{_SEGMENT.pattern}")
 """Of a folder that a build which was cut off wrote or was removing."""
 _LEFT_SWITCH = re.compile(r"\.CURRENT-[0-9]+")
-_OWN = frozenset({"CURRENT", "versions", "segments", ".lock", "names.json", ".names.json"})
+_OWN = frozenset({"CURRENT", "PUBLISHED", "versions", "segments", ".lock", "names.json", ".names.json"})
 _SYSTEM = frozenset({"lost+found", ".gitkeep", ".gitignore", ".DS_Store"})
 """What stands in a folder that nobody has put anything into."""
 _MANIFEST_KEYS = (

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from corpus.text import letters, normalize, sentence_spans, squeeze
 from index.store import Hit, Index
@@ -23,6 +24,8 @@ CHECKED = ("phone", "email", "amount", "share", "persons", "person", "company", 
 """Kinds of value that a text without one cannot answer. A count or a date can be said in too many ways."""
 NEARLY = 0.4
 """A question is misspelt, and not about something else, where its passages share this part of its grams."""
+REMEMBERED = 1 << 10
+"""Passages whose words are kept, 10 MB: other questions come to them again."""
 NAMED = 2
 """Words that name what a question is about; more of them describe it."""
 GENERAL = frozenset(
@@ -111,7 +114,7 @@ def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -
     if CALLED & set(query.values) and not who:
         # a number that stands somewhere is not the one of the thing that is asked about
         words = set(tokenize(CALLS.sub(" ", query.topic))) - ASKING_WORDS
-        passages = [p for p in passages if words & set(tokenize(p.text + p.above))] if words else passages
+        passages = [p for p in passages if words & _words_in(p.text + p.above)] if words else passages
         if not passages:
             return Refusal("value_not_stated", "お尋ねの連絡先")
     # of a body that is only spoken of, what a passage says of others must not be taken for its own
@@ -223,6 +226,12 @@ def _in_cells(query: Query, passages: Sequence[_Passage]) -> bool:
     return any(words & set(tokenize(row)) for passage in passages for row in passage.rows)
 
 
+@lru_cache(maxsize=REMEMBERED)
+def _words_in(text: str) -> frozenset[str]:
+    """The content words of a passage with what stands above it."""
+    return frozenset(tokenize(text))
+
+
 def _asked_words(text: str) -> set[str]:
     """The words of a question that say what it is about."""
     return {word for word in tokenize(text) if not word.isdigit() and word not in ASKING_WORDS}
@@ -253,7 +262,7 @@ def _touched(query: Query, passages: Sequence[_Passage]) -> bool:
     if query.focus is not None or not words:
         return True
     said = [f"{passage.text} {passage.above}" for passage in passages]
-    if any(words & set(tokenize(text)) for text in said):
+    if any(words & _words_in(text) for text in said):
         return True
     heard = {gram for text in said for gram in grams(text)}
     spoken = {gram for word in words for gram in grams(word)}

@@ -157,15 +157,17 @@ def ranked(
     """Hits with what is known about them added to their scores, best first."""
     hits = index.search(asked, k, scope)
     if query.organizations:
-        own = Scope(chunks=_own(index, names, query.organizations, scope))
+        own = _own(index, names, query.organizations, scope)
         found = {hit.chunk.id for hit in hits}
-        least = hits[-1].score if hits else 0.0
-        hits += [
-            replace(hit, score=least)
-            for hit in index.search(asked, OWN_POOL, own)
-            if hit.chunk.id not in found
-        ]
-    scored = [replace(hit, score=hit.score + _known(index, names, query, hit.chunk)) for hit in hits]
+        # mostly they are among the hits already, and a search costs as much as the first one
+        if len(own & found) < min(OWN_POOL, len(own)):
+            least = hits[-1].score if hits else 0.0
+            hits += [
+                hit.scored(least)
+                for hit in index.search(asked, OWN_POOL, Scope(chunks=own))
+                if hit.chunk.id not in found
+            ]
+    scored = [hit.scored(hit.score + _known(index, names, query, hit.chunk)) for hit in hits]
     return sorted(scored, key=lambda hit: -hit.score)
 
 
@@ -190,6 +192,8 @@ SHARED = 3
 
 def corrections(text: str) -> list[tuple[int, int]]:
     """Where the sentences of a text stand that correct something."""
+    if not CORRECTS.search(text):  # as nearly all
+        return []
     return [(start, end) for start, end in sentence_spans(text) if CORRECTS.search(text[start:end])]
 
 
@@ -198,14 +202,16 @@ def _with_correction(hits: Sequence[Hit]) -> list[Hit]:
     if not hits:
         return []
     first = hits[0]
-    words = set(tokenize(searchable(first.chunk.text)))
+    words: set[str] | None = None
     for hit in hits[1:]:
         if hit.chunk.document_id != first.chunk.document_id or hit.chunk.start <= first.chunk.start:
             continue
         for start, end in corrections(hit.chunk.text):
+            if words is None:
+                words = set(tokenize(searchable(first.chunk.text)))
             if len(words & set(tokenize(searchable(hit.chunk.text[start:end])))) >= SHARED:
                 others = [other for other in hits[1:] if other.chunk.id != hit.chunk.id]
-                return [first, replace(hit, score=first.score), *others]
+                return [first, hit.scored(first.score), *others]
     return list(hits)
 
 
@@ -222,38 +228,38 @@ def _once(index: Index, names: Directory, hits: Sequence[Hit], again: bool = Tru
     """
     kept: list[Hit] = []
     repeated: list[Hit] = []
-    seen: list[_Said] = []
+    # the places of those kept, by whom they are of and by their numbers: only these may say the same
+    seen: dict[tuple[tuple[str, ...], tuple[str, ...]], list[tuple[int, _Said]]] = {}
     for hit in hits:
         words = _letters(hit.chunk.text)
-        own = _Said(hit.chunk.document_id, names.of(hit.chunk), words, tuple(sorted(_DIGITS.findall(words))))
-        place = next((place for place, other in enumerate(seen) if own.again(other)), None)
+        own = _Said(hit.chunk.document_id, words)
+        alike = seen.setdefault((names.of(hit.chunk), _numbers(words)), [])
+        place = next((place for place, other in alike if own.again(other)), None)
         if place is None:
+            alike.append((len(kept), own))
             kept.append(hit)
-            seen.append(own)
             continue
         first = kept[place]
         formats = [index.documents[h.chunk.document_id].format for h in (first, hit)]
         if formats[0] == "pdf" != formats[1]:
-            kept[place], hit = replace(hit, score=first.score), first
+            kept[place], hit = hit.scored(first.score), first
         repeated.append(hit)
     if not again or not repeated:
         return kept
     least = kept[-1].score
-    return [*kept, *(replace(hit, score=min(hit.score, least)) for hit in repeated)]
+    return [*kept, *(hit.scored(min(hit.score, least)) for hit in repeated)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a passage says: its letters and its numbers, of whom, in which document."""
+    """What a passage says, its letters, in which document."""
 
     document_id: str
-    of: tuple[str, ...]
     words: str
-    numbers: tuple[str, ...]
 
     def again(self, other: _Said) -> bool:
-        """Whether it says again what one of another document says."""
-        if (self.of, self.numbers) != (other.of, other.numbers) or self.document_id == other.document_id:
+        """Whether it says again what one of another document says, of the same body with the same numbers."""
+        if self.document_id == other.document_id:
             return False
         short, long = sorted((self.words, other.words), key=len)
         if len(short) < SAME * len(long):
@@ -280,13 +286,19 @@ def _with_table_head(index: Index, hits: Sequence[Hit]) -> list[Hit]:
         return list(hits)
     found = next((hit for hit in hits if hit.chunk.id == before[-1].id), Hit(before[-1], 0.0, None, None))
     others = [hit for hit in hits[1:] if hit.chunk.id != found.chunk.id]
-    return [hits[0], replace(found, score=hits[0].score), *others]
+    return [hits[0], found.scored(hits[0].score), *others]
 
 
 @lru_cache(maxsize=10_000)
 def _letters(line: str) -> str:
     """The letters and digits of a text, as they are compared."""
     return "".join(c for c in squeeze(line) if c.isalnum())
+
+
+@lru_cache(maxsize=10_000)
+def _numbers(words: str) -> tuple[str, ...]:
+    """The numbers in a text, in order of their digits."""
+    return tuple(sorted(_DIGITS.findall(words)))
 
 
 def _reranked(index: Index, query: Query, hits: Sequence[Hit], reranker: Reranker) -> list[Hit]:
@@ -298,12 +310,16 @@ def _reranked(index: Index, query: Query, hits: Sequence[Hit], reranker: Reranke
         texts.append(searchable(" ＞ ".join([title, *hit.chunk.heading_path]) + "\n" + hit.chunk.text))
     opinions = reranker.scores(searchable(query.text), texts)
     mixed = [
-        replace(hit, score=(1 - RERANKER_WEIGHT) * hit.score + RERANKER_WEIGHT * opinion)
+        hit.scored((1 - RERANKER_WEIGHT) * hit.score + RERANKER_WEIGHT * opinion)
         for hit, opinion in zip(best, opinions, strict=True)
     ]
     least = min((hit.score for hit in mixed), default=0.0)
-    behind = [replace(hit, score=min(hit.score, least)) for hit in rest]
+    behind = [hit.scored(min(hit.score, least)) for hit in rest]
     return [*sorted(mixed, key=lambda hit: -hit.score), *behind]
+
+
+# what an imprint says and may be asked for
+_SAID_OF_BODIES = CONTACT | {"persons", "address"}
 
 
 def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
@@ -312,7 +328,7 @@ def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
     case = index.cases.get(chunk.case_id or "")
     added = 0.0
     if query.organizations:
-        if set(names.of(chunk)) & set(query.organizations):
+        if not set(query.organizations).isdisjoint(names.of(chunk)):
             added += w.own
         elif names.own(chunk) is not None:
             added += w.others
@@ -338,13 +354,15 @@ def _known(index: Index, names: Directory, query: Query, chunk: Chunk) -> float:
             added += w.other_kind
     if (
         case is not None
-        and _is_imprint(case, chunk)
-        and not (CONTACT | {"persons", "address"}) & set(query.values)
+        and _SAID_OF_BODIES.isdisjoint(query.values)
         and not (query.lists and query.asks_bodies)
+        and _is_imprint(case, chunk)
     ):
         added += w.imprint
-    if case is not None and query.shape in {"text", "value"} and _opening(index, case.id) == chunk:
-        added += w.opening
+    if case is not None and query.shape in {"text", "value"}:
+        opening = index.opening_of_case(case.id)
+        if opening is not None and opening.id == chunk.id:
+            added += w.opening
     return added
 
 
@@ -481,11 +499,6 @@ def _population(case: Described) -> tuple[float | None, float | None]:
 # ---------------------------------------------------------------- the order of cases
 
 
-def _opening(index: Index, case_id: str) -> Chunk | None:
-    """The first passage of a case, None where it has none."""
-    return next(iter(index.chunks_of_case(case_id)), None)
-
-
 REPEAT = 0.1
 """What every passage of a case costs the next one of the same case, where several cases are asked for."""
 NEAR = 0.8
@@ -502,7 +515,7 @@ def _and_all_cases(index: Index, hits: Sequence[Hit], scope: Scope | None) -> li
             Hit(chunk, least, None, None)
             for case_id in index.cases
             if case_id not in found
-            and (chunk := _opening(index, case_id)) is not None
+            and (chunk := index.opening_of_case(case_id)) is not None
             and (scope is None or scope.holds(chunk))
         ),
     ]
@@ -515,7 +528,7 @@ def _case_first(index: Index, query: Query, hits: Sequence[Hit]) -> list[Hit]:
     if first is None:
         return list(hits)
     others = [hit for hit in hits if hit.chunk.id != first.chunk.id]
-    return [replace(first, score=max(hit.score for hit in hits)), *others]
+    return [first.scored(max(hit.score for hit in hits)), *others]
 
 
 def _openings_first(index: Index, hits: Sequence[Hit], most: int | None = None) -> list[Hit]:
@@ -524,9 +537,9 @@ def _openings_first(index: Index, hits: Sequence[Hit], most: int | None = None) 
     firsts: dict[str, Hit] = {}
     for hit in hits:
         if hit.chunk.case_id is not None and hit.chunk.case_id not in firsts and len(firsts) != most:
-            opening = _opening(index, hit.chunk.case_id) or hit.chunk
+            opening = index.opening_of_case(hit.chunk.case_id) or hit.chunk
             own = found.get(opening.id) or Hit(opening, 0.0, None, None)
-            firsts[hit.chunk.case_id] = replace(own, score=hit.score)
+            firsts[hit.chunk.case_id] = own.scored(hit.score)
     taken = {hit.chunk.id for hit in firsts.values()}
     return [*firsts.values(), *(hit for hit in hits if hit.chunk.id not in taken)]
 
@@ -542,16 +555,16 @@ def _many_cases(index: Index, hits: Sequence[Hit]) -> list[Hit]:
             scored.append(hit)
             continue
         if case_id not in times:
-            first = _opening(index, case_id)
+            first = index.opening_of_case(case_id)
             opening = None if first is None else found.get(first.id)
             if opening is not None and opening.score >= NEAR * hit.score:
-                scored.append(replace(opening, score=hit.score))
+                scored.append(opening.scored(hit.score))
                 times[case_id] = 1
                 if opening.chunk.id == hit.chunk.id:
                     continue
         elif any(shown.chunk.id == hit.chunk.id for shown in scored):
             continue
-        scored.append(replace(hit, score=hit.score - REPEAT * times.get(case_id, 0)))
+        scored.append(hit.scored(hit.score - REPEAT * times.get(case_id, 0)))
         times[case_id] = times.get(case_id, 0) + 1
     return sorted(scored, key=lambda hit: -hit.score)
 
@@ -620,7 +633,7 @@ def _sides(
     turns = turns[:k]
     # scores of different searches do not compare: they fall with the place
     best = max(hit.score for _, hit in turns)
-    shown = [replace(hit, score=best * (1 - place / (2 * k))) for place, (_, hit) in enumerate(turns)]
+    shown = [hit.scored(best * (1 - place / (2 * k))) for place, (_, hit) in enumerate(turns)]
     return [*shown, *(hit for hit in hits if hit.chunk.id not in taken)], tuple(name for name, _ in turns)
 
 

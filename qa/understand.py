@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
+from functools import lru_cache
 
 from corpus.municipalities import PREFECTURES, REGION_OF
 from corpus.text import normalize
@@ -78,16 +79,14 @@ class Query:
 
     def states(self, text: str) -> float:
         """How well a text states a value of a kind asked for: 1, PARTLY where it counts something else, or 0."""
-        # whom to call is not answered by a department alone
-        values = set(self.values) - ({"department"} if CALLED & set(self.values) else set())
-        if not states_value(text, values):
+        if not self.values:
             return 0.0
-        if not self.counters:
-            return 1.0
-        counted = rf"(?:\d|[{_DIGITS}半])[\d,.{_DIGITS}]*\s*(?:つ?の)?\s*(?:{'|'.join(self.counters)})"
-        if "曜" in self.counters:
-            counted = "[月火水木金土日]曜"
-        return 1.0 if re.search(counted, normalize(text)) else PARTLY
+        # whom to call is not answered by a department alone
+        without = {"department"} if CALLED & set(self.values) else set()
+        text = normalize(text)
+        if not any(VALUES[kind][1].search(text) for kind in self.values if kind not in without):
+            return 0.0
+        return 1.0 if not self.counters or _counted(self.counters).search(text) else PARTLY
 
     @property
     def lists(self) -> bool:
@@ -280,6 +279,14 @@ def states_value(text: str, kinds: Iterable[str]) -> bool:
     True
     """
     return any(VALUES[kind][1].search(normalize(text)) for kind in kinds)
+
+
+@lru_cache(maxsize=128)
+def _counted(counters: tuple[str, ...]) -> re.Pattern[str]:
+    """A number with one of the words for what it counts."""
+    if "曜" in counters:
+        return re.compile("[月火水木金土日]曜")
+    return re.compile(rf"(?:\d|[{_DIGITS}半])[\d,.{_DIGITS}]*\s*(?:つ?の)?\s*(?:{'|'.join(counters)})")
 
 
 def years_of(text: str) -> tuple[int, ...]:

@@ -9,7 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.late import NO_SENTENCE, LateIndex, LateWriter, PackedTokens, TokenFile, TokenVectors, pack
+from index.late import (
+    BLOCK,
+    LEAST_BLOCK,
+    NO_SENTENCE,
+    Compared,
+    LateIndex,
+    LateWriter,
+    PackedTokens,
+    TokenFile,
+    TokenVectors,
+    _block,
+    pack,
+)
 
 X, Y, XY = [1.0, 0.0], [0.0, 1.0], [0.6, 0.8]
 
@@ -156,6 +168,51 @@ def test_the_sentences_of_a_row(tmp_path: Path) -> None:
     (near,) = index.scores(tokens((9, X)), np.array(X, np.float32), [0])
     assert near.maxsim == pytest.approx(1.0, abs=0.01)  # also the context's tokens are compared
     assert near.sentence == pytest.approx(1 / math.sqrt(2), abs=0.01)  # but they are no sentence
+
+
+def test_a_row_is_compared_once_for_a_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {"a": tokens((1, X), (2, Y)), "b": tokens((1, XY)), "c": tokens((3, Y), (4, XY))}
+    index = write(tmp_path, rows, ["a", "b", "c"])
+    asked = tokens((1, X), (9, Y))
+    fresh = index.scores(asked, QUESTION, [0, 1, 2]), index.sentences(asked, QUESTION, 1)
+    read: list[list[int]] = []
+    packed = LateIndex.packed
+
+    def noted(self: LateIndex, rows: list[int]) -> list[PackedTokens]:
+        read.append(rows)
+        return packed(self, rows)
+
+    monkeypatch.setattr(LateIndex, "packed", noted)
+    compared: dict[int, Compared] = {}
+    first = index.scores(asked, QUESTION, [1, 0], compared)
+    both = index.scores(asked, QUESTION, [0, 1, 2], compared)
+    assert ([both[1], both[0]], both, index.sentences(asked, QUESTION, 1, compared)) == (first, *fresh)
+    assert [rows for rows in read if rows] == [[1, 0], [2]]
+
+
+@pytest.mark.parametrize("size", [BLOCK, LEAST_BLOCK])
+def test_more_tokens_than_are_compared_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr("index.late._block", lambda vectors, dimension: size)
+    random = np.random.default_rng(7)
+    vectors = random.normal(size=(2 * BLOCK + 3, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    sizes = [1, BLOCK - 1, BLOCK + 2, 1]
+    ends = np.cumsum(sizes).tolist()
+    rows = {
+        str(n): made(np.zeros(size, np.int32), vectors[end - size : end])
+        for n, (size, end) in enumerate(zip(sizes, ends, strict=True))
+    }
+    index = write(tmp_path, rows, list(rows), 8)
+    question = made(np.array([0], np.int32), vectors[5:6])
+    found = index.scores(question, vectors[5], [0, 1, 2, 3])
+    expected = [float((row.vectors @ vectors[5]).max()) for row in rows.values()]
+    assert [near.maxsim for near in found] == pytest.approx(expected, abs=0.02)
+
+
+def test_blocks_are_small_for_few_vectors() -> None:
+    assert [_block(vectors, 384) for vectors in (1, 19, 26, 40, 60)] == [BLOCK, 128, 96, 64, BLOCK]
 
 
 def test_a_row_of_context_only_has_no_sentence(tmp_path: Path) -> None:

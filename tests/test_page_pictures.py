@@ -20,6 +20,7 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from corpus.readers import read
+from index.own_process import HOME
 from web import page_pictures
 from web.page_pictures import PagePictures, PictureError, Wanted
 from web.page_process import MAX_PIXELS, MAX_SIDE, draw, png
@@ -279,12 +280,10 @@ def test_a_hostile_file_costs_its_own_process_only(pdf: bytes, name: str) -> Non
 
 def test_a_process_has_a_limit_of_memory() -> None:
     taking = "from web import page_process as p; p._limit(0); print(len(bytearray(int(1.5 * p.MAX_MEMORY))))"
-    done = subprocess.run(
-        [sys.executable, "-c", taking], capture_output=True, text=True, cwd=page_pictures._HOME
-    )
+    done = subprocess.run([sys.executable, "-c", taking], capture_output=True, text=True, cwd=HOME)
     assert "MemoryError" in done.stderr
     less = taking.replace("1.5", "0.2")
-    subprocess.run([sys.executable, "-c", less], check=True, capture_output=True, cwd=page_pictures._HOME)
+    subprocess.run([sys.executable, "-c", less], check=True, capture_output=True, cwd=HOME)
 
 
 def test_a_page_that_there_is_not(pdf: bytes, pictures: PagePictures) -> None:
@@ -298,7 +297,7 @@ def test_who_takes_too_long_is_stopped(pdf: bytes, monkeypatch: pytest.MonkeyPat
     (tmp_path / "web" / "page_process.py").write_text(
         f"import os, time, pathlib\npathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\ntime.sleep(600)\n"
     )
-    monkeypatch.setattr(page_pictures, "_HOME", tmp_path)
+    monkeypatch.setattr("index.own_process.HOME", tmp_path)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PictureError):
         PagePictures(timeout_s=5).drawn(lambda: pdf, wanted(pdf))

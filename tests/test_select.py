@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import FakeEncoder
@@ -12,7 +13,7 @@ from made import CASE_BOOK, MINUTES
 from corpus.records import Case
 from index.build import build
 from index.engines import probe
-from index.store import Index, load_current
+from index.store import Hit, Index, load_current
 from qa.names import directory
 from qa.select import Selection, Weights, case_passes, join, ranked, scope_of, select
 from qa.synonyms import Synonyms
@@ -237,6 +238,23 @@ def test_a_named_organization_is_looked_at_wherever_it_ranks(
     monkeypatch.setattr("qa.select.POOL", 1)
     found = chosen(index, "小石原村について、待ち時間はどれくらい短くなりましたか", k=1)
     assert organizations(index, found) == [VILLAGE]
+
+
+@pytest.mark.parametrize(("pool", "searches"), [(60, 1), (1, 2)])
+def test_a_named_organization_is_searched_for_apart_where_it_is_not_among_the_hits(
+    index: Index, monkeypatch: pytest.MonkeyPatch, pool: int, searches: int
+) -> None:
+    asked: list[int] = []
+    search = Index.search
+
+    def noted(self: Index, *arguments: Any) -> list[Hit]:
+        asked.append(1)
+        return search(self, *arguments)
+
+    monkeypatch.setattr("qa.select.POOL", pool)
+    monkeypatch.setattr(Index, "search", noted)
+    chosen(index, "小石原村について、待ち時間はどれくらい短くなりましたか", k=1)
+    assert len(asked) == searches
 
 
 def test_a_value_asked_for_brings_the_passage_that_states_it(index: Index) -> None:

@@ -23,6 +23,7 @@ from index.engines import Probe, probe
 from index.milvus import Address, Milvus
 from index.milvus_index import MilvusStore
 from index.milvus_publish import publish_version
+from index.milvus_words import SparseIndex
 from index.scope import Scope
 from index.store import Index, load_current
 from qa.answer import Reply, ask
@@ -70,6 +71,7 @@ def filled(folder: Path, encoder: Encoder) -> Path:
 class Stores:
     """The same index twice, and how to make a question for it."""
 
+    root: Path
     folder: Index
     milvus: Index | None
     encoder: Encoder
@@ -93,7 +95,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     remote = None
     if refusal() is None:
         remote = published(root, request.getfixturevalue("milvus"))
-    return Stores(load_current(root), remote, encoder)
+    return Stores(root, load_current(root), remote, encoder)
 
 
 @pytest.fixture(params=["folder", "milvus"])
@@ -185,6 +187,32 @@ def test_both_answer_the_same(both: tuple[Index, Index], stores: Stores) -> None
                 assert np.allclose(*values, atol=2e-6), (question, name)
         for chunk in folder.chunks:
             assert folder.sentences(asked, chunk.id) == milvus.sentences(asked, chunk.id)
+
+
+def test_an_engine_with_sparse_vectors_answers_the_same(stores: Stores, tmp_path: Path) -> None:
+    """Words and grams are found by the server, with the scores of our own postings, over several segments with rows that are gone."""
+    pytest.importorskip("milvus_lite")
+    milvus = Milvus(Address.read(f"milvus://{tmp_path}/store.db"), timeout_s=60)
+    publish_version(stores.root, milvus)
+    store = MilvusStore(milvus)
+    head = store.head()
+    assert head.sparse
+    index = store.load(head)
+    for one, other in zip(stores.folder._collections, index._collections, strict=True):
+        assert isinstance(other.engines._words, SparseIndex)
+        for question in QUESTIONS:
+            asked = stores.probe(question)
+            for name, tokens in (("_words", asked.words), ("_grams", asked.grams)):
+                for k in (1, 200):
+                    exact = getattr(one.engines, name).search(tokens, k)
+                    found = getattr(other.engines, name).search(tokens, k)
+                    assert [row for row, _ in exact] == [row for row, _ in found], question
+                    assert np.allclose([s for _, s in exact], [s for _, s in found], rtol=1e-5)
+    asked = stores.probe(QUESTIONS[0])
+    scope = Scope(cases=list(stores.folder.cases)[:1])
+    for own in (None, scope):
+        hits = [[hit.chunk.id for hit in some.search(asked, 20, own)] for some in (stores.folder, index)]
+        assert hits[0] == hits[1]
 
 
 @pytest.fixture(scope="module")

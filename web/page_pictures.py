@@ -7,7 +7,6 @@ file can cost its own process and nothing else: memory, time, pixels and the num
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -15,8 +14,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
+from index.own_process import surroundings
 from web.page_process import MAX_SECONDS
 
 WIDTHS = {"": 900, "large": 1800}
@@ -31,7 +30,6 @@ WAIT_S = 20.0
 FAILURES, RETRY_S = 1000, 600.0
 """Pages that could not be drawn are remembered for a while: a view of one may cost 15 s of a processor."""
 MOST_WORDS = 50_000  # of a page, over to the process: a page of a newspaper has 12,000
-_HOME = Path(__file__).resolve().parent.parent
 _BROKEN = "この紙面は描けません。元のファイルを保存して確かめてください。"
 _BUSY = "紙面を描く順番を待っています。しばらくしてから、もう一度開いてください。"
 
@@ -114,11 +112,8 @@ class PagePictures:
         asked: dict[str, object] = {"page": wanted.page, "width": WIDTHS[wanted.size]}
         if len(wanted.words) <= MOST_WORDS and wanted.start < wanted.end:
             asked |= {"words": wanted.words, "start": wanted.start, "end": wanted.end}
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join([str(_HOME), os.environ.get("PYTHONPATH", "")]),
-            "PYTHONUTF8": "1",
-            "OPENBLAS_NUM_THREADS": "1",  # numpy's own threads take address space and do nothing here
-        }
+        # numpy's own threads take address space and do nothing there
+        environment = surroundings(PYTHONUTF8="1", OPENBLAS_NUM_THREADS="1")
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "web.page_process"],

@@ -1,30 +1,31 @@
-"""This project, asked in the process (`Core`) or over HTTP on the loopback address (`Service`).
+"""This project, asked in the process (`Core`), over HTTP on the loopback address (`Service`), or for passages alone (`Retrieval`).
 
-Both do all that a visitor's question does: conditions, retrieval, the answer's sentences, the decision whether there is an answer.
+The first two do all that a visitor's question does: conditions, retrieval, the answer's sentences, the decision whether there is an
+answer. The third does what its peers do: a question in, the best passages out (`GET /api/search`, which knows no conversation).
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import socket
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.runners.measure import TOP_K, Passage, run
+from benchmarks.runners.measure import TOP_K, Passage, run, with_history
 from build_index import HOME, load_encoder
 from index.build import build
 from index.current import CurrentIndex
 from index.encoder import DEFAULT_MODEL
 from index.passages import model_record
 from index.store import Index, load_current
-from qa.answer import ask
+from qa.answer import ask, search
 from qa.synonyms import Synonyms, SynonymsFile
 from server import create_app
 
@@ -88,8 +89,18 @@ class Core:
         return self._index
 
 
+class Retrieval(Core):
+    """The same without an answer."""
+
+    def ask(self, question: str, history: Sequence[str]) -> list[Passage]:
+        """The passages nearest to the question, in which the earlier ones stand too."""
+        text = with_history(question, history)
+        found = search(self._loaded(), self._encoder, text, top_k=TOP_K, synonyms=self._synonyms)
+        return [(Path(citation.path).name, citation.text) for citation in found.citations]
+
+
 class Service(Core):
-    """The same behind `POST /api/ask`, served in a thread of this process."""
+    """`Core` behind `POST /api/ask`, served in a thread of this process, over one connection, as clients keep it."""
 
     def build(self, documents: Path, files: Sequence[Path]) -> None:
         """Builds the index and starts serving it."""
@@ -111,21 +122,20 @@ class Service(Core):
         threading.Thread(target=server.run, daemon=True).start()
         while not server.started:
             time.sleep(0.02)
+        self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
 
     def ask(self, question: str, history: Sequence[str]) -> list[Passage]:
         """The citations of the reply, as a client reads them."""
         body = {"question": question, "history": list(history), "top_k": TOP_K}
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self._port}/api/ask",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
+        self._connection.request(
+            "POST", "/api/ask", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as response:
-            reply = json.load(response)
+        reply = json.load(self._connection.getresponse())
         return [(Path(citation["path"]).name, citation["text"]) for citation in reply["citations"]]
 
 
 if __name__ == "__main__":
-    over_http = "--http" in sys.argv
-    rest = [argument for argument in sys.argv[1:] if argument != "--http"]
-    sys.exit(run(Service if over_http else Core, PACKAGES, SUFFIXES, rest))
+    ways = {"--http": Service, "--passages": Retrieval}
+    way = next((ways[argument] for argument in sys.argv if argument in ways), Core)
+    rest = [argument for argument in sys.argv[1:] if argument not in ways]
+    sys.exit(run(way, PACKAGES, SUFFIXES, rest))
