@@ -28,6 +28,8 @@ EXACT_BELOW = 10_000
 twenty parts, each with its headings, so this is asked of a part and not of the whole."""
 TAKEN = 20
 """Rows taken by their codes for each that is asked for: of a million, 4,000 hold 99.8 % of the nearest 200."""
+AT_LEAST = 4
+"""Of many parts each gives a fourth of the rows that are taken of all, if it has them."""
 ENOUGH = 10
 """Of the rows taken so many must be allowed for each that is asked for; else all allowed rows are compared."""
 COMPARED = 50_000
@@ -150,16 +152,22 @@ class DenseIndex:
 
     def _nearest(self, vector: Vectors, k: int, rows: Rows) -> list[tuple[int, float]]:
         """The k nearest of `rows` (ascending: in this order they are read) by their whole vectors."""
-        rows = np.ascontiguousarray(rows, dtype=np.int64)
-        scores = np.empty(len(rows), dtype=np.float32)
-        self._exact.compute_distance_subset(  # type: ignore[attr-defined]
-            1, faiss.swig_ptr(vector), len(rows), faiss.swig_ptr(scores), faiss.swig_ptr(rows)
-        )
+        scores = self._cosines(vector, rows)
         if k < len(rows):
             best = np.flatnonzero(scores >= np.partition(scores, len(rows) - k)[len(rows) - k])
             rows, scores = rows[best], scores[best]
         order = np.argsort(-scores, kind="stable")[:k]
         return list(zip(rows[order].tolist(), scores[order].tolist(), strict=True))
+
+    def _cosines(self, vector: Vectors, rows: Rows) -> Vectors:
+        """The cosines of some rows by their whole vectors."""
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        scores = np.empty(len(rows), dtype=np.float32)
+        if len(rows):
+            self._exact.compute_distance_subset(  # type: ignore[attr-defined]
+                1, faiss.swig_ptr(vector), len(rows), faiss.swig_ptr(scores), faiss.swig_ptr(rows)
+            )
+        return scores
 
 
 def search_parts(
@@ -180,24 +188,35 @@ def search_parts(
     wanted = TAKEN * k * size // count
     taken: list[tuple[int, Rows, Vectors]] = []
     for number in coded:
-        rows, scores = parts[number]._by_codes(vector, min(len(parts[number]), wanted))
+        # twice what is expected of so large a part, and more where it is small: its rows may be of one matter
+        own_wanted = max(wanted // AT_LEAST, 2 * wanted * len(parts[number]) // size)
+        rows, scores = parts[number]._by_codes(vector, min(len(parts[number]), wanted, own_wanted))
         if (own := marks[number]) is not None:
             held = own[rows]
             rows, scores = rows[held], scores[held]
         taken.append((number, rows, scores))
-    all_scores = np.concatenate([scores for _, _, scores in taken])
-    if len(all_scores) < min(ENOUGH * k, count):
+    rough = np.concatenate([scores for _, _, scores in taken])
+    if len(rough) < min(ENOUGH * k, count):
         return [part.search(vector, k, own) for part, own in zip(parts, marks, strict=True)]
-    most = min(TAKEN * k, len(all_scores))
-    least = np.partition(all_scores, len(all_scores) - most)[len(all_scores) - most]
+    least = _kth(rough, TAKEN * k)
+    chosen = [(number, np.sort(rows[scores >= least])) for number, rows, scores in taken]
+    cosines = [parts[number]._cosines(vector, rows) for number, rows in chosen]
+    least = _kth(np.concatenate(cosines), k)
     found: list[list[tuple[int, float]]] = [
         [] if part._codes is not None else part.search(vector, k, own)
         for part, own in zip(parts, marks, strict=True)
     ]
-    for number, rows, scores in taken:
-        nearest = np.sort(rows[scores >= least])
-        found[number] = parts[number]._nearest(vector, k, nearest) if len(nearest) else []
+    for (number, rows), scores in zip(chosen, cosines, strict=True):
+        best = np.flatnonzero(scores >= least)
+        best = best[np.argsort(-scores[best], kind="stable")]
+        found[number] = list(zip(rows[best].tolist(), scores[best].tolist(), strict=True))
     return found
+
+
+def _kth(scores: Vectors, k: int) -> float:
+    """The k-th best score, or the worst where there are fewer."""
+    k = min(k, len(scores))
+    return float(np.partition(scores, len(scores) - k)[len(scores) - k])
 
 
 def _codes_file(path: Path) -> Path:

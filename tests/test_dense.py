@@ -219,13 +219,13 @@ def test_parts_are_searched_as_one(part: str, monkeypatch: pytest.MonkeyPatch) -
     parts = [DenseIndex.build(own) for own in rows]
     allowed = np.random.default_rng(2).random(len(whole)) < {"all": 1.1, "half": 0.5, "few": 0.02}[part]
     compared: list[int] = []
-    real = DenseIndex._nearest
+    real = DenseIndex._cosines
 
-    def watch(index: DenseIndex, vector: np.ndarray, k: int, rows: np.ndarray) -> list[tuple[int, float]]:
+    def watch(index: DenseIndex, vector: np.ndarray, rows: np.ndarray) -> np.ndarray:
         compared.append(len(rows))
-        return real(index, vector, k, rows)
+        return real(index, vector, rows)
 
-    monkeypatch.setattr(DenseIndex, "_nearest", watch)
+    monkeypatch.setattr(DenseIndex, "_cosines", watch)
     met = []
     for query in unit(20, 32, 99):
         compared.clear()
