@@ -61,6 +61,7 @@ STAGES = {
     "encoding": "ベクトル化",
     "writing": "書き込み",
     "checking": "確認",
+    "merging": "まとめ直し（変わった資料はもう使えます）",
     "publishing": "保存先への登録",
 }
 

@@ -61,6 +61,7 @@ from qa.catalog import (
     document_detail,
     document_entries,
 )
+from qa.names import directory, keep_readings
 from qa.quote import LIST_CASES
 from qa.similar import SimilarCase, similar_cases
 from qa.synonyms import SynonymsError, SynonymsFile
@@ -406,7 +407,8 @@ def _hosts(text: str) -> frozenset[str]:
 def _current(store: str, root: Path, model: ModelRecord) -> Current:
     """What is answered from: the index folder, or the store that is named."""
     if not store:
-        return CurrentIndex(root, model)
+        keep_readings(root / "names.json")
+        return CurrentIndex(root, model, directory)
     from index.milvus_index import CurrentMilvus, MilvusStore  # for who has a store
 
     return CurrentMilvus(MilvusStore(Milvus(Address.read(store))), root, model)

@@ -1,7 +1,8 @@
 """The index in use by a running server, taken up anew when a build has switched to another version.
 
 In: an index folder and what the encoder is. Out: the `Index` to answer one request with. A reader that holds an
-Index keeps it until its reply is done; the next one gets the new version.
+Index keeps it until its reply is done; the next one gets the new version. A large index is answered from before all of its
+files were read; where one then proves to be damaged, nothing is answered from it any more.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from index.background import BackgroundCheck
+from index.previous import READ_AT_ONCE, forget_stamps
+from index.segment import Segment, SegmentDamagedError
 from index.store import Index, IndexUnusableError, ModelRecord, current_version, load_version
-from index.versions import named_version
+from index.versions import REBUILD, named_version
 
 Progress = Callable[[str, int, int], None]
 _log = logging.getLogger("dxqa.index")
@@ -49,12 +53,19 @@ class Current(Protocol):
 class CurrentIndex:
     """Holds the loaded version; `get` looks whether another has become current."""
 
-    def __init__(self, root: Path, model: ModelRecord) -> None:
-        self.root, self._model = root, model
+    def __init__(
+        self, root: Path, model: ModelRecord, prepare: Callable[[Index], object] | None = None
+    ) -> None:
+        """`prepare` makes of a version what its first question would else wait for: of a new one before it is answered from,
+        of the first one beside the work."""
+        self.root, self._model, self._prepare = root, model, prepare
         self._index: Index | None = None
         self._refused: str | None = None
         self._loading = threading.Lock()
         self.problem: str | None = None
+        self._out: tuple[str, str] | None = None
+        """The version that was taken out of use, and why."""
+        self._check = BackgroundCheck(root, self._damaged)
 
     @property
     def is_empty(self) -> bool:
@@ -74,6 +85,9 @@ class CurrentIndex:
                 _log.error("%s", error)
             self.problem, self._refused = str(error), None
             return index
+        if self._out is not None and self._out[0] == name:
+            self.problem = self._out[1]
+            return None
         if index is not None and index.version == name:
             self.problem = self._refused = None  # also where a refused version was taken back
             return index
@@ -83,13 +97,45 @@ class CurrentIndex:
             return index  # another request is loading the new version; answer with the old one
         try:
             if self._index is None or self._index.version != name:
-                self._index = load_version(self.root, name, self._model, self._index)
+                loaded = load_version(self.root, name, self._model, self._index, READ_AT_ONCE)
+                if self._index is None:
+                    threading.Thread(target=self._prepared, args=(loaded,), daemon=True).start()
+                else:
+                    self._prepared(loaded)
+                self._index = loaded
                 self.problem = None
                 _log.info("index version %s loaded", name)
+                self._check.of(one for one in self._index.segments.values() if isinstance(one, Segment))
         except IndexUnusableError as error:
+            if named_version(self.root) != name:
+                # a build has gone on meanwhile and removed it: the next request takes up what it made
+                return self._index
             # the version in use goes on answering
             self.problem, self._refused = str(error), name
             _log.error("index version %s refused: %s", name, error)
         finally:
             self._loading.release()
         return self._index
+
+    def _prepared(self, index: Index) -> None:
+        if self._prepare is None:
+            return
+        try:
+            self._prepare(index)
+        except Exception:  # then a question makes it, or fails by itself
+            _log.exception("index version %s could not be prepared", index.version)
+
+    def wait_until_checked(self, timeout_s: float) -> None:
+        """Waits until all files in use were read."""
+        self._check.wait(timeout_s)
+
+    def _damaged(self, segment: str, error: SegmentDamagedError) -> None:
+        """Takes the version out of use that a damaged segment is of."""
+        with self._loading:
+            index = self._index
+            if index is None or segment not in index.segments:
+                return
+            self._out = index.version, f"索引の版「{index.version}」が壊れています（{error}）。{REBUILD}"
+            self.problem, self._index = self._out[1], None
+        forget_stamps(self.root, index.version)
+        _log.error("index version %s taken out of use: %s", index.version, error)

@@ -11,6 +11,7 @@ segments, leaves the hardest questions no worse than the others, and a million r
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import faiss
@@ -22,8 +23,9 @@ Vectors = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 Marks = npt.NDArray[np.bool_]
 
-EXACT_BELOW = 50_000
-"""Below so many rows there are no codes: an exact search of all takes less than 5 ms."""
+EXACT_BELOW = 10_000
+"""Below so many rows there are no codes: an exact search of all takes a millisecond. An index of a million rows has some
+twenty parts, each with its headings, so this is asked of a part and not of the whole."""
 TAKEN = 20
 """Rows taken by their codes for each that is asked for: of a million, 4,000 hold 99.8 % of the nearest 200."""
 ENOUGH = 10
@@ -112,12 +114,12 @@ class DenseIndex:
         if allowed is not None and count <= COMPARED:
             return self._nearest(vector, k, np.flatnonzero(allowed))
         # of the rows taken by their codes as many are allowed as of all, where both have nothing to do with each other
-        taken = self._by_codes(vector, min(len(self), TAKEN * k * len(self) // count))
+        taken, _ = self._by_codes(vector, min(len(self), TAKEN * k * len(self) // count))
         if allowed is not None:
             taken = taken[allowed[taken]]
             if len(taken) < min(ENOUGH * k, count):
                 taken = np.flatnonzero(allowed)
-        return self._nearest(vector, k, taken)
+        return self._nearest(vector, k, np.sort(taken))
 
     def _marks(self, rows: Rows | Marks | None) -> Marks | None:
         """Which rows are allowed  # (n,) bool; None where all are."""
@@ -139,15 +141,15 @@ class DenseIndex:
         both = zip(found[0].tolist(), scores[0].tolist(), strict=True)
         return [(row, score) for row, score in both if row >= 0]
 
-    def _by_codes(self, vector: Vectors, k: int) -> Rows:
-        """The k nearest as far as their codes say, ascending: in this order their vectors are read."""
+    def _by_codes(self, vector: Vectors, k: int) -> tuple[Rows, Vectors]:
+        """The k nearest as far as their codes say, and the cosines that these tell roughly, best first."""
         assert self._codes is not None
-        found = self._codes.search(vector[None], k)[1][0]
-        taken: Rows = np.sort(found[found >= 0])
-        return taken
+        scores, found = self._codes.search(vector[None], k)
+        held = found[0] >= 0
+        return found[0][held], scores[0][held]
 
     def _nearest(self, vector: Vectors, k: int, rows: Rows) -> list[tuple[int, float]]:
-        """The k nearest of `rows` (ascending) by their whole vectors."""
+        """The k nearest of `rows` (ascending: in this order they are read) by their whole vectors."""
         rows = np.ascontiguousarray(rows, dtype=np.int64)
         scores = np.empty(len(rows), dtype=np.float32)
         self._exact.compute_distance_subset(  # type: ignore[attr-defined]
@@ -158,6 +160,44 @@ class DenseIndex:
             rows, scores = rows[best], scores[best]
         order = np.argsort(-scores, kind="stable")[:k]
         return list(zip(rows[order].tolist(), scores[order].tolist(), strict=True))
+
+
+def search_parts(
+    parts: Sequence[DenseIndex], vector: Vectors, k: int, allowed: Sequence[Marks]
+) -> list[list[tuple[int, float]]]:
+    """For each part (row, cosine) of those of its k nearest rows, best first, that can be among the k nearest of all.
+
+    `allowed` marks for each part the rows that may be found. Of parts with codes together as many whole vectors are compared
+    as of one with all of their rows: those that the codes say are nearest, in whichever part these are.
+    """
+    marks = [None if own.all() else own for own in allowed]
+    coded = [number for number, part in enumerate(parts) if part._codes is not None]
+    size = sum(len(parts[number]) for number in coded)
+    count = sum(int(np.count_nonzero(allowed[number])) for number in coded)
+    if len(coded) < 2 or count <= COMPARED or count < len(coded) * ENOUGH * k:
+        return [part.search(vector, k, own) for part, own in zip(parts, marks, strict=True)]
+    vector = np.ascontiguousarray(vector, dtype=np.float32)
+    wanted = TAKEN * k * size // count
+    taken: list[tuple[int, Rows, Vectors]] = []
+    for number in coded:
+        rows, scores = parts[number]._by_codes(vector, min(len(parts[number]), wanted))
+        if (own := marks[number]) is not None:
+            held = own[rows]
+            rows, scores = rows[held], scores[held]
+        taken.append((number, rows, scores))
+    all_scores = np.concatenate([scores for _, _, scores in taken])
+    if len(all_scores) < min(ENOUGH * k, count):
+        return [part.search(vector, k, own) for part, own in zip(parts, marks, strict=True)]
+    most = min(TAKEN * k, len(all_scores))
+    least = np.partition(all_scores, len(all_scores) - most)[len(all_scores) - most]
+    found: list[list[tuple[int, float]]] = [
+        [] if part._codes is not None else part.search(vector, k, own)
+        for part, own in zip(parts, marks, strict=True)
+    ]
+    for number, rows, scores in taken:
+        nearest = np.sort(rows[scores >= least])
+        found[number] = parts[number]._nearest(vector, k, nearest) if len(nearest) else []
+    return found
 
 
 def _codes_file(path: Path) -> Path:

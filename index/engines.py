@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.text import searchable
-from index.dense import DenseIndex, Vectors
+from index.dense import DenseIndex, Vectors, search_parts
 from index.encoder import Encoder
 from index.fusion import Ranked, fuse, normalized
 from index.late import Compared, LateIndex, Nearness, TokenFile, TokenRows, TokenVectors
-from index.lexical import FIELDS, GRAMS, LexicalIndex, Postings, TokenPostings, Tokens, postings_of
+from index.lexical import FIELDS, GRAMS, Fields, LexicalIndex, Postings, TokenPostings, Tokens, postings_of
 from index.lexical import WORDS as WORD_FIELDS
 from index.scope import Scope
 from index.tokenizer import grams, tokenize
@@ -128,8 +128,14 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
 
-class NearestVectors(Protocol):
-    """Finds the nearest vectors of all rows."""
+class Finder(Protocol):
+    """Finds rows by their vectors and tokens, in memory or elsewhere."""
+
+    def lexical(
+        self, postings: Sequence[Mapping[str, TokenPostings]], fields: Fields, live: Marks | None
+    ) -> LexicalIndex:
+        """What ranks the rows of parts by their tokens in some fields (`index.lexical.LexicalIndex`)."""
+        ...
 
     def nearest(
         self, probe: Probe, k: int, allowed: Marks, own: Marks, scope: Scope | None
@@ -194,11 +200,11 @@ class Engines:
     """The engines over the rows of several parts, one part after the other, in memory and never changed."""
 
     def __init__(
-        self, parts: Sequence[Rows], live: Marks | None = None, vectors: NearestVectors | None = None
+        self, parts: Sequence[Rows], live: Marks | None = None, finder: Finder | None = None
     ) -> None:
         """`live`  # (n,) says which rows count, all where it is None; the others are as if they were not there.
 
-        `vectors` are those of the parts themselves where it is None.
+        `finder` is over the parts themselves where it is None.
         """
         self._parts = tuple(parts)
         self._offsets = np.cumsum([0, *map(len, parts)]).tolist()
@@ -207,12 +213,12 @@ class Engines:
             raise ValueError(f"{len(self)} rows, {len(self._live)} marks of what counts")
         dead = None if self._live.all() else self._live
         postings = [part.postings for part in parts]
-        self._words = LexicalIndex(postings, WORD_FIELDS, dead)
-        self._grams = LexicalIndex(postings, GRAMS, dead)
+        self._own_heading = _own(parts, self._offsets, self._live)
+        self._finder = finder or _PartFinder([p for p in parts if isinstance(p, Part)], self._own_heading)
+        self._words = self._finder.lexical(postings, WORD_FIELDS, dead)
+        self._grams = self._finder.lexical(postings, GRAMS, dead)
         token_files = [part.late for part in parts if part.late is not None]
         self._late = LateIndex(token_files, dead) if token_files and len(token_files) == len(parts) else None
-        self._own_heading = _own(parts, self._offsets, self._live)
-        self._vectors = vectors or _PartVectors([p for p in parts if isinstance(p, Part)], self._own_heading)
 
     @classmethod
     def build(
@@ -249,7 +255,7 @@ class Engines:
 
     def by_vector(self, probe: Probe, k: int) -> Ranked:
         """(row, cosine) of the k nearest vectors, best first."""
-        return self._vectors.nearest(probe, k, self._live, self._own_heading, None)[0]
+        return self._finder.nearest(probe, k, self._live, self._own_heading, None)[0]
 
     def by_word(self, probe: Probe, k: int) -> Ranked:
         """(row, BM25) of the k best by words, best first."""
@@ -270,9 +276,9 @@ class Engines:
         depth, candidates = max(DEPTH, k), max(CANDIDATES, k)
         allowed = self._allowed(rows)
         own = self._own_heading if rows is None else allowed & self._own_heading
-        by_vector, by_heading = self._vectors.nearest(probe, depth, allowed, own, scope)
-        by_word = self._words.search(probe.words, depth, rows)
-        by_gram = self._grams.search(probe.grams, depth, rows)
+        by_vector, by_heading = self._finder.nearest(probe, depth, allowed, own, scope)
+        by_word = self._words.search(probe.words, depth, rows, scope)
+        by_gram = self._grams.search(probe.grams, depth, rows, scope)
         near = normalized(by_vector)
         parts = [
             (DENSE, near),
@@ -329,8 +335,8 @@ class Engines:
         return {**scores, **normalized(found)}
 
 
-class _PartVectors:
-    """The vectors of parts in memory; `own`  # (n,) marks the rows with a heading of their own."""
+class _PartFinder:
+    """Finds rows in the parts themselves; `own`  # (n,) marks the rows with a heading of their own."""
 
     def __init__(self, parts: Sequence[Part], own: Marks) -> None:
         self._parts = tuple(parts)
@@ -338,21 +344,30 @@ class _PartVectors:
         # without conditions always the same: made once, not for each question
         self._own, self._own_headings = own, self._of_headings(own)
 
+    def lexical(
+        self, postings: Sequence[Mapping[str, TokenPostings]], fields: Fields, live: Marks | None
+    ) -> LexicalIndex:
+        """What ranks the rows of parts by their tokens in some fields."""
+        return LexicalIndex(postings, fields, live)
+
     def nearest(
         self, probe: Probe, k: int, allowed: Marks, own: Marks, scope: Scope | None
     ) -> tuple[Ranked, Ranked]:
         """(row, cosine) of the k nearest by the vectors of rows, and by those of their headings."""
-        texts: Ranked = []
-        headings: Ranked = []
+        marks = [
+            allowed[offset : offset + len(part)]
+            for offset, part in zip(self._offsets, self._parts, strict=False)
+        ]
+        texts = search_parts([part.dense for part in self._parts], probe.vector, k, marks)
         usable = self._own_headings if own is self._own else self._of_headings(own)
-        for offset, part, own_headings in zip(self._offsets, self._parts, usable, strict=False):
-            marks = _unless_all(allowed[offset : offset + len(part)])
-            texts.extend((offset + row, score) for row, score in part.dense.search(probe.vector, k, marks))
-            headings.extend(
-                (offset + int(part.heading_rows[place]), score)
-                for place, score in part.headings.search(probe.vector, k, _unless_all(own_headings))
-            )
-        return best_first(texts, k), best_first(headings, k)
+        headings = search_parts([part.headings for part in self._parts], probe.vector, k, usable)
+        by_text: Ranked = []
+        by_heading: Ranked = []
+        for offset, part, rows, places in zip(self._offsets, self._parts, texts, headings, strict=False):
+            by_text.extend((offset + row, score) for row, score in rows)
+            heading_rows = part.heading_rows[[place for place, _ in places]] + offset
+            by_heading.extend(zip(heading_rows.tolist(), (score for _, score in places), strict=True))
+        return best_first(by_text, k), best_first(by_heading, k)
 
     def _of_headings(self, allowed: Marks) -> list[Marks]:
         """For each part, which of its headings may be found."""
@@ -360,10 +375,6 @@ class _PartVectors:
             allowed[offset + part.heading_rows]
             for offset, part in zip(self._offsets, self._parts, strict=False)
         ]
-
-
-def _unless_all(marks: Marks) -> Marks | None:
-    return None if marks.all() else marks
 
 
 def best_first(found: Ranked, k: int) -> Ranked:

@@ -20,6 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -237,8 +238,9 @@ class LateIndex:
         dead = np.zeros(0, np.int64) if live is None else np.flatnonzero(~live)
         for part, offset in zip(self._parts, self._offsets.tolist(), strict=False):
             own = dead[(dead >= offset) & (dead < offset + len(part))] - offset
-            for ids in part.ids(own.tolist()):
-                self._holding[np.unique(ids)] -= 1
+            if len(own):
+                tokens, rows = _held_by(part, own)
+                self._holding[tokens] -= rows
 
     @classmethod
     def load(cls, folder: Path) -> LateIndex:
@@ -329,6 +331,24 @@ class LateIndex:
             found = _compared([one for _, one in packed], question, vector)
             known.update(zip([row for row, _ in packed], found, strict=True))
         return [(row, known[row]) for row in rows if row in known]
+
+
+_Held = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+_counted: WeakKeyDictionary[TokenRows, tuple[npt.NDArray[np.int64], _Held]] = WeakKeyDictionary()
+"""Of parts in use: rows whose tokens were counted last, and the counts. The next version leaves out the same rows and a few more."""
+
+
+def _held_by(part: TokenRows, rows: npt.NDArray[np.int64]) -> _Held:
+    """The tokens that rows (ascending) hold, ascending, and how many of the rows hold each."""
+    before, (tokens, counts) = _counted.get(part, (rows[:0], (rows[:0], rows[:0])))
+    if len(np.setdiff1d(before, rows, assume_unique=True)):
+        before, tokens, counts = rows[:0], rows[:0], rows[:0]
+    more = [np.unique(ids) for ids in part.ids(np.setdiff1d(rows, before, assume_unique=True).tolist())]
+    every, place = np.unique(np.concatenate([tokens, *more]), return_inverse=True)
+    weights = np.concatenate([counts, np.ones(len(place) - len(tokens), np.int64)])
+    found = every.astype(np.int64), np.bincount(place, weights, len(every)).astype(np.int64)
+    _counted[part] = rows, found
+    return found
 
 
 @dataclass(frozen=True, slots=True)

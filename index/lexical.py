@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from index.scope import Scope
 from index.vocabulary import Vocabulary
 
 WHOLE_WEIGHT = 2 / 3
@@ -27,6 +28,8 @@ B = 0.75
 """Lucene's BM25 and its constants (Robertson and Zaragoza 2009, with Lucene's idf)."""
 REMEMBERED = 50_000
 """Tokens of which it is kept how many rows hold them."""
+KEPT_PLACES = 2_000
+"""Tokens of which a part keeps where their rows stand, 0.3 MB."""
 FREQUENT = 10
 """A token that more than one of so many rows hold is frequent: its idf is below 2.4, that of a rare one above 10."""
 ROUNDING = 1e-4
@@ -91,6 +94,7 @@ class Postings:
             raise ValueError(f"postings of different size: {len(tokens)}, {len(starts)}, {len(rows)}")
         self.tokens = tokens if isinstance(tokens, Vocabulary) else Vocabulary(tokens)
         self.starts, self.rows, self.counts, self.lengths = starts, rows, counts, lengths
+        self._parts: dict[str, slice] = {}
 
     @classmethod
     def build(cls, rows: Sequence[Sequence[str]]) -> Postings:
@@ -170,16 +174,28 @@ class Postings:
 
     def holding(self, token: str) -> int:
         """How many rows hold a token."""
-        number = self.tokens.number(token)
-        return 0 if number is None else int(self.starts[number + 1] - self.starts[number])
+        part = self._part(token)
+        return int(part.stop - part.start)
 
     def of(self, token: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint16]]:
         """The rows that hold a token, ascending, and how often each holds it."""
-        number = self.tokens.number(token)
-        part = (
-            slice(0, 0) if number is None else slice(int(self.starts[number]), int(self.starts[number + 1]))
-        )
+        part = self._part(token)
         return self.rows[part], self.counts[part]
+
+    def _part(self, token: str) -> slice:
+        """Where the rows of a token stand; the places of tokens that were asked for are kept: a question asks five times."""
+        part = self._parts.get(token)
+        if part is None:
+            number = self.tokens.number(token)
+            part = (
+                slice(0, 0)
+                if number is None
+                else slice(int(self.starts[number]), int(self.starts[number + 1]))
+            )
+            if len(self._parts) >= KEPT_PLACES:
+                self._parts.clear()
+            self._parts[token] = part
+        return part
 
 
 _ARRAYS = ("starts", "rows", "counts", "lengths")
@@ -283,9 +299,16 @@ class LexicalIndex:
         return len(places) - int(np.count_nonzero(places[at] == self._dead))
 
     def search(
-        self, tokens: Sequence[str], k: int, rows: npt.NDArray[np.int64] | None = None
+        self,
+        tokens: Sequence[str],
+        k: int,
+        rows: npt.NDArray[np.int64] | None = None,
+        scope: Scope | None = None,
     ) -> list[tuple[int, float]]:
-        """(row, score) of the k best, best first; only among `rows` where given; rows without a match are left out."""
+        """(row, score) of the k best, best first; only among `rows` where given; rows without a match are left out.
+
+        `scope` are the same rows in ids, for an index whose rows are elsewhere.
+        """
         if k <= 0:
             return []
         terms = self._terms(tokens)

@@ -35,8 +35,6 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any, Protocol
 
-import numpy as np
-
 from corpus.chunks import MAX_CHARS
 from corpus.documents import Parsed
 from corpus.garbled import GARBLED
@@ -44,7 +42,7 @@ from corpus.lines import parsed_of
 from corpus.readers import SUFFIXES
 from corpus.readers.kinds import mismatch, unreadable_suffix
 from corpus.records import Document, DocumentInfo
-from index.likeness import Alike, Fingerprints, fingerprints, relation, share
+from index.likeness import Alike, fingerprints, relation, share
 from index.plan import MAX_FILE_BYTES, find_files, relative
 from index.reading import ReaderProcess
 from index.store import Index
@@ -200,7 +198,6 @@ class Library:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = threading.RLock()
-        self._prints: dict[str, Fingerprints] = {}
         self._tidied = time.monotonic()
         self.tidy()
 
@@ -535,19 +532,12 @@ class Library:
 
     def _alike(self, parsed: Parsed, index: Index) -> Iterator[Alike]:
         """How a document stands to those of the index, most alike first."""
-        others = [other for other in index.listing.values() if other.id != parsed.document.id]
-        kept = self._prints
-        # fingerprints of a document cost 0.6 ms a thousand letters, once: a document never changes under its id
-        self._prints = {
-            other.id: kept[other.id] if other.id in kept else fingerprints(index.documents[other.id].text)
-            for other in others
-        }
         own = fingerprints(parsed.document.text)
-        pairs = []
-        for other in others:
-            theirs = self._prints[other.id]
-            common = len(np.intersect1d(own, theirs, assume_unique=True))
-            pairs.append((share(common, len(own), len(theirs)), other))
+        pairs = [
+            (share(count, len(own), size), index.listing[name])
+            for name, count, size in index.sharing(own)
+            if name != parsed.document.id
+        ]
         found = 0
         for part, other in sorted(pairs, key=lambda pair: (-pair[0], pair[1].path)):
             kind = None

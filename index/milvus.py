@@ -10,6 +10,8 @@ share a server under different names.
     <name>_tokens           token vectors, one row of pages each
     <name>_vectors_<dim>    vectors of the rows, with the fields of their cases, and those of their headings beside them
     <name>_headings_<dim>
+    <name>_words            tokens of the rows as sparse vectors, where the server has such, and their grams beside them
+    <name>_grams
 
 The client is loaded when a store is asked for: it takes half a second and 90 MB, and a single machine needs none.
 """
@@ -99,6 +101,8 @@ class Milvus:
     def __init__(self, address: Address, timeout_s: float = TIMEOUT_S) -> None:
         self.address, self._timeout_s = address, timeout_s
         self._client: Any = None
+        self.failed = False
+        """Whether a call failed since this was last set to False."""
         self._connecting = threading.Lock()
 
     def call(self, method: str, *arguments: Any, timeout_s: float | None = None, **more: Any) -> Any:
@@ -109,6 +113,7 @@ class Milvus:
             # a timeout of the connection bounds no call, and the client would try again for a minute
             return getattr(self._connected(), method)(*arguments, timeout=timeout, retry_times=0, **more)
         except errors as error:
+            self.failed = True
             raise StoreUnavailableError(_message(self.address, error)) from error
 
     def check(self) -> None:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,12 @@ from index.current import Progress
 from index.dense import Vectors
 from index.engines import Marks, Probe, best_first
 from index.fusion import Ranked
-from index.lexical import FIELDS, GRAMS, WORDS
+from index.lexical import FIELDS, GRAMS, WORDS, Fields, LexicalIndex, TokenPostings
+from index.likeness import Fingerprints, fingerprints
 from index.milvus import MOST_HITS, Milvus, quoted
 from index.milvus_pages import Pages, StoredFile, StoredLines, array_of, read_whole
 from index.milvus_rows import StoredPostings, StoredTokens, prefetch
+from index.milvus_words import SparseIndex, SparseSearch
 from index.records import Records
 from index.scope import Scope
 from index.store import (
@@ -81,19 +83,33 @@ class StoredSegment:
     case_counts: Mapping[str, int]
     records: Records
     part: StoredRows
+    prints: dict[str, Fingerprints] = field(default_factory=dict)
+
+    def common(self, prints: Fingerprints) -> dict[str, tuple[int, int]]:
+        """Of each document that has some of these fingerprints: how many of them, and how many it has itself."""
+        found = {}
+        for number, name in enumerate(self.rows):
+            if name not in self.prints:  # they are not published: made of the texts, once
+                self.prints[name] = fingerprints(self.records.document(number).text)
+            own = self.prints[name]
+            count = len(np.intersect1d(prints, own, assume_unique=True))
+            if count:
+                found[name] = count, len(own)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a version says of itself: its name, and the sizes in bytes of its own files."""
+    """What a version says of itself: its name, the sizes in bytes of its own files, and whether tokens are sparse vectors, too."""
 
     version: str
     layout: int
     files: Mapping[str, int]
+    sparse: bool = False
 
 
-class MilvusVectors:
-    """The vectors of the segments of a collection, searched on the server (`index.engines.NearestVectors`)."""
+class MilvusFinder:
+    """Finds rows of the segments of a collection on the server (`index.engines.Finder`)."""
 
     def __init__(
         self,
@@ -102,14 +118,28 @@ class MilvusVectors:
         held: Sequence[HeldSegment],
         pages: Pages,
         threads: ThreadPoolExecutor,
+        sparse: bool,
     ) -> None:
-        """`pages` hold the postings of the segments."""
+        """`pages` hold the postings of the segments; `sparse` says whether their tokens are sparse vectors, too."""
+        self._sparse = sparse
         self._milvus, self._pages, self._threads = milvus, pages, threads
         self._rows = [one.segment.part for one in held]
         self._texts = milvus.collection(f"vectors_{dimension}")
         self._headings = milvus.collection(f"headings_{dimension}")
         self._offsets = {one.segment.name: one.offset for one in held}
         self._condition = _condition(held)
+
+    def lexical(
+        self,
+        postings: Sequence[Mapping[str, TokenPostings]],
+        fields: Fields,
+        live: npt.NDArray[np.bool_] | None,
+    ) -> LexicalIndex:
+        """What ranks rows by tokens: the server where it can, our own over postings that are fetched."""
+        if not self._sparse:
+            return LexicalIndex(postings, fields, live)
+        collection = self._milvus.collection("words" if fields == WORDS else "grams")
+        return SparseIndex(postings, fields, live, _Sparse(self, collection))
 
     def nearest(
         self, probe: Probe, k: int, allowed: Marks, own: Marks, scope: Scope | None
@@ -125,6 +155,8 @@ class MilvusVectors:
         return texts, headings.result()
 
     def _prefetch(self, probe: Probe) -> None:
+        if self._sparse:
+            return  # what is counted of a token stays in memory
         asked = dict.fromkeys((name for name, _ in WORDS), probe.words)
         asked |= dict.fromkeys((name for name, _ in GRAMS), probe.grams)
         postings = [(rows.postings[name], tokens) for rows in self._rows for name, tokens in asked.items()]
@@ -142,21 +174,51 @@ class MilvusVectors:
             limit *= 4
 
     def _search(self, collection: str, vector: Vectors, limit: int, condition: str) -> Ranked:
+        return [
+            (self._row(hit), float(hit["distance"]))
+            for hit in self._hits(collection, vector.tolist(), limit, condition)
+        ]
+
+    def sparse(
+        self, collection: str, vector: Mapping[int, float], limit: int, scope: Scope | None
+    ) -> list[tuple[int, float, Mapping[int, float]]]:
+        """(row, score, its vector) of the best rows by a sparse vector."""
+        condition = self._condition if scope is None else f"({self._condition}) and ({_of_scope(scope)})"
+        hits = self._hits(collection, dict(vector), limit, condition, ["vector"])
+        return [(self._row(hit), float(hit["distance"]), hit["entity"]["vector"]) for hit in hits]
+
+    def _hits(
+        self, collection: str, vector: Any, limit: int, condition: str, fields: Sequence[str] = ()
+    ) -> list[Any]:
         (hits,) = self._milvus.call(
             "search",
             collection,
-            data=[vector.tolist()],
+            data=[vector],
             anns_field="vector",
             limit=limit,
             filter=condition,
+            output_fields=list(fields),
             search_params={"metric_type": "IP"},
             consistency_level="Bounded",
         )
-        found = []
-        for hit in hits:
-            segment, row = hit["id"].rsplit("/", 1)
-            found.append((self._offsets[segment] + int(row), float(hit["distance"])))
-        return found
+        return list(hits)
+
+    def _row(self, hit: Mapping[str, Any]) -> int:
+        segment, row = hit["id"].rsplit("/", 1)
+        return self._offsets[segment] + int(row)
+
+
+class _Sparse(SparseSearch):
+    """Searches the sparse vectors of a collection of the server."""
+
+    def __init__(self, finder: MilvusFinder, collection: str) -> None:
+        self._finder, self._collection = finder, collection
+
+    def search(
+        self, vector: Mapping[int, float], limit: int, scope: Scope | None
+    ) -> list[tuple[int, float, Mapping[int, float]]]:
+        """The best rows of the version, those of `scope` where it is given."""
+        return self._finder.sparse(self._collection, vector, limit, scope)
 
 
 def _condition(held: Sequence[HeldSegment]) -> str:
@@ -214,6 +276,18 @@ class MilvusStore:
         aliases = self.milvus.call("list_aliases")
         return name not in list(aliases.get("aliases", []) if isinstance(aliases, dict) else aliases)
 
+    def check(self, dimension: int) -> None:
+        """Raises StoreUnavailableError where a collection cannot be asked: after a crash they come back one by one."""
+        self.milvus.failed = False
+        for part in ("pages", "tokens", f"vectors_{dimension}", f"headings_{dimension}"):
+            self.milvus.query(self.milvus.collection(part), 'id in ["nothing"]', ["id"])
+
+    def segments_of(self, head: Head) -> list[str]:
+        """The names of the segments of a version."""
+        pages = Pages(self.milvus, self.milvus.version_collection(head.version))
+        (layouts,) = read_whole(pages, [StoredFile("segments.json", head.files["segments.json"])])
+        return list(json.loads(layouts))
+
     def load(self, head: Head, model: ModelRecord | None = None, known: Index | None = None) -> Index:
         """A version; segments that `known` holds are taken from it.
 
@@ -242,7 +316,7 @@ class MilvusStore:
         return Index(
             manifest,
             [loaded[name] for name in manifest["segments"]],
-            lambda held: MilvusVectors(self.milvus, dimension, held, self._pages, self._threads),
+            lambda held: MilvusFinder(self.milvus, dimension, held, self._pages, self._threads, head.sparse),
         )
 
     def _segment(self, name: str, sizes: Mapping[str, int]) -> StoredSegment:
@@ -295,7 +369,7 @@ def read_head(rows: Sequence[Mapping[str, Any]]) -> Head:
     """What the first row of a version says; raises StoreUnavailableError where it cannot be read."""
     try:
         found = json.loads(rows[0]["data"])
-        return Head(str(found["version"]), int(found["layout"]), dict(found["files"]))
+        return Head(str(found["version"]), int(found["layout"]), dict(found["files"]), bool(found["sparse"]))
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise StoreUnavailableError(f"検索の保存先にある索引の目録を読めません。{REBUILD}") from error
 
@@ -340,6 +414,8 @@ class CurrentMilvus:
         try:
             head = self._store.head()
             self.is_empty = False
+            if not self._well or self._store.milvus.failed:
+                self._store.check(self._model.dimension)
             if self._index is None or self._index.version != head.version:
                 if head.version != self._refused:
                     self._index = self._store.load(head, self._model, self._index)

@@ -22,12 +22,13 @@ import numpy.typing as npt
 from index.build import BuildRefusedError
 from index.dense import DenseIndex
 from index.late import TokenFile
-from index.lexical import FIELDS, Postings
+from index.lexical import FIELDS, GRAMS, WORDS, Fields, Postings
 from index.milvus import SLOW_S, Milvus, quoted
 from index.milvus_index import LAYOUT, Head, MilvusStore
 from index.milvus_pages import FIELDS as PAGE_FIELDS
 from index.milvus_pages import PAGE, PAGE_BYTES, ROW_BYTES, pages_of
 from index.milvus_rows import bucket_bytes, bucket_starts, row_bytes
+from index.milvus_words import sparse_rows
 from index.records import Records
 from index.segment import StoredSegment
 from index.store import IndexMissingError
@@ -35,6 +36,8 @@ from index.versions import alone, current_version, history, read_manifest
 
 BEGUN, COMPLETE = "begun", "complete"
 """Roles of the row that says how far a segment was written."""
+SPARSE = "sparse"
+"""What the row of a complete segment says whose tokens are sparse vectors, too."""
 COUNTED = 50_000
 """After so many rows what was written is counted: a publication that is cut off begins again there."""
 MESSAGE_BYTES = 8 * 2**20
@@ -78,13 +81,32 @@ def publish_version(
         if head is not None and head.version == name and head.layout == LAYOUT:
             return False
         own = {entry.name for entry in history(root)}
-        if head is not None and head.version not in own and not take_over:
+        address = milvus.address.shown
+        if head is not None and head.version not in {*own, _published(root).get(address)} and not take_over:
             raise ForeignVersionError(
                 f"検索の保存先（{milvus.address.shown}）で使われている版「{head.version}」は、この索引のフォルダー（{root}）で作ったものではありません。"
                 "別の保存名を指定するか、置き換えてよければ build_index.py --full で作り直してください。"
             )
-        _Publication(root, name, milvus, progress or _silent).run(own)
+        _Publication(root, name, store, progress or _silent).run(own, head)
+        _note(root, address, name)
         return True
+
+
+def _published(root: Path) -> dict[str, str]:
+    """The version that was last brought to each store, by its address; the folder may have it no longer."""
+    try:
+        found = json.loads((root / "PUBLISHED").read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _note(root: Path, address: str, name: str) -> None:
+    temporary = root / "versions" / f".old-{name}"
+    temporary.write_text(
+        json.dumps({**_published(root), address: name}, ensure_ascii=False), encoding="utf-8"
+    )
+    temporary.replace(root / "PUBLISHED")
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -94,17 +116,23 @@ def _silent(stage: str, done: int, total: int) -> None:
 class _Publication:
     """One publication, from the first row to the alias."""
 
-    def __init__(self, root: Path, name: str, milvus: Milvus, progress: Progress) -> None:
-        self._root, self._name, self._milvus, self._progress = root, name, milvus, progress
+    def __init__(self, root: Path, name: str, store: MilvusStore, progress: Progress) -> None:
+        self._root, self._name, self._progress = root, name, progress
+        self._store, self._milvus = store, (milvus := store.milvus)
         self._manifest = read_manifest(root, name)
         self._dimension = int(self._manifest["model"]["dimension"])
         self._pages, self._tokens = milvus.collection("pages"), milvus.collection("tokens")
         self._texts = milvus.collection(f"vectors_{self._dimension}")
         self._headings = milvus.collection(f"headings_{self._dimension}")
-        self._all = (self._pages, self._tokens, self._texts, self._headings)
+        self._all = [self._pages, self._tokens, self._texts, self._headings]
+        # tokens as sparse vectors, where the server has such
+        self._sparse = {milvus.collection("words"): WORDS, milvus.collection("grams"): GRAMS}
+        if not milvus.has_sparse():
+            self._sparse = {}
+        self._all += self._sparse
 
-    def run(self, own: Iterable[str]) -> None:
-        """All of it; `own` are the versions of the folder."""
+    def run(self, own: Iterable[str], before: Head | None) -> None:
+        """All of it; `own` are the versions of the folder, `before` the one that was in use on the server."""
         self._make_collections()
         states = self._states()
         segments = {
@@ -129,20 +157,22 @@ class _Publication:
                 written = {}
         self._write_version(segments)
         self._switch()
-        self._clear(set(own), states)
+        self._clear(set(own), before, states)
         self._progress("publishing", total, total)
 
     # ---- collections
 
     def _make_collections(self) -> None:
         there = set(self._milvus.call("list_collections", timeout_s=SLOW_S))
-        vectors = {self._texts, self._headings}
+        kinds: dict[str, tuple[Mapping[str, int | None], int | None]] = {
+            self._pages: (PAGE_FIELDS, 2),
+            self._tokens: (PAGE_FIELDS, 2),
+            self._texts: (VECTOR_FIELDS, self._dimension),
+            self._headings: (VECTOR_FIELDS, self._dimension),
+            **dict.fromkeys(self._sparse, (VECTOR_FIELDS, None)),
+        }
         self._at_once(
-            lambda collection: self._milvus.make(
-                collection,
-                VECTOR_FIELDS if collection in vectors else PAGE_FIELDS,
-                self._dimension if collection in vectors else 2,
-            ),
+            lambda collection: self._milvus.make(collection, *kinds[collection]),
             [collection for collection in self._all if collection not in there],
         )
 
@@ -156,12 +186,17 @@ class _Publication:
         rows = self._milvus.query(
             self._pages,
             f"role in {quoted([BEGUN, COMPLETE])}",
-            ["segment", "role"],
+            ["segment", "role", "data"],
             consistency_level="Strong",
             timeout_s=SLOW_S,
         )
-        # one that is complete has begun, too
-        return {row["segment"]: row["role"] for row in sorted(rows, key=lambda row: str(row["role"]))}
+        # one that was complete before the server had sparse vectors lacks these
+        own = {
+            row["segment"]: COMPLETE
+            for row in rows
+            if row["role"] == COMPLETE and (not self._sparse or row["data"] == SPARSE)
+        }
+        return {row["segment"]: BEGUN for row in rows} | own
 
     def _remove(self, segments: Sequence[str]) -> None:
         """Takes segments out of every collection."""
@@ -179,6 +214,10 @@ class _Publication:
             self._tokens: self._insert(self._tokens, _token_rows(segment)),
             self._texts: self._insert(self._texts, self._vector_rows(segment, report)),
             self._headings: self._insert(self._headings, self._heading_rows(segment)),
+            **{
+                collection: self._insert(collection, _sparse_rows(segment, fields))
+                for collection, fields in self._sparse.items()
+            },
         }
 
     def _complete(self, written: Mapping[str, Mapping[str, int]]) -> None:
@@ -191,7 +230,13 @@ class _Publication:
                     raise RuntimeError(
                         f"{collection}: {count} rows of {name} were written, {found} are there"
                     )
-        self._insert(self._pages, [_page_row(f"{name}/{COMPLETE}", name, "", COMPLETE) for name in written])
+        self._insert(
+            self._pages,
+            [
+                _page_row(f"{name}/{COMPLETE}", name, SPARSE if self._sparse else "", COMPLETE)
+                for name in written
+            ],
+        )
         self._milvus.call("flush", self._pages, timeout_s=SLOW_S)
 
     def _insert(self, collection: str, rows: Iterable[Row]) -> int:
@@ -247,7 +292,7 @@ class _Publication:
             "segments.json": json.dumps({name: _sizes(one) for name, one in segments.items()}).encode(),
         }
         sizes = {name: len(data) for name, data in files.items()}
-        head = asdict(Head(self._name, LAYOUT, sizes))
+        head = asdict(Head(self._name, LAYOUT, sizes, bool(self._sparse)))
         rows = [_page_row("head", "", json.dumps(head))]
         for name, data in files.items():
             rows += [_page_row(key, "", text) for key, text in pages_of(name, data)]
@@ -271,14 +316,20 @@ class _Publication:
         method = "alter_alias" if alias in self._aliases() else "create_alias"
         self._milvus.call(method, self._milvus.version_collection(self._name), alias, timeout_s=SLOW_S)
 
-    def _clear(self, own: set[str], states: Mapping[str, str]) -> None:
-        """Removes versions that the folder no longer has, and the segments that no version of it needs."""
+    def _clear(self, own: set[str], before: Head | None, states: Mapping[str, str]) -> None:
+        """Removes versions that the folder no longer has, and the segments that no version of it needs.
+
+        The one before stays: servers answer from it for a moment yet.
+        """
+        needed = {segment for version in own for segment in _segments(self._root, version)}
         kept = {self._milvus.version_collection(version) for version in own}
+        if before is not None and before.layout == LAYOUT:
+            kept.add(self._milvus.version_collection(before.version))
+            needed.update(self._store.segments_of(before))
         prefix = self._milvus.collection("v_")
         for collection in self._milvus.call("list_collections", timeout_s=SLOW_S):
             if collection.startswith(prefix) and collection not in kept:
                 self._milvus.call("drop_collection", collection, timeout_s=SLOW_S)
-        needed = {segment for version in own for segment in _segments(self._root, version)}
         gone = sorted(set(states) - needed)
         if gone:
             self._remove(gone)
@@ -347,6 +398,14 @@ def _token_rows(segment: StoredSegment) -> Iterator[Row]:
         (packed,) = tokens.packed([row])
         for key, text in pages_of(f"{segment.name}/{row}", row_bytes(packed), ROW_BYTES):
             yield _page_row(key, segment.name, text)
+
+
+def _sparse_rows(segment: StoredSegment, fields: Fields) -> Iterator[Row]:
+    """The tokens of each row that has some, as a sparse vector."""
+    postings = {name: Postings.load(segment.folder / "lexical" / name) for name, _ in fields}
+    own = _Fields(segment)
+    for row, vector in sparse_rows(postings, fields):
+        yield {**own.of(row), "vector": vector}
 
 
 class _Fields:

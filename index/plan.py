@@ -105,7 +105,10 @@ def _walk(folder: Path) -> tuple[list[Path], list[OSError]]:
                 inside = True  # what may not even be looked at: the plan names it
             if inside:
                 found.append(path)
-    return sorted(found), [error for error in errors if not isinstance(error, FileNotFoundError)]
+    # by the parts of their paths, as paths compare themselves, a few times slower
+    return sorted(found, key=lambda path: path.parts), [
+        error for error in errors if not isinstance(error, FileNotFoundError)
+    ]
 
 
 def relative(file: Path, folder: Path) -> str:
@@ -135,7 +138,7 @@ def make_plan(
     old_paths = {path: entry["id"] for entry in documents.values() for path in entry["paths"]}
     by_hash: dict[str, list[str]] = {}
     for state in files:
-        message = (refused or {}).get((state.sha256, suffix(state.path)))
+        message = refused.get((state.sha256, suffix(state.path))) if refused else None
         if message is None:
             by_hash.setdefault(state.sha256, []).append(state.path)
         else:

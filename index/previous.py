@@ -7,6 +7,7 @@ server would load it: byte for byte (0.8 s of processor a GB), unless its files 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
@@ -20,6 +21,9 @@ from index.plan import RACY_NS, FileState, suffix
 from index.segment import SegmentDamagedError, Stamps, StoredSegment
 from index.versions import IndexUnusableError, history, named_version, read_manifest
 
+READ_AT_ONCE = 256 * 2**20
+"""Bytes of segments that are read whole before they are used, 0.2 s. What is more is trusted by its stamps where these are
+known, and read beside the work (`index.background`): of a million chunks with their token vectors it is half a minute."""
 _log = logging.getLogger("dxqa.build")
 
 
@@ -60,7 +64,7 @@ class Previous:
             return cls(name)
         whole = {}
         stamps = {}
-        known = _read_checked(root, name)
+        known = read_stamps(root, name)
         for segment_name, digest in manifest["segments"].items() if segments != "none" else ():
             try:
                 stored = StoredSegment(root / "segments" / segment_name)
@@ -89,12 +93,19 @@ def _read_files(root: Path, name: str) -> dict[str, FileState]:
         return {}  # then all files are read again
 
 
-def _read_checked(root: Path, name: str) -> dict[str, Stamps]:
+def read_stamps(root: Path, name: str) -> dict[str, Stamps]:
+    """How the files of the segments of a version were when they were found whole, as far as that was written down."""
     try:
         found: dict[str, Stamps] = json.loads((root / "versions" / name / "checked.json").read_bytes())
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError):
         return {}  # then all segments are read again
+
+
+def forget_stamps(root: Path, name: str) -> None:
+    """Lets the next build read all segments of a version, since one of them was found damaged after it was found whole."""
+    with contextlib.suppress(OSError):  # a server may have no right to write here
+        (root / "versions" / name / "checked.json").unlink()
 
 
 def lasting_stamps(stamps: Mapping[str, Stamps], now_ns: int | None = None) -> dict[str, Stamps]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -147,9 +148,21 @@ def _part(contents: Sequence[Content], dimension: int) -> Part:
         DenseIndex.build(np.concatenate([nothing, *(vector[None] for _, vector in headings)])),
         np.array([row for row, _ in headings], dtype=np.int64),
         np.concatenate([np.zeros(0, np.uint64), *(content.heading_keys for content in contents)]),
-        {name: Postings.joined([content.postings[name] for content in contents]) for name in FIELDS},
+        {name: Postings.joined(_runs([content.postings[name] for content in contents])) for name in FIELDS},
         None,
     )
+
+
+def _runs(taken: Sequence[tuple[Postings, Rows]]) -> list[tuple[Postings, Rows]]:
+    """What is taken, with the rows of documents that follow one another in the same postings in one: all of these are gone
+    through for each."""
+    runs: list[tuple[Postings, list[Rows]]] = []
+    for postings, rows in taken:
+        if runs and runs[-1][0] is postings:
+            runs[-1][1].append(rows)
+        else:
+            runs.append((postings, [rows]))
+    return [(postings, np.concatenate(rows)) for postings, rows in runs]
 
 
 def _write_sorted(folder: Path, name: str, values: npt.NDArray[Any], places: npt.NDArray[np.int64]) -> None:
@@ -159,10 +172,13 @@ def _write_sorted(folder: Path, name: str, values: npt.NDArray[Any], places: npt
     np.save(folder / "sorted" / f"{name}_of.npy", places[order].astype(np.int32), allow_pickle=False)
 
 
-def _files(folder: Path) -> Iterator[tuple[str, int, str]]:
+def _files(folder: Path, *, keep: bool = True) -> Iterator[tuple[str, int, str]]:
+    """(name, size, SHA-256) of each file; with `keep` false what nobody else has mapped leaves the system's memory again."""
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "segment.json"):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if not keep:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         yield path.relative_to(folder).as_posix(), path.stat().st_size, digest
 
 
@@ -188,9 +204,15 @@ class StoredSegment:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise SegmentDamagedError(f"segments/{folder.name}/segment.json を読めません") from error
         self.digest = hashlib.sha256(data).hexdigest()
+        self._maps: dict[str, tuple[npt.NDArray[Any], npt.NDArray[np.int32]]] = {}
 
     def __len__(self) -> int:
         return max((end for _, end in self.rows.values()), default=0)
+
+    @property
+    def bytes(self) -> int:
+        """How large its files are together, as they were written."""
+        return sum(int(size) for size, _ in self._files.values())
 
     def check_sizes(self) -> Stamps:
         """Size, time (ns) and inode of each file; SegmentDamagedError where one is missing or of another size. Nothing is read."""
@@ -207,11 +229,11 @@ class StoredSegment:
             stamps[name] = [found.st_size, found.st_mtime_ns, found.st_ino]
         return stamps
 
-    def check(self) -> None:
-        """Raises SegmentDamagedError where a file is missing or not as it was written."""
+    def check(self, *, keep: bool = True) -> None:
+        """Raises SegmentDamagedError where a file is missing or not as it was written; `keep` as for `_files`."""
         self.check_sizes()
         try:
-            found = {name: digest for name, _, digest in _files(self.folder)}
+            found = {name: digest for name, _, digest in _files(self.folder, keep=keep)}
         except OSError as error:
             raise SegmentDamagedError(f"segments/{self.name} を読めません（{error.strerror}）") from error
         for name, (_, digest) in self._files.items():
@@ -267,36 +289,61 @@ class StoredSegment:
 
     def common(self, fingerprints: npt.NDArray[np.uint64]) -> dict[str, int]:
         """How many of these fingerprints each document holds, by document id; those that hold none are left out."""
-        _, numbers = self._look_up("fingerprints", fingerprints, every=True)
-        counts = np.bincount(numbers, minlength=len(self.rows)).tolist()
-        return {identity: count for identity, count in zip(self.rows, counts, strict=True) if count}
+        names = list(self.rows)
+        return {names[number]: count for _, number, count in self.shared([fingerprints])}
+
+    def shared(self, texts: Sequence[npt.NDArray[np.uint64]]) -> Iterator[tuple[int, int, int]]:
+        """(text, document, count) of each of these texts, by its number, and each document here, by its own, that have
+        fingerprints in common; texts are given by their fingerprints."""
+        lengths = [len(text) for text in texts]
+        values = np.concatenate([np.zeros(0, np.uint64), *texts])
+        owners = np.repeat(np.arange(len(texts)), lengths)
+        order = np.argsort(values, kind="stable")  # in the order of the file
+        asked, numbers = self._look_up("fingerprints", values[order], every=True)
+        pairs = owners[order][asked] * len(self.rows) + numbers
+        found, counts = np.unique(pairs, return_counts=True)
+        for pair, count in zip(found.tolist(), counts.tolist(), strict=True):
+            yield *divmod(pair, len(self.rows)), count
 
     def _look_up(
         self, name: str, asked: npt.NDArray[Any], *, every: bool = False
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Which of the values asked for are here, and what each belongs to (the first, or every one)."""
-        values = np.load(self.folder / "sorted" / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        places = np.load(self.folder / "sorted" / f"{name}_of.npy", mmap_mode="r", allow_pickle=False)
+        values, places = self._sorted(name)
         first = np.searchsorted(values, asked, side="left")
         count = np.searchsorted(values, asked, side="right") - first
         held = np.flatnonzero(count)
         if not every:
             return held, np.asarray(places[first[held]], dtype=np.int64)
-        spans = [np.arange(start, start + size) for start, size in zip(first[held], count[held], strict=True)]
-        chosen = np.concatenate([np.zeros(0, np.int64), *spans])
-        return np.repeat(held, count[held]), np.asarray(places[chosen], dtype=np.int64)
+        first, count = first[held], count[held]
+        # the places first, first + 1, … of each, in one go
+        chosen = np.repeat(first - (np.cumsum(count) - count), count) + np.arange(count.sum())
+        return np.repeat(held, count), np.asarray(places[chosen], dtype=np.int64)
 
-    def fingerprints(self, identity: str) -> npt.NDArray[np.uint64]:
-        """The fingerprints of a document's text, ascending."""
-        values = np.load(self.folder / "sorted" / "fingerprints.npy", mmap_mode="r", allow_pickle=False)
-        of = np.load(self.folder / "sorted" / "fingerprints_of.npy", allow_pickle=False)
-        return np.array(values[of == list(self.rows).index(identity)])
+    def _sorted(self, name: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
+        """Values in order, and what each belongs to, mapped."""
+        if name not in self._maps:
+            values, places = (
+                np.load(self.folder / "sorted" / file, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+                for file in (f"{name}.npy", f"{name}_of.npy")
+            )
+            self._maps[name] = values, places
+        return self._maps[name]
+
+    def fingerprints(self) -> dict[str, npt.NDArray[np.uint64]]:
+        """The fingerprints of each document's text, ascending."""
+        values, of = self._sorted("fingerprints")
+        order = np.argsort(of, kind="stable")
+        ends = np.cumsum(np.bincount(of, minlength=len(self.rows)))
+        parts = np.split(values[order], ends[:-1]) if len(ends) else []
+        return dict(zip(self.rows, parts, strict=True))
 
     def contents(self, identities: Collection[str]) -> list[Content]:
         """The given documents of this segment, in its order, as another segment takes them."""
         part = Part.load(self.folder)
         vectors = part.dense.vectors()
         headings = dict(zip(part.heading_rows.tolist(), part.headings.vectors(), strict=True))
+        prints = self.fingerprints()
         found = []
         for identity, (first, end) in self.rows.items():
             if identity not in identities:
@@ -310,7 +357,7 @@ class StoredSegment:
                     {row - first: headings[row] for row in range(first, end) if row in headings},
                     part.heading_keys[first:end],
                     {name: (part.postings[name], rows) for name in FIELDS},
-                    self.fingerprints(identity),
+                    prints[identity],
                 )
             )
         return found
@@ -319,7 +366,7 @@ class StoredSegment:
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A segment to be searched; row i of `part` is chunk i of `records`, `rows` are those of each document, in order;
-    `case_counts` how many cases each has."""
+    `case_counts` how many cases each has, `checked` says whether its files were read and found whole."""
 
     name: str
     kind: str
@@ -328,15 +375,25 @@ class Segment:
     case_counts: Mapping[str, int]
     records: Records
     part: Part
+    stored: StoredSegment
+    checked: bool = True
 
     @classmethod
-    def load(cls, folder: Path) -> Segment:
-        """A segment with every file checked; raises SegmentDamagedError where one is not as it was written."""
+    def load(cls, folder: Path, stamps: Stamps | None = None) -> Segment:
+        """A segment with every file checked; raises SegmentDamagedError where one is not as it was written.
+
+        Where the files have these stamps they were found whole before, and are not read again.
+        """
         stored = StoredSegment(folder)
-        stored.check()
+        checked = stamps is None or stored.check_sizes() != stamps
+        if checked:
+            stored.check()
         try:
-            records, part = stored.records, Part.load(folder)
+            # everything is mapped now: a build may clear the folder away while the segment is in use
+            records, part, _ = stored.records, Part.load(folder), stored._sorted("fingerprints")
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            if not checked:
+                stored.check()  # says which file it is
             raise SegmentDamagedError(
                 f"segments/{folder.name} を読めません（{type(error).__name__}）"
             ) from error
@@ -345,4 +402,14 @@ class Segment:
                 f"segments/{folder.name} の件数が合いません（本文{min(len(records), len(stored))}・検索{len(part)}）"
             )
         counts = {name: int(entry["cases"]) for name, entry in stored.meta["documents"].items()}
-        return cls(folder.name, stored.kind, stored.digest, stored.rows, counts, records, part)
+        return cls(
+            folder.name, stored.kind, stored.digest, stored.rows, counts, records, part, stored, checked
+        )
+
+    def common(self, fingerprints: npt.NDArray[np.uint64]) -> dict[str, tuple[int, int]]:
+        """Of each document that has some of these fingerprints: how many of them, and how many it has itself."""
+        documents = self.stored.meta["documents"]
+        return {
+            name: (count, int(documents[name]["fingerprints"]))
+            for name, count in self.stored.common(fingerprints).items()
+        }

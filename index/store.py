@@ -21,10 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.records import Case, Chunk, Document, DocumentInfo
-from index.engines import Engines, NearestVectors, Probe, Rows
+from index.engines import Engines, Finder, Probe, Rows
+from index.previous import forget_stamps, read_stamps
 from index.records import Records, chunk_key
 from index.scope import Scope
-from index.segment import LIST, TEXT, Segment, SegmentDamagedError
+from index.segment import LIST, TEXT, Segment, SegmentDamagedError, Stamps, StoredSegment
 from index.tokenizer import tokenizer_name
 from index.versions import (
     REBUILD,
@@ -123,15 +124,15 @@ class Index:
         self,
         manifest: Mapping[str, Any],
         segments: Sequence[SearchedSegment],
-        vectors_of: VectorsOf | None = None,
+        finder_of: FinderOf | None = None,
     ) -> None:
-        """`vectors_of` says what searches the vectors of some segments, where these do not have them themselves."""
+        """`finder_of` says what finds rows of some segments, where these are not here."""
         self.manifest = manifest
         self.version: str = manifest["version"]
         self.segments = {segment.name: segment for segment in segments}
         entries = {entry["id"]: entry for entry in manifest["documents"]}
         self.indexed_at: dict[str, str] = {name: entry["indexed_at"] for name, entry in entries.items()}
-        self._collections = _collections(segments, entries, vectors_of)
+        self._collections = _collections(segments, entries, finder_of)
         listing: dict[str, DocumentInfo] = {}
         self.cases: dict[str, Case] = {}
         self.chunk_counts: Counter[str] = Counter()
@@ -250,6 +251,32 @@ class Index:
             for score, number, one in found[:k]
         ]
 
+    def documents_saying(self, words: str) -> list[str]:
+        """The documents whose text says words, both without spaces (`corpus.text.squeeze`), in the order of their paths."""
+        found = []
+        for collection in self._collections:
+            for held in collection.held:
+                names = list(held.segment.rows)
+                found += [
+                    names[number]
+                    for number in held.segment.records.saying(words)
+                    if names[number] in held.own
+                ]
+        return sorted(found, key=lambda name: self.listing[name].path)
+
+    def document_says(self, document_id: str, words: str) -> bool:
+        """Whether the text of a document says words, both without spaces."""
+        place = self._of_document.get(document_id)
+        return place is not None and place.held.segment.records.says(place.number, words)
+
+    def sharing(self, fingerprints: npt.NDArray[np.uint64]) -> Iterator[tuple[str, int, int]]:
+        """(document, how many of these fingerprints (index.likeness) it has, how many it has itself), those that have some."""
+        for collection in self._collections:
+            for held in collection.held:
+                for name, (count, size) in held.segment.common(fingerprints).items():
+                    if name in held.own:
+                        yield name, count, size
+
     def holds_word(self, word: str) -> bool:
         """Whether any chunk has a word (`index.tokenizer.tokenize`), in its text or in what stands above it."""
         return any(collection.engines.holds_word(word) for collection in self._collections)
@@ -335,6 +362,10 @@ class SearchedSegment(Protocol):
         """Its documents, cases and chunks."""
         ...
 
+    def common(self, fingerprints: npt.NDArray[np.uint64]) -> Mapping[str, tuple[int, int]]:
+        """Of each document that has some of these fingerprints: how many of them, and how many it has itself."""
+        ...
+
     @property
     def part(self) -> Rows:
         """What the engines know of its rows."""
@@ -350,8 +381,8 @@ class HeldSegment:
     own: Collection[str]
 
 
-VectorsOf = Callable[[Sequence[HeldSegment]], NearestVectors]
-"""What searches the vectors of the segments of a collection."""
+FinderOf = Callable[[Sequence[HeldSegment]], Finder]
+"""What finds the rows of the segments of a collection."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -399,7 +430,7 @@ class _Place:
 def _collections(
     segments: Sequence[SearchedSegment],
     entries: Mapping[str, Mapping[str, Any]],
-    vectors_of: VectorsOf | None,
+    finder_of: FinderOf | None,
 ) -> list[_Collection]:
     """The segments by their kind; of each, the documents that `entries` says stand in it."""
     kinds: dict[str, list[HeldSegment]] = {}
@@ -415,8 +446,8 @@ def _collections(
             for name in one.own:
                 first, end = one.segment.rows[name]
                 live[one.offset + first : one.offset + end] = True
-        vectors = vectors_of(held) if vectors_of is not None else None
-        engines = Engines([one.segment.part for one in held], live, vectors)
+        finder = finder_of(held) if finder_of is not None else None
+        engines = Engines([one.segment.part for one in held], live, finder)
         cost = LIST_COST if kind == LIST and TEXT in kinds else 0.0
         made.append(_Collection(held, [one.offset for one in held], live, engines, cost))
     return made
@@ -469,9 +500,16 @@ def load_current(root: Path, model: ModelRecord | None = None) -> Index:
 
 
 def load_version(
-    root: Path, name: str, model: ModelRecord | None = None, known: Index | None = None
+    root: Path,
+    name: str,
+    model: ModelRecord | None = None,
+    known: Index | None = None,
+    at_once: int | None = None,
 ) -> Index:
     """One version; segments that `known` holds are taken from it, the others are read and checked file by file.
+
+    Where these have more than `at_once` bytes, those are not read whose files are as a build found them whole: they are not
+    `checked`, and whoever loads them has to (`index.background`).
 
     Raises IndexUnusableError where it is damaged or does not fit the encoder or the tokenizer.
     """
@@ -479,16 +517,24 @@ def load_version(
     check_agreement(manifest, model)
     held = {} if known is None else known.segments
     segments: list[SearchedSegment] = []
+    stamps: Mapping[str, Stamps] = {}
     try:
+        fresh = [
+            StoredSegment(root / "segments" / other) for other in manifest["segments"] if other not in held
+        ]
+        large = at_once is not None and sum(segment.bytes for segment in fresh) > at_once
+        stamps = read_stamps(root, name) if large else {}
         for segment_name, digest in manifest["segments"].items():
             segment = held.get(segment_name)
             if segment is None or segment.digest != digest:
-                segment = Segment.load(root / "segments" / segment_name)
+                segment = Segment.load(root / "segments" / segment_name, stamps.get(segment_name))
             if segment.digest != digest:
                 raise SegmentDamagedError(f"segments/{segment_name}/segment.json の内容が変わっています")
             segments.append(segment)
         return Index(manifest, segments)
     except SegmentDamagedError as error:
+        if stamps:
+            forget_stamps(root, name)
         raise IndexUnusableError(f"索引の版「{name}」が壊れています（{error}）。{REBUILD}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IndexUnusableError(

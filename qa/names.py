@@ -7,19 +7,28 @@ wrong; or in kana. What the index does not know is recognised by the table of al
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 import re
+import threading
+import weakref
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import ClassVar
+from pathlib import Path
+from typing import Protocol
+from weakref import WeakKeyDictionary
 
+from corpus.documents import rules
 from corpus.municipalities import PREFECTURES, REGION_OF, municipalities, parse_organization, short_name
 from corpus.records import Chunk, Document
 from corpus.text import normalize, remembered, squeeze
 from index.store import Index
 from index.tokenizer import readings
 
+_log = logging.getLogger("dxqa.names")
 _KATAKANA = {code: code + 0x60 for code in range(ord("ぁ"), ord("ん") + 1)}
 _SUFFIXES = "都道府県市区町村"
 # 「白樺台市の…」「ミドリ市は」: a name by its form, where a particle or the end follows
@@ -74,38 +83,114 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What was read in a document: whose it is and its passages are, where these organizations are known; its text without spaces."""
+    """What was read in a document: whose it is and its passages are; `known` stands for the organizations known then."""
 
     title: str
     path: str
-    known: tuple[str, ...]
+    known: str
     organizations: tuple[str, ...]
     sections: Mapping[str, str]
-    squeezed: str
+
+
+class Said(Protocol):
+    """What knows which documents say words, both without spaces (`corpus.text.squeeze`); an `Index` does."""
+
+    def documents_saying(self, words: str) -> list[str]:
+        """The documents that do, in the order of their paths."""
+        ...
+
+    def document_says(self, document_id: str, words: str) -> bool:
+        """Whether one does."""
+        ...
+
+
+class Readings:
+    """What was read in the documents of the index that was looked at last: the next version reads only what is new in it.
+
+    Where there is a file, this lasts beyond the end of the program; whatever is wrong with that, documents are read again.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._read: dict[str, _Read] | None = None
+
+    def of(self, index: Index, known: tuple[str, ...]) -> dict[str, _Read]:
+        """What was read in each document of an index, where these organizations are known."""
+        held = self._load() if self._read is None else self._read
+        digest = hashlib.sha256("\n".join(known).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        found, fresh = {}, False
+        for info in index.listing.values():
+            one = held.get(info.id)
+            if one is None or (one.title, one.path, one.known) != (info.title, info.path, digest):
+                one, fresh = _read_one(index, index.documents[info.id], known, digest), True
+            found[info.id] = one
+        self._read = found
+        if fresh:
+            self._save()
+        return found
+
+    def _load(self) -> dict[str, _Read]:
+        try:
+            if self._file is None:
+                return {}
+            content = json.loads(self._file.read_text(encoding="ascii"))
+            if content["rules"] != _rules():
+                return {}
+            return {
+                name: _Read(title, path, known, tuple(organizations), sections)
+                for name, (title, path, known, organizations, sections) in content["documents"].items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+
+    def _save(self) -> None:
+        if self._file is None:
+            return
+        documents = {
+            name: [one.title, one.path, one.known, one.organizations, one.sections]
+            for name, one in (self._read or {}).items()
+        }
+        temporary = self._file.with_name(f".{self._file.name}")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps({"rules": _rules(), "documents": documents}), encoding="ascii")
+            temporary.replace(self._file)
+        except OSError as error:
+            _log.warning("names of documents cannot be kept: %s", error)
+
+
+def _read_one(index: Index, document: Document, known: tuple[str, ...], digest: str) -> _Read:
+    """What the names in a document are."""
+    chunks = [chunk for chunk in index.chunks_of_document(document.id) if chunk.case_id is None]
+    sections = sections_of(chunks, known)
+    owners = organizations_of(document, known, several=len(set(sections.values())) > 1)
+    return _Read(document.title, document.path, digest, owners, sections)
+
+
+def _rules() -> str:
+    """A fingerprint of all that what is read depends on: the corpus package, and this module."""
+    return rules() + hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
 
 
 class Directory:
     """The organizations of one index: whose cases and documents it holds."""
 
-    # of the documents of the index that was looked at last, by id
-    _read: ClassVar[dict[str, _Read]] = {}
-
     def __init__(
         self,
         of_case: Mapping[str, str],
         of_document: Mapping[str, tuple[str, ...]] | None = None,
-        texts: Mapping[str, str] | None = None,
+        said: Said | None = None,
         populations: Mapping[str, int] | None = None,
         categories: Iterable[str] = (),
         of_section: Mapping[str, str] | None = None,
         documents_of: Mapping[str, Collection[str]] | None = None,
     ) -> None:
-        """`of_case` by case id, `of_document` by document id; `texts` is what they say, without spaces.
+        """`of_case` by case id, `of_document` by document id; `said` knows what they say.
 
         `of_section` is whose a passage is by its id, where its heading says it. `categories` are the parts into which the case
         books sort their cases. `documents_of` are the documents that hold something of an organization.
         """
-        self._of_case, self._of_document, self._texts = of_case, of_document or {}, texts or {}
+        self._of_case, self._of_document, self._said = of_case, of_document or {}, said
         self._populations = populations or {}
         self.categories = tuple(dict.fromkeys(categories))
         self._of_section = of_section or {}
@@ -121,13 +206,11 @@ class Directory:
         self._mentioned: dict[str, bool] = {}
 
     @classmethod
-    def of_index(cls, index: Index) -> Directory:
+    def of_index(cls, index: Index, readings: Readings | None = None) -> Directory:
         """The directory of an index. A case book is of nobody, its cases are."""
         of_case = {case.id: case.organization for case in index.cases.values()}
         with_cases = {case.document_id for case in index.cases.values()}
-        known = tuple(dict.fromkeys(of_case.values()))
-        read = {document.id: cls._read_once(index, document, known) for document in index.documents.values()}
-        cls._read = read
+        read = (readings or Readings()).of(index, tuple(dict.fromkeys(of_case.values())))
         holding: dict[str, set[str]] = {}
         for case in index.cases.values():
             holding.setdefault(case.organization, set()).add(case.document_id)
@@ -138,23 +221,12 @@ class Directory:
         return cls(
             of_case,
             {i: () if i in with_cases else one.organizations for i, one in read.items()},
-            {i: one.squeezed for i, one in read.items()},
+            weakref.proxy(index),  # it is kept as long as the index, and must not keep it
             {case.organization: case.population for case in index.cases.values() if case.population},
             [case.category for case in index.cases.values() if case.category],
             {i: name for one in read.values() for i, name in one.sections.items()},
             holding,
         )
-
-    @classmethod
-    def _read_once(cls, index: Index, document: Document, known: tuple[str, ...]) -> _Read:
-        """What the names in a document are; a new version of the index reads only what is new in it."""
-        held = cls._read.get(document.id)
-        if held is not None and (held.title, held.path, held.known) == (document.title, document.path, known):
-            return held
-        chunks = [chunk for chunk in index.chunks_of_document(document.id) if chunk.case_id is None]
-        sections = sections_of(chunks, known)
-        owners = organizations_of(document, known, several=len(set(sections.values())) > 1)
-        return _Read(document.title, document.path, known, owners, sections, squeeze(document.text))
 
     @property
     def has_cases(self) -> bool:
@@ -186,18 +258,23 @@ class Directory:
 
     def saying(self, name: str) -> list[str]:
         """The documents that say a name, with or without its prefecture."""
-        own = squeeze(short(name))
-        return [document_id for document_id, text in self._texts.items() if own in text]
+        return [] if self._said is None else self._said.documents_saying(squeeze(short(name)))
 
     def mentions(self, name: str) -> bool:
         """Whether any document says a name."""
         if name not in self._mentioned:
-            self._mentioned[name] = any(squeeze(name) in text for text in self._texts.values())
+            self._mentioned[name] = self._said is not None and bool(
+                self._said.documents_saying(squeeze(name))
+            )
         return self._mentioned[name]
 
     def is_spoken_of(self, union: str, document_id: str) -> bool:
         """Whether a document says the name of a union, which a passage of it need not say again."""
-        return _UNION.fullmatch(union) is not None and squeeze(union) in self._texts.get(document_id, "")
+        return (
+            _UNION.fullmatch(union) is not None
+            and self._said is not None
+            and self._said.document_says(document_id, squeeze(union))
+        )
 
     def says(self, text: str, name: str) -> bool:
         """Whether a text says a name, with or without its prefecture, on its own: 「福島県福島市」 does not say 「福島県」."""
@@ -307,10 +384,27 @@ class Directory:
         return alike[0] if len(alike) == 1 else None
 
 
-@lru_cache(maxsize=4)
+_directories: WeakKeyDictionary[Index, Directory] = WeakKeyDictionary()
+_making = threading.Lock()
+_readings = Readings()
+
+
 def directory(index: Index) -> Directory:
-    """The directory of an index, made once."""
-    return Directory.of_index(index)
+    """The directory of an index, made once: who asks meanwhile waits for it, and not who asks another index."""
+    found = _directories.get(index)
+    if found is None:
+        with _making:
+            found = _directories.get(index)
+            if found is None:
+                found = _directories[index] = Directory.of_index(index, _readings)
+    return found
+
+
+def keep_readings(file: Path) -> None:
+    """Keeps what is read in documents in a file, so that a server which is started again need not read them again."""
+    global _readings
+    with _making:
+        _readings = Readings(file)
 
 
 @dataclass(frozen=True, slots=True)

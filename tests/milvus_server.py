@@ -169,3 +169,13 @@ def _is_well(port: int) -> bool:
             return reply.read() == b"OK"
     except OSError:
         return False
+
+
+if __name__ == "__main__":
+    # for a look or a benchmark: a server until Ctrl+C, on the data of a folder
+    import sys
+
+    with MilvusServer(Path(sys.argv[1])) as _server:
+        print(f"milvus://{_server.address}/dxqa", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()

@@ -22,6 +22,7 @@ from build_index import summary
 from corpus.chunks import passage_of
 from corpus.records import Passage
 from index.build import BuildRefusedError, NothingToIndexError, build
+from index.checking import SelfQueryError, check_segment
 from index.engines import Probe, probe
 from index.late import Nearness, TokenVectors
 from index.passages import model_record, vector_key
@@ -611,10 +612,144 @@ def test_small_segments_are_written_anew_together(documents: Path, root: Path, f
     assert kept == needed
 
 
+@pytest.fixture
+def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments have the sizes below 4, to 8, to 16 and 20 rows, and two documents at most are kept in memory."""
+    monkeypatch.setattr("index.merging.SMALL", 4)
+    monkeypatch.setattr("index.merging.STEP", 2)
+    monkeypatch.setattr("index.merging.FULL", 20)
+    monkeypatch.setattr("index.spool.IN_MEMORY", 6)
+
+
+@pytest.mark.usefixtures("few_rows")
+def test_many_documents_are_written_in_several_segments(
+    documents: Path, root: Path, fake: FakeEncoder
+) -> None:
+    for number in range(30):
+        put(documents, f"{number:02}.md", book(f"第{number}課"))
+    calls: list[tuple[str, int, int]] = []
+    report = build(documents, root, fake, progress=lambda *call: calls.append(call))
+    manifest = read_manifest(root, report.version)
+    assert [name.removeprefix(report.version) for name in manifest["segments"]] == [
+        "-text", *(f"-text-{number}" for number in range(2, 6))
+    ]  # fmt: skip
+    assert [len(StoredSegment(root / "segments" / name)) for name in manifest["segments"]] == [21] * 4 + [18]
+    assert len(fake.passages) == report.encoded == report.chunks == 34 * 3
+    encoding = [(done, total) for stage, done, total in calls if stage == "encoding"]
+    assert encoding == sorted(encoding)
+    assert encoding[-1] == (102, 102)
+    index = load_current(root, model_record(fake))
+    fake.passages.clear()
+    put(documents, "31.md", book("第31課"))
+    assert build(documents, root, fake).encoded == len(fake.passages) == 3
+    # whole documents are the same words in another segment: none of them is encoded twice
+    put(documents, "写し.md", "前書き\n\n" + (documents / "00.md").read_text(encoding="utf-8"))
+    build(documents, root, fake)
+    assert index.documents.keys() < load_current(root).documents.keys()
+
+
+@pytest.mark.usefixtures("few_rows")
+def test_words_of_an_earlier_portion_are_not_encoded_again(
+    documents: Path, root: Path, fake: FakeEncoder
+) -> None:
+    for path in documents.iterdir():
+        path.unlink()
+    for number in range(40):
+        put(
+            documents,
+            f"{number:02}.md",
+            f"# 同じ題\n\n## 受付\n\n受付は平日の午前九時から午後五時までです。\n\n## 費用\n\n第{number}の費用は県が出します。\n",
+        )
+    report = build(documents, root, fake)
+    assert len(load_current(root).segments) == 4
+    assert (report.chunks, report.encoded) == (80, 41)
+
+
+@pytest.mark.usefixtures("few_rows")
+def test_segments_are_written_anew_once_the_new_version_is_in_use(
+    documents: Path, root: Path, fake: FakeEncoder
+) -> None:
+    build(documents, root, fake)
+    merges, most = 0, 0
+    for number in range(25):
+        put(documents, f"{number:02}.md", book(f"第{number}課"))
+        seen: list[tuple[str, int, set[str]]] = []
+
+        def watch(stage: str, done: int, total: int, seen: list[Any] = seen) -> None:
+            if stage == "merging":
+                paths = {document.path for document in load_current(root).documents.values()}
+                seen.append((done, total, paths))
+
+        report = build(documents, root, fake, progress=watch)
+        if seen:
+            merges += 1
+            # who asks meanwhile is answered from the new document, from a version that nobody sees afterwards
+            assert all(f"{number:02}.md" in paths for _, _, paths in seen)
+            counts = [done for done, _, _ in seen]
+            assert counts == sorted(counts)
+            assert (counts[0], counts[-1]) == (0, seen[0][1])
+        assert report.version == current_version(root)
+        assert report.added == 1
+        kept = read_report(root / "versions" / report.version)
+        assert kept is not None
+        assert (kept.version, kept.added) == (report.version, 1)
+        assert leftovers(root) == []
+        entries = history(root)
+        assert [entry.documents for entry in entries] == sorted(
+            {entry.documents for entry in entries}, reverse=True
+        )  # one version for each state of the folder
+        index = load_current(root, model_record(fake))
+        most = max(most, len(index.segments))
+    assert merges >= 3
+    assert most <= 9
+    assert build(documents, root, fake).changes == ()
+    assert same(index, fresh(documents, root.parent / "fresh", fake))
+
+
+@pytest.mark.usefixtures("few_rows")
+@pytest.mark.parametrize("trouble", ["no room", "disk error", "does not answer"])
+def test_what_cannot_be_written_anew_stays_as_it_is(
+    documents: Path, root: Path, fake: FakeEncoder, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in documents.iterdir():
+        path.unlink()
+    real = StoredSegment.contents
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    def refuse(folder: Path) -> str:
+        if folder.name.endswith("-text") and len(StoredSegment(folder)) > 6:
+            raise SelfQueryError("見つけられません")
+        return check_segment(folder)
+
+    for number in range(6):
+        put(documents, f"{number:02}.md", book(f"第{number}課"))
+        put(documents, f"{number:02}b.md", book(f"第{number}係"))
+        with monkeypatch.context() as patch:
+            if trouble == "no room":
+                patch.setattr("index.build.ROOM", 1e9)
+            elif trouble == "disk error":
+                patch.setattr(StoredSegment, "contents", fail)
+            else:
+                patch.setattr("index.build.check_segment", refuse)
+            report = build(documents, root, fake)
+        assert report.version == current_version(root)
+        assert leftovers(root) == []
+        assert len(load_current(root, model_record(fake)).documents) == 2 * number + 2
+    assert len(load_current(root).segments) == 6
+    assert StoredSegment.contents is real
+    before = current_version(root)
+    report = build(documents, root, fake)  # nothing changed, and now it can be done
+    assert report.version == current_version(root) != before
+    assert len(load_current(root).segments) < 6
+    assert same(load_current(root), fresh(documents, root.parent / "fresh", fake))
+
+
 def test_a_segment_mostly_left_behind_is_written_anew(
     documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("index.build.MERGE_ROWS", 0)
+    monkeypatch.setattr("index.merging.SMALL", 0)
     build(documents, root, fake)
     (documents / "税務課.md").unlink()
     build(documents, root, fake)
@@ -721,7 +856,10 @@ NAMES = ["a.md", "b.md", "c.txt", "下/d.md", "下/e.txt"]
     )
 )
 def test_step_by_step_is_as_all_at_once(tmp_path_factory: pytest.TempPathFactory, steps: list[Any]) -> None:
-    folder = tmp_path_factory.mktemp("steps")
+    step_by_step(tmp_path_factory.mktemp("steps"), steps)
+
+
+def step_by_step(folder: Path, steps: list[Any]) -> None:
     documents, root, fake = folder / "documents", folder / "index", FakeEncoder()
     put(documents, "いつも.md", book("総務課"))
     build(documents, root, fake)

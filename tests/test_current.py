@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from index import current as current_module
 from index.build import build
 from index.current import CurrentIndex
 from index.passages import model_record
+from index.segment import StoredSegment
 from index.store import Index, ModelRecord, current_version, load_version
 
 
@@ -70,9 +72,9 @@ def test_a_refused_version_is_not_tried_at_every_question(
     (root / "segments" / f"{version}-text" / "keys.npy").unlink()
     tried: list[str] = []
 
-    def watch(root: Path, name: str, model: ModelRecord | None, known: Index | None) -> Index:
+    def watch(root: Path, name: str, model: ModelRecord | None, known: Index | None, at_once: int) -> Index:
         tried.append(name)
-        return load_version(root, name, model, known)
+        return load_version(root, name, model, known, at_once)
 
     monkeypatch.setattr(current_module, "load_version", watch)
     held = CurrentIndex(root, model_record(fake))
@@ -115,10 +117,10 @@ def test_questions_are_answered_while_a_new_version_loads(
     second_version = build(documents, root, fake, full=True).version
     loading, go_on = threading.Event(), threading.Event()
 
-    def slow(root: Path, name: str, model: ModelRecord | None, known: Index | None) -> Index:
+    def slow(root: Path, name: str, model: ModelRecord | None, known: Index | None, at_once: int) -> Index:
         loading.set()
         assert go_on.wait(10)
-        return load_version(root, name, model, known)
+        return load_version(root, name, model, known, at_once)
 
     monkeypatch.setattr(current_module, "load_version", slow)
     thread = threading.Thread(target=held.get)
@@ -132,6 +134,131 @@ def test_questions_are_answered_while_a_new_version_loads(
     index = held.get()
     assert index is not None
     assert index.version == second_version
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Everything is too large to be read at once, and stamps count as soon as they are written; gives what is read."""
+    monkeypatch.setattr(current_module, "READ_AT_ONCE", 0)
+    monkeypatch.setattr("index.previous.RACY_NS", 0)
+    read: list[str] = []
+    check = StoredSegment.check
+
+    def checked(stored: StoredSegment, *, keep: bool = True) -> None:
+        read.append(("" if keep else "beside ") + stored.name)
+        check(stored, keep=keep)
+
+    monkeypatch.setattr(StoredSegment, "check", checked)
+    return read
+
+
+def flip(file: Path, *, unseen: bool) -> None:
+    """Changes one bit; `unseen` is as a disk does it that goes bad, without a trace in the file's times."""
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    with file.open("r+b") as handle:
+        handle.seek(file.stat().st_size // 2)
+        byte = handle.read(1)
+        handle.seek(-1, 1)
+        handle.write(bytes([byte[0] ^ 1]))
+    if unseen:
+        os.utime(file, ns=times)
+
+
+def test_a_large_index_answers_before_it_was_read(
+    documents: Path, root: Path, fake: FakeEncoder, large: list[str]
+) -> None:
+    first = build(documents, root, fake).version
+    large.clear()
+    held = CurrentIndex(root, model_record(fake))
+    index = held.get()
+    assert index is not None
+    held.wait_until_checked(10)
+    assert large == [f"beside {first}-text"]
+    assert (held.get(), held.problem) == (index, None)
+    (documents / "b.csv").write_text("題名,本文\n窓口,平日の午前九時から受け付けます。\n", encoding="utf-8")
+    second = build(documents, root, fake).version
+    large.clear()
+    assert held.get() is not index
+    held.wait_until_checked(10)
+    assert large == [f"beside {second}-list"]  # each once
+
+
+def test_files_that_were_written_to_are_read_first(
+    documents: Path, root: Path, fake: FakeEncoder, large: list[str]
+) -> None:
+    first = build(documents, root, fake).version
+    flip(root / "segments" / f"{first}-text" / "vectors.faiss", unseen=False)
+    held = CurrentIndex(root, model_record(fake))
+    assert held.get() is None
+    assert "vectors.faiss" in (held.problem or "")
+    assert not [name for name in large if name.startswith("beside")]
+
+
+def test_a_small_index_is_read_first(
+    documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("index.previous.RACY_NS", 0)
+    first = build(documents, root, fake).version
+    flip(root / "segments" / f"{first}-text" / "vectors.faiss", unseen=True)
+    held = CurrentIndex(root, model_record(fake))
+    assert held.get() is None
+    assert "vectors.faiss" in (held.problem or "")
+
+
+@pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("name", ["vectors.faiss", "texts.utf8", "late/vectors.i8", "lexical/grams/rows.npy"])
+def test_damage_that_is_found_afterwards_takes_the_index_out_of_use(
+    documents: Path, root: Path, fake: FakeEncoder, name: str
+) -> None:
+    """Nobody is answered from it any more, whoever asks is told why, and the next build makes it whole."""
+    (documents / "b.csv").write_text("題名,本文\n窓口,平日の午前九時から受け付けます。\n", encoding="utf-8")
+    first = build(documents, root, fake).version
+    flip(root / "segments" / f"{first}-text" / name, unseen=True)
+    held = CurrentIndex(root, model_record(fake))
+    held.get()
+    held.wait_until_checked(10)
+    for _ in range(2):
+        assert held.get() is None
+        assert f"{first}-text/{name} の内容が変わっています" in (held.problem or "")
+        assert "--full" in (held.problem or "")
+    late = CurrentIndex(root, model_record(fake))  # a server that is started now does not begin with it
+    assert late.get() is None
+    assert name in (late.problem or "")
+    fake.passages.clear()
+    report = build(documents, root, fake)
+    assert len(fake.passages) == report.encoded == 1  # what the damaged segment held, and nothing else
+    index = held.get()
+    assert index is not None
+    assert (index.version, held.problem, len(index.documents)) == (report.version, None, 2)
+    held.wait_until_checked(10)
+    assert held.get() is index
+
+
+@pytest.mark.usefixtures("large")
+def test_a_segment_that_is_gone_is_no_damage(
+    documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build that clears away what was to be read."""
+    inside, go_on = threading.Event(), threading.Event()
+    check = StoredSegment.check
+
+    def slow(stored: StoredSegment, *, keep: bool = True) -> None:
+        if not keep:
+            inside.set()
+            assert go_on.wait(10)
+        check(stored, keep=keep)
+
+    monkeypatch.setattr(StoredSegment, "check", slow)
+    build(documents, root, fake)
+    held = CurrentIndex(root, model_record(fake))
+    assert held.get() is not None
+    assert inside.wait(10)
+    second = build(documents, root, fake, full=True, keep=1).version
+    index = held.get()
+    go_on.set()
+    held.wait_until_checked(10)
+    assert held.get() is index is not None
+    assert (index.version, held.problem) == (second, None)
 
 
 @pytest.mark.parametrize("how", ["no UTF-8", "a folder"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -199,3 +200,47 @@ def test_equal_and_empty_vectors_among_many() -> None:
 def test_few_rows_have_no_codes(tmp_path: Path) -> None:
     DenseIndex.build(alike(300, 32, 3)).save(tmp_path / "vectors.faiss")
     assert [path.name for path in tmp_path.iterdir()] == ["vectors.faiss"]
+
+
+@pytest.mark.parametrize("part", ["all", "half", "few"])
+def test_parts_are_searched_as_one(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts with codes and without: together as many whole vectors are compared as of one index, and as well chosen."""
+    monkeypatch.setattr(dense, "EXACT_BELOW", 500)
+    monkeypatch.setattr(dense, "COMPARED", 300)
+    # rows of a part are alike, as those of one document are: the nearest of all may stand in one part
+    centres = unit(6, 32, 8)
+    sizes = [1500, 1200, 400, 900, 0, 1000]
+    rows = [
+        (centre + 0.6 * unit(size, 32, seed)).astype(np.float32)
+        for seed, (centre, size) in enumerate(zip(centres, sizes, strict=True))
+    ]
+    rows = [own / np.linalg.norm(own, axis=1, keepdims=True) for own in rows]
+    whole, offsets = np.concatenate(rows), np.cumsum([0, *sizes])
+    parts = [DenseIndex.build(own) for own in rows]
+    allowed = np.random.default_rng(2).random(len(whole)) < {"all": 1.1, "half": 0.5, "few": 0.02}[part]
+    compared: list[int] = []
+    real = DenseIndex._nearest
+
+    def watch(index: DenseIndex, vector: np.ndarray, k: int, rows: np.ndarray) -> list[tuple[int, float]]:
+        compared.append(len(rows))
+        return real(index, vector, k, rows)
+
+    monkeypatch.setattr(DenseIndex, "_nearest", watch)
+    met = []
+    for query in unit(20, 32, 99):
+        compared.clear()
+        marks = [allowed[a:b] for a, b in pairwise(offsets)]
+        found = [
+            (int(offset) + row, score)
+            for offset, own in zip(offsets, dense.search_parts(parts, query, 10, marks), strict=False)
+            for row, score in own
+        ]
+        assert all(allowed[row] for row, _ in found)
+        assert [score for _, score in found] == pytest.approx(
+            [float(whole[r] @ query) for r, _ in found], abs=1e-5
+        )
+        best = [row for row, _ in sorted(found, key=lambda item: -item[1])[:10]]
+        expected = brute(whole, query, 10, np.flatnonzero(allowed).tolist())
+        met.append(len({*best} & {*expected}) / 10)
+        assert sum(compared) <= dense.TAKEN * 10 + 10 + (part == "few") * 300  # equal codes
+    assert np.mean(met) >= 0.97

@@ -11,7 +11,7 @@ import resource
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -74,9 +74,15 @@ class Place:
         return os.waitpid(pid, 0)[1]
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return Place(tmp_path_factory.mktemp("faults"))
+@pytest.fixture(scope="module", params=["one segment", "segments that become one"])
+def place(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Place]:
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param != "one segment":
+            # the build that is struck writes segments anew after its switch
+            patch.setattr("index.merging.SMALL", 2)
+            patch.setattr("index.merging.STEP", 2)
+            patch.setattr("index.merging.FULL", 8)
+        yield Place(tmp_path_factory.mktemp("faults"))
 
 
 def counted(action: Callable[[int], None], root: Path) -> None:

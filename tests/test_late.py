@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -248,3 +249,30 @@ def test_parts_one_after_the_other_are_as_one_and_rows_left_out_as_if_never_ther
     assert [n.maxsim for n in left.scores(asked, QUESTION, [0, 2, 3])] == [
         n.maxsim for n in without.scores(asked, QUESTION, [0, 1, 2])
     ]
+
+
+def test_rows_that_do_not_count_are_counted_once_and_again_after_a_step_back(tmp_path: Path) -> None:
+    """The weights over the rows that count, whichever rows were left out before."""
+    random = np.random.default_rng(3)
+    rows = {
+        str(number): made(random.integers(0, 9, 5).astype(np.int32), np.tile(np.float32(X), (5, 1)))
+        for number in range(20)
+    }
+    write(tmp_path, rows, list(rows))
+    part, asked = TokenFile(tmp_path), np.arange(11, dtype=np.int32)
+    read: list[int] = []
+
+    class Watched(TokenFile):
+        def ids(self, rows: Sequence[int]) -> list[np.ndarray]:
+            read.extend(rows)
+            return list(super().ids(rows))
+
+    watched = Watched(tmp_path)
+    for left_out, expected in (({3, 4}, {3, 4}), ({3, 4, 9}, {9}), ({3, 4, 9}, set()), ({9}, {9})):
+        live = np.array([number not in left_out for number in range(20)])
+        read.clear()
+        found = LateIndex([watched], live).weights(asked)
+        assert set(read) == expected
+        holding = [sum(token in part.row(row).ids for row in np.flatnonzero(live)) for token in asked]
+        count = int(live.sum())
+        assert found == pytest.approx([math.log1p((count - n + 0.5) / (n + 0.5)) for n in holding], rel=1e-6)

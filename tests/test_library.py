@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from made import CASE_BOOK, FAQ, MINUTES, FakeEncoder
 
 from corpus.documents import parse
+from corpus.records import Document
 from index import library as module
 from index.build import build
 from index.library import (
@@ -35,6 +36,7 @@ from index.library import (
 )
 from index.plan import find_files
 from index.reading import ReaderProcess
+from index.records import Records
 from index.store import Index, load_current
 
 OLD, NEW = ("# 案内\n\n窓口は三階です。\n".encode(), "# 案内\n\n窓口は一階に移りました。\n".encode())
@@ -489,6 +491,31 @@ def test_what_an_upload_is_beside_the_index(library: Library, index: Index) -> N
     assert not found["写し.txt"].replaces
     assert [(p.other, p.relation) for p in found["議事録 第2版.txt"].alike] == [("議事録.txt", "same")]
     assert (found["別.md"].alike, found["別.md"].same_as, found["別.md"].replaces_document) == ((), (), None)
+
+
+def test_likeness_is_told_without_reading_the_texts(
+    library: Library, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what the segments keep of each text: only of documents that are alike a text is read."""
+    read: list[str] = []
+    real = Records.document
+
+    def watched(records: Records, number: int) -> Document:
+        found = real(records, number)
+        read.append(found.path)
+        return found
+
+    monkeypatch.setattr(Records, "document", watched)
+    for name, words in (
+        ("議事録2.txt", MINUTES + "\nおわり。\n"),
+        ("別.md", "# 別の話\n\n水道の検針は二か月に一度です。\n"),
+    ):
+        entry = library.stage(name, stream(words))
+        with ReaderProcess() as reader:
+            read_one = library.look(entry.id, reader, index)
+        assert read_one is not None
+        assert [pair.other for pair in read_one.alike] == ["議事録.txt"] * (name == "議事録2.txt")
+    assert read == ["議事録.txt"]
 
 
 def test_what_cannot_be_read_says_why_and_is_not_taken(library: Library) -> None:

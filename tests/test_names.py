@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made import CASE_BOOK, FakeEncoder
 
 from corpus.municipalities import PREFECTURES, municipalities
 from corpus.records import Chunk, Document
 from corpus.text import normalize
-from qa.names import Directory, bodies_in, organizations_of, sections_of
+from index.build import build
+from index.store import Index, load_current
+from qa import names as names_module
+from qa.names import Directory, Readings, bodies_in, organizations_of, sections_of
 
 NAMES = (
     "山形県酒田市",
@@ -23,9 +34,24 @@ NAMES = (
     "神奈川県横浜市",
     "みずほ県霧ヶ沢村",
 )
+
+
+class Texts:
+    """Documents that are their texts."""
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self._texts = texts
+
+    def documents_saying(self, words: str) -> list[str]:
+        return [name for name, text in self._texts.items() if words in text]
+
+    def document_says(self, document_id: str, words: str) -> bool:
+        return words in self._texts.get(document_id, "")
+
+
 KNOWN = Directory(
     {f"c{number}": name for number, name in enumerate(NAMES)},
-    texts={"d": "磐梯町は横瀬町に職員を送る。北九州市。"},
+    said=Texts({"d": "磐梯町は横瀬町に職員を送る。北九州市。"}),
 )
 
 
@@ -287,7 +313,7 @@ def test_a_name_is_said_on_its_own(text: str, name: str, said: bool) -> None:
 
 @pytest.mark.parametrize("question", ["完了見込みは何市町ですか", "幾町村ですか", "何町の話ですか"])
 def test_what_asks_for_a_number_of_municipalities_names_none(question: str) -> None:
-    named = Directory({"a": "つくし県若草市"}, None, {"d": "上市町の取組"}).named(question)
+    named = Directory({"a": "つくし県若草市"}, None, Texts({"d": "上市町の取組"})).named(question)
     assert (named.known, named.unknown) == ((), ())
 
 
@@ -296,3 +322,93 @@ def test_a_name_in_hiragana_does_not_begin_within_a_word() -> None:
     assert names.named("人口3万人くらいの町は？").unknown == ()
     assert "いの町" in names.named("高知県のいの町の人口は？").unknown
     assert names.named("いの町の人口は？").unknown[0].endswith("いの町")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "documents").mkdir()
+    for name in ("鳥羽市", "東金市"):
+        text = f"# {name}の計画\n\n## 受付\n\n{name}の受付は平日の午前九時からです。\n"
+        (tmp_path / "documents" / f"{name}.md").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def indexed(folder: Path) -> Index:
+    build(folder / "documents", folder / "index", FakeEncoder())
+    return load_current(folder / "index")
+
+
+def test_what_was_read_in_documents_lasts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new version, and a server that is started again, read what is new; any other doubt reads everything."""
+    read: list[str] = []
+    real = names_module.organizations_of
+
+    def watched(document: Document, *arguments: Any, **options: Any) -> tuple[str, ...]:
+        read.append(document.path)
+        return real(document, *arguments, **options)
+
+    monkeypatch.setattr(names_module, "organizations_of", watched)
+    file = folder / "index" / "names.json"
+
+    def asked(index: Index, readings: Readings | None = None) -> list[str]:
+        read.clear()
+        directory = Directory.of_index(index, readings or Readings(file))
+        owners = {info.path: directory.of_document(info.id) for info in index.listing.values()}
+        assert owners["鳥羽市.md"] == ("三重県鳥羽市",)
+        assert directory.saying("三重県鳥羽市") == [
+            i.id for i in index.listing.values() if i.path == "鳥羽市.md"
+        ]
+        assert (directory.mentions("鳥羽市"), directory.mentions("那覇市")) == (True, False)
+        return sorted(read)
+
+    index, kept = indexed(folder), Readings(file)
+    assert asked(index, kept) == ["東金市.md", "鳥羽市.md"]
+    assert asked(index, kept) == asked(index) == []
+    (folder / "documents" / "新しい.md").write_text(
+        "# 飯島町の計画\n\n受付は平日の午前九時からです。\n", encoding="utf-8"
+    )
+    index = indexed(folder)
+    assert asked(index, kept) == ["新しい.md"]
+    assert asked(index) == []
+    (folder / "documents" / "新しい.md").rename(folder / "documents" / "千葉県.md")
+    index = indexed(folder)
+    assert asked(index) == ["千葉県.md"]  # a path may say whose a document is
+    (folder / "documents" / "事例集.txt").write_text(CASE_BOOK, encoding="utf-8")
+    index = indexed(folder)
+    assert len(asked(index)) == 4  # other organizations are known now
+    for damage in ("", "[]", "{}", file.read_text(encoding="ascii").replace('"rules": "', '"rules": "0')):
+        file.write_text(damage, encoding="ascii")
+        assert len(asked(index)) == 4
+        assert asked(index) == []
+    file.unlink()
+    file.mkdir()  # nor can it be written: then it is read, and nothing else happens
+    assert len(asked(index)) == 4
+
+
+def test_a_directory_is_made_once_and_goes_with_its_index(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    real = Directory.of_index
+
+    def slow(index: Index, readings: Readings | None = None) -> Directory:
+        made.append(1)
+        time.sleep(0.05)
+        return real(index, readings)
+
+    monkeypatch.setattr(Directory, "of_index", slow)
+    index = indexed(folder)
+    found: list[Directory] = []
+    threads = [
+        threading.Thread(target=lambda index: found.append(names_module.directory(index)), args=(index,))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert (len(made), len(found), len(set(map(id, found)))) == (1, 4, 1)
+    gone = weakref.ref(index)
+    del index, threads
+    gc.collect()
+    assert gone() is None

@@ -13,6 +13,7 @@ from made import CASE_BOOK, FAQ, MINUTES, FakeEncoder
 
 from corpus.documents import Parsed, parse
 from corpus.records import Case, Chunk, Document, DocumentInfo, Field
+from corpus.text import squeeze
 from index import store
 from index.build import build
 from index.records import NO_CASE, Records, chunk_key, write_records
@@ -161,3 +162,35 @@ def test_every_passage_of_samples_is_a_slice_of_its_text(index: Index) -> None:
         assert index.documents[chunk.document_id].text[chunk.start : chunk.end] == chunk.text
     parsed = parse("faq.md", FAQ.encode())
     assert [c.text for c in index.chunks_of_document(parsed.document.id)] == [c.text for c in parsed.chunks]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ANY, max_size=5), ANY, st.integers(1, 40))
+def test_who_says_words(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], words: str, block: int
+) -> None:
+    """As going through all texts without spaces, from the file and from an index that has no such file."""
+    folder = tmp_path_factory.mktemp("records")
+    texts = [*texts, *(text + words for text in texts)]
+    write_records(folder, [made(number, text, str(number)) for number, text in enumerate(texts)])
+    words = squeeze(words)
+    expected = [number for number, text in enumerate(texts) if words in squeeze(text)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("index.records.BLOCK", block)
+        for _ in range(2):
+            records = Records.load(folder)
+            assert records.saying(words) == expected
+            assert [number for number in range(len(texts)) if records.says(number, words)] == expected
+            (folder / "squeezed.utf8").unlink(missing_ok=True)
+
+
+def test_an_index_says_which_documents_count(tmp_path: Path, index: Index) -> None:
+    said = index.documents_saying(squeeze("小石原村"))
+    everywhere = [d.id for d in index.documents.values() if "小石原村" in squeeze(d.text)]
+    assert said == everywhere
+    assert 0 < len(said) < len(index.documents)
+    assert all(index.document_says(name, "小石原村") == (name in said) for name in index.documents)
+    assert not index.document_says("none", "小石原村")
+    (tmp_path / "documents" / index.documents[said[0]].path).unlink()
+    build(tmp_path / "documents", tmp_path / "index", FakeEncoder())
+    assert said[0] not in load_current(tmp_path / "index").documents_saying("小石原村")

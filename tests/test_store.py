@@ -271,7 +271,7 @@ def test_a_document_that_no_longer_counts_is_nowhere(tmp_path: Path) -> None:
 def test_a_segment_in_memory_is_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load_current(root, MODEL)
     name = current_version(root) or ""
-    monkeypatch.setattr("index.store.Segment.load", lambda folder: pytest.fail("read again"))
+    monkeypatch.setattr("index.store.Segment.load", lambda *_: pytest.fail("read again"))
     again = load_version(root, name, MODEL, first)
     assert list(again.segments.values()) == list(first.segments.values())
 

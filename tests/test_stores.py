@@ -23,6 +23,7 @@ from index.engines import Probe, probe
 from index.milvus import Address, Milvus
 from index.milvus_index import MilvusStore
 from index.milvus_publish import publish_version
+from index.milvus_words import SparseIndex
 from index.scope import Scope
 from index.store import Index, load_current
 from qa.answer import Reply, ask
@@ -43,6 +44,7 @@ QUESTIONS = [
     "住民票の申請はどこでできますか",
     "待ち時間が短くなった",
     "電子決裁",
+    "決まったこと",
     "研修",
     "宇宙旅行",
 ]
@@ -57,6 +59,9 @@ def filled(folder: Path, encoder: Encoder) -> Path:
     (documents / "会議.md").write_text(MINUTES, encoding="utf-8")
     build(documents, root, encoder)
     (documents / "よくある質問.csv").write_text(FAQ, encoding="utf-8")
+    # a heading that another document has, too: it says nothing of either
+    twin = "# 住民の集い\n\n## 決まったこと\n\n夏祭りを八月の第一土曜に開くことにしました。\n"
+    (documents / "集い.md").write_text(twin, encoding="utf-8")
     changed = CASE_BOOK.replace("平均40分", "平均50分")
     (documents / "事例.txt").write_text(changed, encoding="utf-8")
     build(documents, root, encoder)
@@ -70,6 +75,7 @@ def filled(folder: Path, encoder: Encoder) -> Path:
 class Stores:
     """The same index twice, and how to make a question for it."""
 
+    root: Path
     folder: Index
     milvus: Index | None
     encoder: Encoder
@@ -93,7 +99,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     remote = None
     if refusal() is None:
         remote = published(root, request.getfixturevalue("milvus"))
-    return Stores(load_current(root), remote, encoder)
+    return Stores(root, load_current(root), remote, encoder)
 
 
 @pytest.fixture(params=["folder", "milvus"])
@@ -112,7 +118,12 @@ def both(stores: Stores) -> tuple[Index, Index]:
 
 
 def test_documents_and_cases(store: Index) -> None:
-    assert {info.path for info in store.listing.values()} == {"事例.txt", "本部会議.md", "よくある質問.csv"}
+    assert {info.path for info in store.listing.values()} == {
+        "事例.txt",
+        "本部会議.md",
+        "よくある質問.csv",
+        "集い.md",
+    }
     for identity, document in store.documents.items():
         assert document.id == identity
         for chunk in store.chunks_of_document(identity):
@@ -185,6 +196,32 @@ def test_both_answer_the_same(both: tuple[Index, Index], stores: Stores) -> None
                 assert np.allclose(*values, atol=2e-6), (question, name)
         for chunk in folder.chunks:
             assert folder.sentences(asked, chunk.id) == milvus.sentences(asked, chunk.id)
+
+
+def test_an_engine_with_sparse_vectors_answers_the_same(stores: Stores, tmp_path: Path) -> None:
+    """Words and grams are found by the server, with the scores of our own postings, over several segments with rows that are gone."""
+    pytest.importorskip("milvus_lite")
+    milvus = Milvus(Address.read(f"milvus://{tmp_path}/store.db"), timeout_s=60)
+    publish_version(stores.root, milvus)
+    store = MilvusStore(milvus)
+    head = store.head()
+    assert head.sparse
+    index = store.load(head)
+    for one, other in zip(stores.folder._collections, index._collections, strict=True):
+        assert isinstance(other.engines._words, SparseIndex)
+        for question in QUESTIONS:
+            asked = stores.probe(question)
+            for name, tokens in (("_words", asked.words), ("_grams", asked.grams)):
+                for k in (1, 200):
+                    exact = getattr(one.engines, name).search(tokens, k)
+                    found = getattr(other.engines, name).search(tokens, k)
+                    assert [row for row, _ in exact] == [row for row, _ in found], question
+                    assert np.allclose([s for _, s in exact], [s for _, s in found], rtol=1e-5)
+    asked = stores.probe(QUESTIONS[0])
+    scope = Scope(cases=list(stores.folder.cases)[:1])
+    for own in (None, scope):
+        hits = [[hit.chunk.id for hit in some.search(asked, 20, own)] for some in (stores.folder, index)]
+        assert hits[0] == hits[1]
 
 
 @pytest.fixture(scope="module")
