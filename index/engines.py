@@ -296,8 +296,8 @@ class Engines:
                 )
             }
         if late:
-            chosen = {row for row, _ in fused}
-            found = [(weight, {r: s for r, s in scores.items() if r in chosen}) for weight, scores in parts]
+            chosen = [row for row, _ in fused]
+            found = [(weight, {r: scores[r] for r in chosen if r in scores}) for weight, scores in parts]
             maxsim = normalized([(row, n.maxsim) for row, n in late.items()])
             sentence = normalized([(row, n.sentence) for row, n in late.items() if n.sentence is not None])
             fused = fuse([*found, (LATE, maxsim), (SENTENCE, sentence)])

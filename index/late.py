@@ -325,7 +325,8 @@ class LateIndex:
         """Each of the rows that has tokens, compared with a question."""
         known = {} if compared is None else compared
         new = [row for row in dict.fromkeys(rows) if row not in known]
-        packed = [(row, one) for row, one in zip(new, self.packed(new), strict=True) if len(one.ids)]
+        read = self.packed(new) if new else []
+        packed = [(row, one) for row, one in zip(new, read, strict=True) if len(one.ids)]
         if packed:
             found = _compared([one for _, one in packed], question, vector)
             known.update(zip([row for row, _ in packed], found, strict=True))
