@@ -42,7 +42,7 @@ STEPS: tuple[tuple[str, str, str], ...] = (
     ("words and grams of the question", "index.engines", "tokenize"),
     ("words and grams of the question", "index.engines", "grams"),
     ("model: the question's vectors", "index.encoder", "SentenceEncoder._encode"),
-    ("nearest vectors and headings (FAISS)", "index.engines", "_PartVectors.nearest"),
+    ("nearest vectors and headings (FAISS)", "index.engines", "_PartFinder.nearest"),
     ("words and grams (BM25)", "index.lexical", "LexicalIndex.search"),
     ("words and grams (BM25)", "index.lexical", "LexicalIndex.full_score"),
     ("fusion", "index.engines", "fuse"),
