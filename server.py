@@ -411,7 +411,7 @@ def _current(store: str, root: Path, model: ModelRecord) -> Current:
         return CurrentIndex(root, model, directory)
     from index.milvus_index import CurrentMilvus, MilvusStore  # for who has a store
 
-    return CurrentMilvus(MilvusStore(Milvus(Address.read(store))), root, model)
+    return CurrentMilvus(MilvusStore(Milvus(Address.read(store))), root, model, directory)
 
 
 def _lacks_index(current: Current) -> bool:

@@ -273,6 +273,8 @@ class Engines:
         scope: Scope | None = None,
     ) -> list[Found]:
         """The k best rows, best first; only among `rows` (ascending) where given, which are those of `scope`."""
+        if rows is not None and not len(rows):
+            return []
         depth, candidates = max(DEPTH, k), max(CANDIDATES, k)
         allowed = self._allowed(rows)
         own = self._own_heading if rows is None else allowed & self._own_heading

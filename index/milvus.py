@@ -36,6 +36,8 @@ TIMEOUT_S = 5.0
 SLOW_S = 60.0
 """For a call that a build makes: a collection takes 3 s, 190 MB on the disk 6 s."""
 OLDEST = (2, 3)
+MISSING = frozenset({100, 1600})
+"""Codes of a collection and of an alias that are not there."""
 MOST_HITS = 16_384
 """Of one search: more is refused by every server."""
 TEXT_BYTES = 65_535
@@ -238,7 +240,7 @@ def _message(address: Address, error: Exception) -> str:
         return f"{where}につながりません。Milvus が動いているか、アドレスと番号を管理者に確かめてもらってください。"
     if code == 101:
         return f"{where}が起動の途中です。1分ほど待ってから、もう一度お試しください。"
-    if code in {100, 1600}:
+    if code in MISSING:
         return f"{where}に索引がありません。build_index.py --store で作ってください。"
     if code in {1400, 65535} and "auth" in str(error).lower():
         return f"{where}に入れません。利用者名と環境変数 DXQA_STORE_PASSWORD を確かめてください。"

@@ -13,7 +13,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ from index.engines import Marks, Probe, best_first
 from index.fusion import Ranked
 from index.lexical import FIELDS, GRAMS, WORDS, Fields, LexicalIndex, TokenPostings
 from index.likeness import Fingerprints, fingerprints
-from index.milvus import MOST_HITS, Milvus, quoted
+from index.milvus import MISSING, MOST_HITS, Milvus, quoted
 from index.milvus_pages import Pages, StoredFile, StoredLines, array_of, read_whole
 from index.milvus_rows import StoredPostings, StoredTokens, prefetch
 from index.milvus_words import SparseIndex, SparseSearch
@@ -235,7 +235,8 @@ def _condition(held: Sequence[HeldSegment]) -> str:
 def _of_scope(scope: Scope) -> str:
     """The rows of a scope."""
     parts = [
-        f"{field} in {quoted(sorted(values))}"
+        # no id of ours has control characters, which a condition could not hold
+        f"{field} in {quoted(sorted(value for value in values if value.isprintable()))}"
         for field, values in (
             ("document_id", scope.documents),
             ("case_id", scope.cases),
@@ -263,8 +264,10 @@ class MilvusStore:
         name = self.milvus.address.name
         try:
             rows = self.milvus.query(name, 'id in ["head"]', ["data"])
-        except StoreUnavailableError:
-            if self._is_missing(name):
+        except StoreUnavailableError as error:
+            # one that cannot be reached, or is late, is not asked again
+            unknown = getattr(error.__cause__, "code", None) in MISSING or self.milvus.address.is_file
+            if unknown and self._is_missing(name):
                 raise IndexMissingError(
                     f"検索の保存先（{self.milvus.address.shown}）に索引がまだありません。build_index.py --store で作ってください。"
                 ) from None
@@ -282,11 +285,12 @@ class MilvusStore:
         for part in ("pages", "tokens", f"vectors_{dimension}", f"headings_{dimension}"):
             self.milvus.query(self.milvus.collection(part), 'id in ["nothing"]', ["id"])
 
-    def segments_of(self, head: Head) -> list[str]:
-        """The names of the segments of a version."""
+    def sizes_of(self, head: Head) -> dict[str, dict[str, int]]:
+        """How many bytes each file of each segment of a version has."""
         pages = Pages(self.milvus, self.milvus.version_collection(head.version))
-        (layouts,) = read_whole(pages, [StoredFile("segments.json", head.files["segments.json"])])
-        return list(json.loads(layouts))
+        (data,) = read_whole(pages, [StoredFile("segments.json", head.files["segments.json"])])
+        found: dict[str, dict[str, int]] = json.loads(data)
+        return found
 
     def load(self, head: Head, model: ModelRecord | None = None, known: Index | None = None) -> Index:
         """A version; segments that `known` holds are taken from it.
@@ -377,8 +381,15 @@ def read_head(rows: Sequence[Mapping[str, Any]]) -> Head:
 class CurrentMilvus:
     """Holds the version in use on a server (`index.current.Current`); `root` is the folder where versions are built."""
 
-    def __init__(self, store: MilvusStore, root: Path, model: ModelRecord) -> None:
-        self.root, self._store, self._model = root, store, model
+    def __init__(
+        self,
+        store: MilvusStore,
+        root: Path,
+        model: ModelRecord,
+        prepare: Callable[[Index], object] | None = None,
+    ) -> None:
+        """`prepare` makes of a version what its first question would else wait for, as for `index.current.CurrentIndex`."""
+        self.root, self._store, self._model, self._prepare = root, store, model, prepare
         self._index: Index | None = None
         self._well = False
         self._looked: float | None = None
@@ -400,6 +411,14 @@ class CurrentMilvus:
                 self._looking.release()
         return self._index if self._well else None
 
+    def _prepared(self, index: Index) -> None:
+        if self._prepare is None:
+            return
+        try:
+            self._prepare(index)
+        except Exception:  # then a question makes it, or fails by itself
+            _log.exception("index version %s could not be prepared", index.version)
+
     def _is_due(self) -> bool:
         return self._looked is None or time.monotonic() >= self._looked + LOOK_S
 
@@ -418,7 +437,12 @@ class CurrentMilvus:
                 self._store.check(self._model.dimension)
             if self._index is None or self._index.version != head.version:
                 if head.version != self._refused:
-                    self._index = self._store.load(head, self._model, self._index)
+                    loaded = self._store.load(head, self._model, self._index)
+                    if self._index is None:
+                        threading.Thread(target=self._prepared, args=(loaded,), daemon=True).start()
+                    else:
+                        self._prepared(loaded)
+                    self._index = loaded
                     _log.info("index version %s of the store loaded", head.version)
                     self.problem = None
             else:

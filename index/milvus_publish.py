@@ -9,6 +9,7 @@ Nothing is removed that another folder's versions may need: where the version in
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -31,11 +32,13 @@ from index.milvus_rows import bucket_bytes, bucket_starts, row_bytes
 from index.milvus_words import sparse_rows
 from index.records import Records
 from index.segment import StoredSegment
-from index.store import IndexMissingError
+from index.store import IndexMissingError, IndexUnusableError
 from index.versions import alone, current_version, history, read_manifest
 
 BEGUN, COMPLETE = "begun", "complete"
 """Roles of the row that says how far a segment was written."""
+WITHOUT_SPARSE = "without sparse"
+"""State of a segment that was complete before the server had sparse vectors."""
 SPARSE = "sparse"
 """What the row of a complete segment says whose tokens are sparse vectors, too."""
 COUNTED = 50_000
@@ -102,7 +105,7 @@ def _published(root: Path) -> dict[str, str]:
 
 
 def _note(root: Path, address: str, name: str) -> None:
-    temporary = root / "versions" / f".old-{name}"
+    temporary = root / f".CURRENT-{os.getpid()}"  # a name that a build clears away
     temporary.write_text(
         json.dumps({**_published(root), address: name}, ensure_ascii=False), encoding="utf-8"
     )
@@ -138,7 +141,7 @@ class _Publication:
         segments = {
             name: StoredSegment(self._root / "segments" / name) for name in self._manifest["segments"]
         }
-        missing = [segment for name, segment in segments.items() if states.get(name) != COMPLETE]
+        missing = [segment for name, segment in segments.items() if states.get(name, BEGUN) == BEGUN]
         total = sum(len(segment) for segment in missing)
         self._progress("publishing", 0, total)
         again = [segment.name for segment in missing if segment.name in states]
@@ -155,9 +158,15 @@ class _Publication:
             if done >= total or sum(written[name][self._texts] for name in written) >= COUNTED:
                 self._complete(written)
                 written = {}
-        self._write_version(segments)
+        for name, segment in segments.items():
+            if states.get(name) == WITHOUT_SPARSE:  # all else of it may be in use just now
+                self._write_sparse(segment)
+        known = self._store.sizes_of(before) if before is not None and before.layout == LAYOUT else {}
+        self._write_version({name: known.get(name) or _sizes(one) for name, one in segments.items()})
         self._switch()
-        self._clear(set(own), before, states)
+        if before is not None:
+            own = {*own, before.version}  # servers answer from it for a moment yet
+        self._clear(set(own), set(known), states)
         self._progress("publishing", total, total)
 
     # ---- collections
@@ -190,13 +199,10 @@ class _Publication:
             consistency_level="Strong",
             timeout_s=SLOW_S,
         )
-        # one that was complete before the server had sparse vectors lacks these
-        own = {
-            row["segment"]: COMPLETE
-            for row in rows
-            if row["role"] == COMPLETE and (not self._sparse or row["data"] == SPARSE)
+        whole = {row["segment"]: row["data"] == SPARSE for row in rows if row["role"] == COMPLETE}
+        return {row["segment"]: BEGUN for row in rows} | {
+            name: COMPLETE if sparse or not self._sparse else WITHOUT_SPARSE for name, sparse in whole.items()
         }
-        return {row["segment"]: BEGUN for row in rows} | own
 
     def _remove(self, segments: Sequence[str]) -> None:
         """Takes segments out of every collection."""
@@ -219,6 +225,19 @@ class _Publication:
                 for collection, fields in self._sparse.items()
             },
         }
+
+    def _write_sparse(self, segment: StoredSegment) -> None:
+        """Writes the tokens of a segment that was complete before the server had sparse vectors."""
+        name = segment.name
+        for collection in self._sparse:
+            self._milvus.call("delete", collection, filter=f"segment in {quoted([name])}", timeout_s=SLOW_S)
+        counts = {
+            collection: self._insert(collection, _sparse_rows(segment, fields))
+            for collection, fields in self._sparse.items()
+        }
+        marker = _page_row(f"{name}/{COMPLETE}", name, "", COMPLETE)
+        self._milvus.call("delete", self._pages, filter=f"id in {quoted([marker['id']])}", timeout_s=SLOW_S)
+        self._complete({name: counts})
 
     def _complete(self, written: Mapping[str, Mapping[str, int]]) -> None:
         """Notes that segments are complete, once all of their rows are on the disk and can be counted."""
@@ -279,7 +298,7 @@ class _Publication:
 
     # ---- the version
 
-    def _write_version(self, segments: Mapping[str, StoredSegment]) -> None:
+    def _write_version(self, sizes_of: Mapping[str, Mapping[str, int]]) -> None:
         """Writes the collection of the version anew: one of its name can only be what a publication left that was cut off."""
         collection = self._milvus.version_collection(self._name)
         if collection in self._milvus.call("list_collections", timeout_s=SLOW_S):
@@ -289,7 +308,7 @@ class _Publication:
         self._milvus.make(collection, PAGE_FIELDS, 2)
         files = {
             "manifest.json": json.dumps(self._manifest, ensure_ascii=False).encode(),
-            "segments.json": json.dumps({name: _sizes(one) for name, one in segments.items()}).encode(),
+            "segments.json": json.dumps(sizes_of).encode(),
         }
         sizes = {name: len(data) for name, data in files.items()}
         head = asdict(Head(self._name, LAYOUT, sizes, bool(self._sparse)))
@@ -316,16 +335,10 @@ class _Publication:
         method = "alter_alias" if alias in self._aliases() else "create_alias"
         self._milvus.call(method, self._milvus.version_collection(self._name), alias, timeout_s=SLOW_S)
 
-    def _clear(self, own: set[str], before: Head | None, states: Mapping[str, str]) -> None:
-        """Removes versions that the folder no longer has, and the segments that no version of it needs.
-
-        The one before stays: servers answer from it for a moment yet.
-        """
-        needed = {segment for version in own for segment in _segments(self._root, version)}
+    def _clear(self, own: set[str], needed: set[str], states: Mapping[str, str]) -> None:
+        """Removes all versions but `own`, and the segments that neither these nor `needed` names."""
+        needed = needed.union(*(_segments(self._root, version) for version in own))
         kept = {self._milvus.version_collection(version) for version in own}
-        if before is not None and before.layout == LAYOUT:
-            kept.add(self._milvus.version_collection(before.version))
-            needed.update(self._store.segments_of(before))
         prefix = self._milvus.collection("v_")
         for collection in self._milvus.call("list_collections", timeout_s=SLOW_S):
             if collection.startswith(prefix) and collection not in kept:
@@ -336,7 +349,10 @@ class _Publication:
 
 
 def _segments(root: Path, version: str) -> list[str]:
-    return list(read_manifest(root, version)["segments"])
+    try:
+        return list(read_manifest(root, version)["segments"])
+    except IndexUnusableError:
+        return []  # the folder has it no longer, or cannot use it
 
 
 def _page_row(key: str, segment: str, text: str, role: str = PAGE) -> Row:
@@ -346,17 +362,23 @@ def _page_row(key: str, segment: str, text: str, role: str = PAGE) -> Row:
 
 def _sizes(segment: StoredSegment) -> dict[str, int]:
     """How many bytes each file of a segment has, as it is published."""
-    sizes = {name: len(data) for name, data in _files_of(segment)}
+    sizes = {name: (segment.folder / name).stat().st_size for name in _plain(segment)}
     for field in FIELDS:
-        postings = Postings.load(segment.folder / "lexical" / field)
-        sizes[f"lexical/{field}/buckets"] = int(bucket_starts(postings)[0][-1])
+        starts, tokens, _ = bucket_starts(Postings.load(segment.folder / "lexical" / field))
+        sizes[f"lexical/{field}/starts.npy"] = len(_array_bytes(starts))
+        sizes[f"lexical/{field}/tokens.npy"] = len(_array_bytes(tokens))
+        sizes[f"lexical/{field}/buckets"] = int(starts[-1])
     return sizes
+
+
+def _plain(segment: StoredSegment) -> tuple[str, ...]:
+    """The files of a segment that are published as they are."""
+    return (*_FILES, *(_LATE if segment.tokens is not None else ()))
 
 
 def _files_of(segment: StoredSegment) -> Iterator[tuple[str, bytes]]:
     """The files of a segment that are published as they are, and where the buckets of its postings are."""
-    late = _LATE if segment.tokens is not None else ()
-    for name in (*_FILES, *late):
+    for name in _plain(segment):
         yield name, (segment.folder / name).read_bytes()
     for field in FIELDS:
         starts, tokens, _ = bucket_starts(Postings.load(segment.folder / "lexical" / field))

@@ -108,6 +108,18 @@ class Store(Protocol):
         """(MaxSim, cosine) of the sentences of a chunk by their number."""
         ...
 
+    def documents_saying(self, words: str) -> Sequence[str]:
+        """The documents whose text says words, both without spaces, in the order of their paths."""
+        ...
+
+    def document_says(self, document_id: str, words: str) -> bool:
+        """Whether the text of a document says words, both without spaces."""
+        ...
+
+    def sharing(self, fingerprints: npt.NDArray[np.uint64]) -> Iterator[tuple[str, int, int]]:
+        """(document, how many of these fingerprints it has, how many it has itself), those that have some."""
+        ...
+
     def holds_word(self, word: str) -> bool:
         """Whether any chunk has a word."""
         ...

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from conftest import FakeEncoder
@@ -475,8 +475,8 @@ def test_both_programs_with_a_store(
     try:
         address = f"http://127.0.0.1:{port}"
         wait_for(lambda: _ready(address), 60)
-        assert httpx.get(f"{address}/readyz").json()["index_version"] == current_version(shop.root)
-        reply = httpx.post(f"{address}/api/ask", json={"question": "若草市の電話番号は"}, timeout=30).json()
+        assert httpx2.get(f"{address}/readyz").json()["index_version"] == current_version(shop.root)
+        reply = httpx2.post(f"{address}/api/ask", json={"question": "若草市の電話番号は"}, timeout=30).json()
         assert reply["index_version"] == current_version(shop.root)
         assert not (tmp_path / "none").exists()  # nothing was built here
     finally:
@@ -487,8 +487,8 @@ def test_both_programs_with_a_store(
 
 def _ready(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/readyz").status_code == 200
-    except httpx.HTTPError:
+        return httpx2.get(f"{address}/readyz").status_code == 200
+    except httpx2.HTTPError:
         return False
 
 

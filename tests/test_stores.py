@@ -5,6 +5,7 @@ Both hold the same documents: three builds, so that there are several segments a
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +21,7 @@ from corpus.text import searchable
 from index.build import build
 from index.encoder import Encoder, SentenceEncoder
 from index.engines import Probe, probe
+from index.likeness import fingerprints
 from index.milvus import Address, Milvus
 from index.milvus_index import MilvusStore
 from index.milvus_publish import publish_version
@@ -186,6 +188,13 @@ def test_both_answer_the_same(both: tuple[Index, Index], stores: Stores) -> None
     assert list(folder.listing.values()) == list(milvus.listing.values())
     assert folder.cases == milvus.cases
     assert folder.chunks == milvus.chunks
+    for words in ("夏祭り", "電子決裁", "古い計画", "宇宙", ""):
+        assert folder.documents_saying(words) == milvus.documents_saying(words)
+        assert {name for name in folder.listing if milvus.document_says(name, words)} == {
+            name for name in folder.listing if folder.document_says(name, words)
+        }
+    prints = fingerprints(MINUTES)
+    assert sorted(folder.sharing(prints)) == sorted(milvus.sharing(prints)) != []
     for question in QUESTIONS:
         asked = stores.probe(question)
         for scope in (None, Scope(documents=list(folder.listing)[:2]), Scope(cases=list(folder.cases)[:1])):
@@ -198,10 +207,20 @@ def test_both_answer_the_same(both: tuple[Index, Index], stores: Stores) -> None
             assert folder.sentences(asked, chunk.id) == milvus.sentences(asked, chunk.id)
 
 
-def test_an_engine_with_sparse_vectors_answers_the_same(stores: Stores, tmp_path: Path) -> None:
+def test_an_engine_with_sparse_vectors_answers_the_same(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Words and grams are found by the server, with the scores of our own postings, over several segments with rows that are gone."""
     pytest.importorskip("milvus_lite")
     milvus = Milvus(Address.read(f"milvus://{tmp_path}/store.db"), timeout_s=60)
+    # first as a server would hold it that has no such vectors yet
+    monkeypatch.setattr(Milvus, "has_sparse", lambda _: False)
+    publish_version(stores.root, milvus)
+    assert not MilvusStore(milvus).head().sparse
+    monkeypatch.undo()
+    name = json.loads((stores.root / "PUBLISHED").read_text(encoding="utf-8"))[milvus.address.shown]
+    milvus.call("drop_alias", milvus.address.name)
+    milvus.call("drop_collection", milvus.version_collection(name))
     publish_version(stores.root, milvus)
     store = MilvusStore(milvus)
     head = store.head()
