@@ -41,6 +41,8 @@ WITHOUT_SPARSE = "without sparse"
 """State of a segment that was complete before the server had sparse vectors."""
 SPARSE = "sparse"
 """What the row of a complete segment says whose tokens are sparse vectors, too."""
+FLUSHED = 5_000
+"""Rows of a segment in a collection from which on the server is made to write them out at once."""
 COUNTED = 50_000
 """After so many rows what was written is counted: a publication that is cut off begins again there."""
 MESSAGE_BYTES = 8 * 2**20
@@ -240,8 +242,12 @@ class _Publication:
         self._complete({name: counts})
 
     def _complete(self, written: Mapping[str, Mapping[str, int]]) -> None:
-        """Notes that segments are complete, once all of their rows are on the disk and can be counted."""
-        self._at_once(lambda collection: self._milvus.call("flush", collection, timeout_s=SLOW_S), self._all)
+        """Notes that segments are complete, once all of their rows can be counted by whoever asks."""
+        # what was taken is in the server's log, which survives a crash; written out it is searched faster, and takes seconds
+        large = {name for counts in written.values() for name, count in counts.items() if count >= FLUSHED}
+        self._at_once(
+            lambda collection: self._milvus.call("flush", collection, timeout_s=SLOW_S), sorted(large)
+        )
         for name, counts in written.items():
             for collection, count in counts.items():
                 found = self._milvus.count(collection, f"segment in {quoted([name])}")
@@ -256,7 +262,6 @@ class _Publication:
                 for name in written
             ],
         )
-        self._milvus.call("flush", self._pages, timeout_s=SLOW_S)
 
     def _insert(self, collection: str, rows: Iterable[Row]) -> int:
         """Inserts rows in messages of bounded size; gives how many there were."""
@@ -316,7 +321,6 @@ class _Publication:
         for name, data in files.items():
             rows += [_page_row(key, "", text) for key, text in pages_of(name, data)]
         self._insert(collection, rows)
-        self._milvus.call("flush", collection, timeout_s=SLOW_S)
         if self._milvus.count(collection, 'id != ""') != len(rows):
             raise RuntimeError(f"{collection}: not all of {len(rows)} rows are there")
 
