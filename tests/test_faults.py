@@ -25,7 +25,7 @@ from index.passages import model_record
 from index.store import Index, current_version, load_current
 from qa.answer import ask
 
-POINTS = 60
+POINTS = 40
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree", "os.truncate"}
 
 
@@ -183,7 +183,7 @@ def strike_at(root: Path, point: int, log: Path) -> None:
 def test_a_build_that_is_ended_at_any_step(place: Place, fault: str, tmp_path: Path) -> None:
     states = []
     chosen = points(place)
-    assert len(chosen) >= 50
+    assert len(chosen) >= 35
     for point in chosen:
         place.restore()
         held = CurrentIndex(place.root, model_record(FakeEncoder()))
