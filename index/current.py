@@ -50,6 +50,16 @@ class Current(Protocol):
         ...
 
 
+def prepared(index: Index, prepare: Callable[[Index], object] | None) -> None:
+    """Makes of a version what its first question would else wait for."""
+    if prepare is None:
+        return
+    try:
+        prepare(index)
+    except Exception:  # then a question makes it, or fails by itself
+        _log.exception("index version %s could not be prepared", index.version)
+
+
 class CurrentIndex:
     """Holds the loaded version; `get` looks whether another has become current."""
 
@@ -99,9 +109,9 @@ class CurrentIndex:
             if self._index is None or self._index.version != name:
                 loaded = load_version(self.root, name, self._model, self._index, READ_AT_ONCE)
                 if self._index is None:
-                    threading.Thread(target=self._prepared, args=(loaded,), daemon=True).start()
+                    threading.Thread(target=prepared, args=(loaded, self._prepare), daemon=True).start()
                 else:
-                    self._prepared(loaded)
+                    prepared(loaded, self._prepare)
                 self._index = loaded
                 self.problem = None
                 _log.info("index version %s loaded", name)
@@ -116,14 +126,6 @@ class CurrentIndex:
         finally:
             self._loading.release()
         return self._index
-
-    def _prepared(self, index: Index) -> None:
-        if self._prepare is None:
-            return
-        try:
-            self._prepare(index)
-        except Exception:  # then a question makes it, or fails by itself
-            _log.exception("index version %s could not be prepared", index.version)
 
     def wait_until_checked(self, timeout_s: float) -> None:
         """Waits until all files in use were read."""

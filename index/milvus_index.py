@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from index.current import Progress
+from index.current import Progress, prepared
 from index.dense import Vectors
 from index.engines import Marks, Probe, best_first
 from index.fusion import Ranked
@@ -411,14 +411,6 @@ class CurrentMilvus:
                 self._looking.release()
         return self._index if self._well else None
 
-    def _prepared(self, index: Index) -> None:
-        if self._prepare is None:
-            return
-        try:
-            self._prepare(index)
-        except Exception:  # then a question makes it, or fails by itself
-            _log.exception("index version %s could not be prepared", index.version)
-
     def _is_due(self) -> bool:
         return self._looked is None or time.monotonic() >= self._looked + LOOK_S
 
@@ -439,9 +431,9 @@ class CurrentMilvus:
                 if head.version != self._refused:
                     loaded = self._store.load(head, self._model, self._index)
                     if self._index is None:
-                        threading.Thread(target=self._prepared, args=(loaded,), daemon=True).start()
+                        threading.Thread(target=prepared, args=(loaded, self._prepare), daemon=True).start()
                     else:
-                        self._prepared(loaded)
+                        prepared(loaded, self._prepare)
                     self._index = loaded
                     _log.info("index version %s of the store loaded", head.version)
                     self.problem = None
