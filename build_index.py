@@ -337,7 +337,7 @@ def publish(args: argparse.Namespace, root: Path, bar: Bar) -> None:
 
     milvus = Milvus(Address.read(args.store))
     try:
-        published = publish_version(root, milvus, bar, take_over=bool(getattr(args, "full", False)))
+        published = publish_version(root, milvus, bar, take_over=args.full)
     finally:
         bar.close()
     shown = milvus.address.shown

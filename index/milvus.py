@@ -35,7 +35,7 @@ TIMEOUT_S = 5.0
 """For a call that answers a question; a search of 100,000 vectors takes 0.01 s."""
 SLOW_S = 60.0
 """For a call that a build makes: a collection takes 3 s, 190 MB on the disk 6 s."""
-OLDEST = (2, 3)
+OLDEST, SPARSE_SINCE = (2, 3), (2, 4)
 MISSING = frozenset({100, 1600})
 """Codes of a collection and of an alias that are not there."""
 MOST_HITS = 16_384
@@ -120,19 +120,25 @@ class Milvus:
 
     def check(self) -> None:
         """Raises StoreUnavailableError where the server is too old to be asked; what is too new, the calls will show."""
-        text = str(self.call("get_server_version"))
-        if self.address.is_file:
-            return
-        found = re.search(r"(\d+)\.(\d+)", text)
-        if found is None or (int(found[1]), int(found[2])) < OLDEST:
+        text, version = self._version()
+        if not self.address.is_file and version < OLDEST:
             raise StoreUnavailableError(
                 f"保存先（{self.address.shown}）の Milvus の版「{text}」では使えません。{OLDEST[0]}.{OLDEST[1]} 以降にしてください。"
             )
 
     def has_sparse(self) -> bool:
         """Whether the server can search sparse vectors: from 2.4 on."""
-        found = re.search(r"(\d+)\.(\d+)", str(self.call("get_server_version")))
-        return self.address.is_file or (found is not None and (int(found[1]), int(found[2])) >= (2, 4))
+        return self.address.is_file or self._version()[1] >= SPARSE_SINCE
+
+    def _version(self) -> tuple[str, tuple[int, int]]:
+        """The server's version as it says it, and its first two numbers, zeros where it says none."""
+        text = str(self.call("get_server_version"))
+        found = re.search(r"(\d+)\.(\d+)", text)
+        return text, (0, 0) if found is None else (int(found[1]), int(found[2]))
+
+    def aliases(self) -> list[str]:
+        """The aliases of the server."""
+        return list(self.call("list_aliases")["aliases"])
 
     def collection(self, part: str) -> str:
         """The name of a collection on the server: 「pages」 → 「dxqa_pages」."""

@@ -163,33 +163,29 @@ class MilvusFinder:
         prefetch(self._pages, [(one, tokens) for one, tokens in postings if isinstance(one, StoredPostings)])
 
     def _found(self, collection: str, vector: Vectors, k: int, allowed: Marks, scope: Scope | None) -> Ranked:
-        condition = self._condition if scope is None else f"({self._condition}) and ({_of_scope(scope)})"
         limit = k
         while True:
-            hits = self._search(collection, vector, min(limit, MOST_HITS), condition)
+            hits = [
+                (self._row(hit), float(hit["distance"]))
+                for hit in self._hits(collection, vector.tolist(), min(limit, MOST_HITS), scope)
+            ]
             # whose heading is the only one of its words, the server does not know: it depends on the version
             found = [(row, score) for row, score in hits if allowed[row]]
             if len(found) >= k or len(hits) < limit or limit >= MOST_HITS:
                 return best_first(found, k)
             limit *= 4
 
-    def _search(self, collection: str, vector: Vectors, limit: int, condition: str) -> Ranked:
-        return [
-            (self._row(hit), float(hit["distance"]))
-            for hit in self._hits(collection, vector.tolist(), limit, condition)
-        ]
-
     def sparse(
         self, collection: str, vector: Mapping[int, float], limit: int, scope: Scope | None
     ) -> list[tuple[int, float, Mapping[int, float]]]:
         """(row, score, its vector) of the best rows by a sparse vector."""
-        condition = self._condition if scope is None else f"({self._condition}) and ({_of_scope(scope)})"
-        hits = self._hits(collection, dict(vector), limit, condition, ["vector"])
+        hits = self._hits(collection, dict(vector), limit, scope, ["vector"])
         return [(self._row(hit), float(hit["distance"]), hit["entity"]["vector"]) for hit in hits]
 
     def _hits(
-        self, collection: str, vector: Any, limit: int, condition: str, fields: Sequence[str] = ()
+        self, collection: str, vector: Any, limit: int, scope: Scope | None, fields: Sequence[str] = ()
     ) -> list[Any]:
+        condition = self._condition if scope is None else f"({self._condition}) and ({_of_scope(scope)})"
         (hits,) = self._milvus.call(
             "search",
             collection,
@@ -267,22 +263,18 @@ class MilvusStore:
         except StoreUnavailableError as error:
             # one that cannot be reached, or is late, is not asked again
             unknown = getattr(error.__cause__, "code", None) in MISSING or self.milvus.address.is_file
-            if unknown and self._is_missing(name):
+            if unknown and name not in self.milvus.aliases():
                 raise IndexMissingError(
                     f"検索の保存先（{self.milvus.address.shown}）に索引がまだありません。build_index.py --store で作ってください。"
                 ) from None
             raise
         return read_head(rows)
 
-    def _is_missing(self, name: str) -> bool:
-        """Whether the server is well and has no version of ours."""
-        aliases = self.milvus.call("list_aliases")
-        return name not in list(aliases.get("aliases", []) if isinstance(aliases, dict) else aliases)
-
-    def check(self, dimension: int) -> None:
+    def check(self, dimension: int, sparse: bool) -> None:
         """Raises StoreUnavailableError where a collection cannot be asked: after a crash they come back one by one."""
         self.milvus.failed = False
-        for part in ("pages", "tokens", f"vectors_{dimension}", f"headings_{dimension}"):
+        parts = ["pages", "tokens", f"vectors_{dimension}", f"headings_{dimension}"]
+        for part in [*parts, *(("words", "grams") if sparse else ())]:
             self.milvus.query(self.milvus.collection(part), 'id in ["nothing"]', ["id"])
 
     def sizes_of(self, head: Head) -> dict[str, dict[str, int]]:
@@ -426,7 +418,7 @@ class CurrentMilvus:
             head = self._store.head()
             self.is_empty = False
             if not self._well or self._store.milvus.failed:
-                self._store.check(self._model.dimension)
+                self._store.check(self._model.dimension, head.sparse)
             if self._index is None or self._index.version != head.version:
                 if head.version != self._refused:
                     loaded = self._store.load(head, self._model, self._index)

@@ -32,7 +32,7 @@ from index.milvus_rows import bucket_bytes, bucket_starts, row_bytes
 from index.milvus_words import sparse_rows
 from index.records import Records
 from index.segment import StoredSegment
-from index.store import IndexMissingError, IndexUnusableError
+from index.store import IndexMissingError, IndexUnusableError, StoreUnavailableError
 from index.versions import alone, current_version, history, read_manifest
 
 BEGUN, COMPLETE = "begun", "complete"
@@ -222,10 +222,14 @@ class _Publication:
             self._tokens: self._insert(self._tokens, _token_rows(segment)),
             self._texts: self._insert(self._texts, self._vector_rows(segment, report)),
             self._headings: self._insert(self._headings, self._heading_rows(segment)),
-            **{
-                collection: self._insert(collection, _sparse_rows(segment, fields))
-                for collection, fields in self._sparse.items()
-            },
+            **self._insert_sparse(segment),
+        }
+
+    def _insert_sparse(self, segment: StoredSegment) -> dict[str, int]:
+        """Writes the tokens of a segment as sparse vectors; gives how many rows are in each collection."""
+        return {
+            collection: self._insert(collection, _sparse_rows(segment, fields))
+            for collection, fields in self._sparse.items()
         }
 
     def _write_sparse(self, segment: StoredSegment) -> None:
@@ -233,13 +237,7 @@ class _Publication:
         name = segment.name
         for collection in self._sparse:
             self._milvus.call("delete", collection, filter=f"segment in {quoted([name])}", timeout_s=SLOW_S)
-        counts = {
-            collection: self._insert(collection, _sparse_rows(segment, fields))
-            for collection, fields in self._sparse.items()
-        }
-        marker = _page_row(f"{name}/{COMPLETE}", name, "", COMPLETE)
-        self._milvus.call("delete", self._pages, filter=f"id in {quoted([marker['id']])}", timeout_s=SLOW_S)
-        self._complete({name: counts})
+        self._complete({name: self._insert_sparse(segment)})
 
     def _complete(self, written: Mapping[str, Mapping[str, int]]) -> None:
         """Notes that segments are complete, once all of their rows can be counted by whoever asks."""
@@ -252,16 +250,14 @@ class _Publication:
             for collection, count in counts.items():
                 found = self._milvus.count(collection, f"segment in {quoted([name])}")
                 if found != count:
-                    raise RuntimeError(
-                        f"{collection}: {count} rows of {name} were written, {found} are there"
-                    )
-        self._insert(
-            self._pages,
-            [
-                _page_row(f"{name}/{COMPLETE}", name, SPARSE if self._sparse else "", COMPLETE)
-                for name in written
-            ],
-        )
+                    raise _lacking(collection, count, found)
+        # in one step: a segment in use that only gets its sparse vectors must at no time look as if it were half written
+        marks = [
+            _page_row(f"{name}/{COMPLETE}", name, SPARSE if self._sparse else "", COMPLETE)
+            for name in written
+        ]
+        if marks:
+            self._milvus.call("upsert", self._pages, marks, timeout_s=SLOW_S)
 
     def _insert(self, collection: str, rows: Iterable[Row]) -> int:
         """Inserts rows in messages of bounded size; gives how many there were."""
@@ -321,22 +317,19 @@ class _Publication:
         for name, data in files.items():
             rows += [_page_row(key, "", text) for key, text in pages_of(name, data)]
         self._insert(collection, rows)
-        if self._milvus.count(collection, 'id != ""') != len(rows):
-            raise RuntimeError(f"{collection}: not all of {len(rows)} rows are there")
+        found = self._milvus.count(collection, 'id != ""')
+        if found != len(rows):
+            raise _lacking(collection, len(rows), found)
 
     def _is_current(self, collection: str) -> bool:
         alias = self._milvus.address.name
-        return alias in self._aliases() and (
+        return alias in self._milvus.aliases() and (
             self._milvus.call("describe_alias", alias, timeout_s=SLOW_S)["collection_name"] == collection
         )
 
-    def _aliases(self) -> list[str]:
-        found = self._milvus.call("list_aliases", timeout_s=SLOW_S)
-        return list(found["aliases"])
-
     def _switch(self) -> None:
         alias = self._milvus.address.name
-        method = "alter_alias" if alias in self._aliases() else "create_alias"
+        method = "alter_alias" if alias in self._milvus.aliases() else "create_alias"
         self._milvus.call(method, self._milvus.version_collection(self._name), alias, timeout_s=SLOW_S)
 
     def _clear(self, own: set[str], needed: set[str], states: Mapping[str, str]) -> None:
@@ -350,6 +343,12 @@ class _Publication:
         gone = sorted(set(states) - needed)
         if gone:
             self._remove(gone)
+
+
+def _lacking(collection: str, written: int, found: int) -> StoreUnavailableError:
+    return StoreUnavailableError(
+        f"保存先に書いた行が揃いません（{collection}：書いた {written}・ある {found}）。もう一度、索引を作り直してください。"
+    )
 
 
 def _segments(root: Path, version: str) -> list[str]:

@@ -107,13 +107,12 @@ class SparseIndex(LexicalIndex):
         scope: Scope | None = None,
     ) -> Ranked:
         """(row, score) of the k best, best first; only among `rows` where given, which are those of `scope`."""
-        weights = {(term.field, term.token): term.weight for term in self._terms(tokens)}
-        if k <= 0 or not weights or (rows is not None and not len(rows)):
+        asked = []
+        for term in self._terms(tokens):
+            at = self._fields.index(term.field)
+            asked.append((token_number(self._names[at], term.token), at, term.weight))
+        if k <= 0 or not asked or (rows is not None and not len(rows)):
             return []
-        asked: list[tuple[int, int, float]] = []
-        for (field, token), weight in weights.items():
-            at = self._fields.index(field)
-            asked.append((token_number(self._names[at], token), at, weight))
         vector = {number: weight for number, _, weight in asked}
         limit = min(2 * k, MOST_HITS)
         while True:

@@ -24,7 +24,7 @@ from index.engines import Probe, probe
 from index.likeness import fingerprints
 from index.milvus import Address, Milvus
 from index.milvus_index import MilvusStore
-from index.milvus_publish import publish_version
+from index.milvus_publish import _Publication, publish_version
 from index.milvus_words import SparseIndex
 from index.scope import Scope
 from index.store import Index, load_current
@@ -221,7 +221,18 @@ def test_an_engine_with_sparse_vectors_answers_the_same(
     name = json.loads((stores.root / "PUBLISHED").read_text(encoding="utf-8"))[milvus.address.shown]
     milvus.call("drop_alias", milvus.address.name)
     milvus.call("drop_collection", milvus.version_collection(name))
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # cut off while the vectors are added: what may be in use is not taken for half written, and not removed
+    monkeypatch.setattr(_Publication, "_complete", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        publish_version(stores.root, milvus)
+    monkeypatch.undo()
+    monkeypatch.setattr(_Publication, "_remove", lambda _, segments: pytest.fail(f"removed {segments}"))
     publish_version(stores.root, milvus)
+    monkeypatch.undo()
     store = MilvusStore(milvus)
     head = store.head()
     assert head.sparse
