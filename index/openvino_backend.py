@@ -147,8 +147,10 @@ class OpenVinoBackend:
 
     def _compiled(self, streams: int) -> Any:
         """The model, to be run by so many requests at a time, which share the threads."""
-        # threads held to one core each would wait there while another program runs on it
+        # threads held to one core each would wait there while another program runs on it; what is not in 8 bits is computed in
+        # 32: processors with bfloat16 would else round it between the others (docs/decisions.md)
         settings = {
+            "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": self._threads,
             "NUM_STREAMS": streams,
             "ENABLE_CPU_PINNING": False,
