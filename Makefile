@@ -57,7 +57,7 @@ images: dev tools
 check: dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy corpus index qa web server.py build_index.py benchmarks
+	@$(BIN)/mypy access corpus index qa web database.py server.py build_index.py benchmarks
 
 format: dev
 	@$(BIN)/ruff check --fix .

@@ -26,7 +26,12 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from access.accounts import Accounts
+from access.file import AccessFile
+from access.labels import Labels
+from access.people import WrongNameError, group_keys
 from build_index import (
     HOME,
     SAMPLES,
@@ -41,6 +46,7 @@ from build_index import (
     summary,
     visible,
 )
+from database import DatabaseUnavailableError
 from index.build import BuildRefusedError, NothingToIndexError, Progress, build
 from index.current import Current, CurrentIndex
 from index.encoder import Encoder, ModelNotFoundError
@@ -66,14 +72,24 @@ from qa.quote import LIST_CASES
 from qa.similar import SimilarCase, similar_cases
 from qa.synonyms import SynonymsError, SynonymsFile
 from qa.usage import DEFAULT_DAYS, MAX_DAYS, Usage
-from web import admin, admin_usage, asking, cases, compare, documents, export, feedback, similar, view
-from web.admission import Admission
+from web import admin, admin_usage, asking, cases, compare, documents, export, feedback, login, similar, view
+from web.admission import Admission, Share
 from web.contract import Asked, AskRequest, FilterRequest, Question
+from web.deadlines import Deadlines
+from web.door import Door
+from web.entry import QUESTIONS_A_MINUTE, Entry
 from web.examples import Examples
-from web.gate import Gate, Guard, is_local, secured
+from web.gate import Gate
+from web.guard import UPLOADS, Guard, secured
 from web.originals import Originals
-from web.site import Loaded, Site, case_of, document_of, environment
+from web.peers import Peer, Proxies, is_local
+from web.protocol import TimedProtocol
+from web.sign_on import SignOn
+from web.site import NO_INDEX, Loaded, Site, case_of, document_of, environment
+from web.visibility import Visibility
 
+MOST_CONNECTIONS = 800
+"""Connections at a time, below the 1,024 files that a process may usually have open; beyond that uvicorn answers 503."""
 _log = logging.getLogger("dxqa.server")
 
 
@@ -92,6 +108,8 @@ def create_app(
     samples: Path | None = None,
     usage: Usage | None = None,
     hosts: Collection[str] | None = (),
+    access: AccessFile | None = None,
+    entry: Entry | None = None,
     web: Path = HOME / "web",
 ) -> FastAPI:
     """The application over an index, an encoder and a function that rebuilds.
@@ -100,9 +118,11 @@ def create_app(
     address only. `reranker` may be the message of why the one that was asked for cannot be used: replies say it.
     `library` is the folder that documents are added to, None where none can be; `samples` is what is indexed while it
     is empty, if anything. `usage` records what is asked and how it is rated, None where nothing is recorded. `hosts` are
-    names, beside the local ones, that this server may be called by; None is any.
+    names, beside the local ones, that this server may be called by; None is any. `access` holds accounts and labels, None where there
+    are none; `entry` says how people come in.
     """
     usage = usage if usage is not None else Usage(None, 0)
+    entry = entry if entry is not None else Entry()
     jobs = Jobs(rebuild)
 
     @asynccontextmanager
@@ -121,8 +141,8 @@ def create_app(
         redoc_url=None,
         lifespan=running,
     )
-    app.state.current, app.state.gate, app.state.usage = current, Gate(admin_token), usage
-    app.add_middleware(Guard, hosts=hosts)
+    gate = Gate(admin_token, Accounts(access) if access is not None else None, entry.sign_on)
+    app.state.current, app.state.gate, app.state.usage = current, gate, usage
     looking = Looking(library, current.get) if library is not None else None
     if looking is not None:
         looking.wake()  # what waited when the server was stopped
@@ -130,15 +150,18 @@ def create_app(
     # the samples are indexed while the folder is empty, and until the next build after that
     folders = ([library.folder] if library is not None else []) + ([samples] if samples is not None else [])
     originals = Originals(folders)
-    admitted = [Depends(Admission())]
-    site = app.state.site = Site(current, encoder, synonyms, reranker, environment(web / "templates"), usage)
+    visibility = Visibility(Labels(access) if access is not None else None)
+    admitted = [Depends(Share(entry.questions_a_minute)), Depends(Admission())]
+    site = app.state.site = Site(
+        current, encoder, synonyms, reranker, environment(web / "templates"), usage, visibility, gate
+    )
     app.mount("/static", StaticFiles(directory=web / "static"), name="static")
 
     parts_of_admin = admin.Parts(
         current=current,
         model=model_record(encoder),
         jobs=jobs,
-        gate=app.state.gate,
+        gate=gate,
         library=library,
         samples=samples,
         page=site.page,
@@ -250,7 +273,10 @@ def create_app(
         return {"status": "ok"}
 
     @app.get("/readyz", summary="答えられるか")
-    def readyz(index: Loaded) -> dict[str, str]:
+    def readyz() -> dict[str, str]:
+        index = current.get()
+        if index is None:
+            raise HTTPException(503, current.problem or NO_INDEX, headers={"Retry-After": "10"})
         return {"status": "ready", "index_version": index.version}
 
     # ---- pages
@@ -266,6 +292,7 @@ def create_app(
         compare.router(site),
         feedback.pages(site),
         admin_usage.pages(site),
+        login.pages(site, gate),
     ):
         app.include_router(routes)
 
@@ -292,8 +319,9 @@ def create_app(
             return failure(request, 422, [{"loc": ["body"], "msg": message, "type": "json_invalid"}], message)
         return failure(request, error.status_code, message, message, error.headers)
 
+    @app.exception_handler(DatabaseUnavailableError)
     @app.exception_handler(StoreUnavailableError)
-    def on_store_error(request: Request, error: StoreUnavailableError) -> Response:
+    def on_store_error(request: Request, error: Exception) -> Response:
         return failure(request, 503, str(error), str(error), {"Retry-After": "10"})
 
     def on_library_error(request: Request, error: Exception) -> Response:
@@ -316,11 +344,19 @@ def create_app(
         secured(shown.headers, request.url.path)  # the guard does not see this reply
         return shown
 
+    # the last one stands outermost
+    app.add_middleware(Door, gate=gate, refuse=failure, closed=entry.closed)
+    app.add_middleware(Deadlines, refuse=failure, uploads=UPLOADS, limits=entry.limits)
+    app.add_middleware(Guard, hosts=hosts)
+    if entry.proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=entry.proxies.names)
+    app.add_middleware(Peer)
     return app
 
 
 _ERROR_PAGES = {
-    401: ("管理者の合言葉が必要です", "管理のページから入り直してください。"),
+    401: ("入り直してください", "ログインのページか、管理のページから入り直してください。"),
+    408: ("送信に時間がかかりすぎました", "回線を確かめて、送り直してください。"),
     403: ("この操作はできません", "管理者に相談するか、管理のページから操作し直してください。"),
     405: ("この呼び出し方は使えません", "質問のページから操作し直してください。"),
     409: ("いまはこの操作ができません", "管理のページを開き直して、いまの状態を確かめてください。"),
@@ -447,6 +483,110 @@ def _publish_first(current: Current) -> None:
         bar.close()
 
 
+def _proxies(text: str) -> Proxies:
+    """Addresses in a list like 「127.0.0.1, 192.0.2.0/24」."""
+    try:
+        return Proxies(text)
+    except ValueError as error:
+        raise ArgumentTypeError(
+            f"リバースプロキシは、アドレスか範囲（例：127.0.0.1、192.0.2.0/24）で指定してください：{text}"
+        ) from error
+
+
+def _groups(text: str) -> frozenset[str]:
+    """Groups in a list like 「DX推進課, 情報係」."""
+    try:
+        return group_keys(text.split(","))
+    except WrongNameError as error:
+        raise ArgumentTypeError(str(error)) from error
+
+
+def _header(text: str) -> str:
+    """The name of a header, empty where there is none."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*|", text):
+        raise ArgumentTypeError(
+            f"見出し（ヘッダー）の名前は「X-Remote-User」のように指定してください：{text}"
+        )
+    return text.lower()
+
+
+def _number(text: str) -> int:
+    """A whole number from 0, from an option."""
+    if not text.isdecimal() or int(text) > 1_000_000:
+        raise ArgumentTypeError(f"0以上の整数で指定してください：{text}")
+    return int(text)
+
+
+def _add_entry_options(parser: Parser) -> None:
+    """The options that say who comes in how."""
+    parser.add_argument(
+        "--reading",
+        choices=("open", "login"),
+        default=setting("READING", "open"),
+        help="資料を読める人（open：このサーバーに届く人すべて、login：ログインした人だけ。既定 open）",
+    )
+    parser.add_argument(
+        "--access",
+        default=setting("ACCESS", str(HOME / "var" / "access.sqlite3")),
+        help="アカウントと閲覧の範囲の記録のファイル（python -m access で作る）",
+    )
+    parser.add_argument(
+        "--trusted-proxies",
+        type=_proxies,
+        default=setting("TRUSTED_PROXIES", ""),
+        help="X-Forwarded-For と X-Forwarded-Proto、利用者の見出しを信じてよいリバースプロキシのアドレス（コンマ区切り。既定は信じない）",
+    )
+    parser.add_argument(
+        "--sso-user-header",
+        type=_header,
+        default=setting("SSO_USER_HEADER", ""),
+        help="シングルサインオンの利用者名が入る見出し（ヘッダー）の名前（例 X-Remote-User。既定は使わない）",
+    )
+    parser.add_argument(
+        "--sso-groups-header",
+        type=_header,
+        default=setting("SSO_GROUPS_HEADER", ""),
+        help="同じく、グループの一覧が入る見出しの名前（例 X-Remote-Groups）",
+    )
+    parser.add_argument(
+        "--sso-administrators",
+        type=_groups,
+        default=setting("SSO_ADMINISTRATORS", ""),
+        help="同じく、管理者とするグループ（コンマ区切り）",
+    )
+    parser.add_argument(
+        "--questions-a-minute",
+        type=_number,
+        default=setting("QUESTIONS_A_MINUTE", str(QUESTIONS_A_MINUTE)),
+        help=f"一人（一つのアドレスかアカウント）が1分に送れる質問の数（既定 {QUESTIONS_A_MINUTE}。0 なら制限しない）",
+    )
+
+
+def _entry(args: Any, accounts: Accounts) -> Entry:
+    """How people come in, from the options; raises UsageError where they do not go together."""
+    sign_on = None
+    if args.sso_user_header:
+        if not args.trusted_proxies:
+            raise UsageError(
+                "シングルサインオンの見出し（--sso-user-header）を使うには、それを送るリバースプロキシのアドレスを "
+                "--trusted-proxies で指定してください。"
+            )
+        sign_on = SignOn(
+            args.trusted_proxies, args.sso_user_header, args.sso_groups_header, args.sso_administrators
+        )
+    elif args.sso_groups_header or args.sso_administrators:
+        raise UsageError(
+            "--sso-groups-header と --sso-administrators は、--sso-user-header と一緒に指定してください。"
+        )
+    closed = args.reading == "login"
+    if closed and sign_on is None and not any(not account.disabled for account in accounts.all()):
+        raise UsageError(
+            "ログインした人だけが読む設定（--reading login）ですが、使えるアカウントがありません。"
+            "先に「python -m access add 名前」で作ってください。"
+        )
+    return Entry(closed, args.trusted_proxies, sign_on, args.questions_a_minute)
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(description="DX資料アシスタントを動かします。")
@@ -484,17 +624,15 @@ def main(argv: list[str] | None = None) -> int:
         default=setting("ALLOWED_HOSTS", ""),
         help="このサーバーを呼んでよい名前（コンマ区切り。localhost などは常に使える）",
     )
-    parser.add_argument(
-        "--trusted-proxies",
-        default=setting("TRUSTED_PROXIES", ""),
-        help="X-Forwarded-For と X-Forwarded-Proto を信じてよいリバースプロキシのアドレス（コンマ区切り。既定は信じない）",
-    )
+    _add_entry_options(parser)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for name in ("httpx", "bm25s", "sentence_transformers"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         synonyms = SynonymsFile(Path(args.synonyms))
+        access = AccessFile(Path(args.access))
+        entry = _entry(args, Accounts(access))
         folder, root = documents_folder(args.documents), index_folder(args)
         encoder = load_encoder(args)
         current = _current(args.store, root, model_record(encoder))
@@ -509,6 +647,7 @@ def main(argv: list[str] | None = None) -> int:
         ModelNotFoundError,
         SynonymsError,
         StoreAddressError,
+        DatabaseUnavailableError,
     ) as error:
         print(visible(str(error)), file=sys.stderr)
         return 2
@@ -533,6 +672,8 @@ def main(argv: list[str] | None = None) -> int:
         usage=Usage(Path(args.usage), args.usage_days),
         # on other addresses the names of this server are not known, unless they are given
         hosts=args.allowed_hosts if args.allowed_hosts or is_local(args.host) else None,
+        access=access,
+        entry=entry,
     )
     try:
         with socket.create_server((args.host, args.port)):
@@ -551,8 +692,9 @@ def main(argv: list[str] | None = None) -> int:
         port=args.port,
         log_level="warning",
         server_header=False,
-        proxy_headers=bool(args.trusted_proxies),
-        forwarded_allow_ips=args.trusted_proxies or None,
+        proxy_headers=False,  # the application does it, and keeps who it really was
+        http=TimedProtocol,
+        limit_concurrency=MOST_CONNECTIONS,
     )
     return 0
 

@@ -6,10 +6,13 @@ In: what changed. Out: a `BuildReport`, as JSON on disk. Nothing is decided here
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from corpus.records import DocumentInfo
 from index.likeness import Alike
 
 
@@ -62,6 +65,49 @@ class BuildReport:
     def warnings(self) -> tuple[tuple[str, str], ...]:
         """(path, warning) of the documents that changed."""
         return tuple((change.path, warning) for change in self.changes for warning in change.warnings)
+
+
+def narrowed(
+    report: BuildReport,
+    visible: Callable[[str], bool],
+    listing: Mapping[str, DocumentInfo],
+    *,
+    cases: int,
+    chunks: int,
+) -> BuildReport:
+    """A report as if there were only the files whose paths are `visible`: `listing`, `cases` and `chunks` are what the version then has.
+
+    How many passages were encoded, and how long it took, is of the whole and not told (0).
+    """
+    changes = tuple(
+        replace(
+            change,
+            before=change.before if change.before is not None and visible(change.before) else None,
+            # those of a copy name its path; the listing has those that may be seen
+            warnings=listing[change.id].warnings if change.id in listing else (),
+        )
+        for change in report.changes
+        if visible(change.path)
+    )
+    count = Counter(change.change for change in changes)
+    fresh = count["added"] + count["changed"] + count["renamed"]
+    return BuildReport(
+        version=report.version,
+        documents=len(listing),
+        cases=cases,
+        chunks=chunks,
+        added=count["added"],
+        changed=count["changed"],
+        renamed=count["renamed"],
+        removed=count["removed"],
+        unchanged=max(0, len(listing) - fresh),
+        encoded=0,
+        reused=0,
+        seconds=0.0,
+        changes=changes,
+        alike=tuple(pair for pair in report.alike if visible(pair.path) and visible(pair.other)),
+        errors=tuple((path, message) for path, message in report.errors if visible(path)),
+    )
 
 
 def report_bytes(report: BuildReport) -> bytes:

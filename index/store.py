@@ -139,7 +139,7 @@ class Index:
         finder_of: FinderOf | None = None,
     ) -> None:
         """`finder_of` says what finds rows of some segments, where these are not here."""
-        self.manifest = manifest
+        self.manifest, self._finder_of = manifest, finder_of
         self.version: str = manifest["version"]
         self.segments = {segment.name: segment for segment in segments}
         entries = {entry["id"]: entry for entry in manifest["documents"]}
@@ -182,6 +182,38 @@ class Index:
                 raise IndexUnusableError(
                     f"索引の件数が合いません（{name}：目録{manifest['counts'][name]}・実際{count}）。{REBUILD}"
                 )
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it is a part of a version (`narrowed`)."""
+        return bool(self.manifest.get("narrowed"))
+
+    def narrowed(self, visible: Callable[[str], bool]) -> Index:
+        """This version as if there were only the files whose paths are `visible`.
+
+        What is hidden counts nowhere: not in hits, not in how rare a word is, not in the manifest's counts and errors. The
+        segments are shared.
+        """
+        documents, own = [], set()
+        for entry in self.manifest["documents"]:
+            paths = [path for path in entry["paths"] if visible(path)]
+            if paths:
+                documents.append({**entry, "paths": paths})
+                own.add(entry["id"])
+        used = {entry["segment"] for entry in documents}
+        manifest = {
+            **self.manifest,
+            "documents": documents,
+            "errors": [problem for problem in self.manifest["errors"] if visible(problem["path"])],
+            "counts": {
+                "documents": len(own),
+                "cases": sum(case.document_id in own for case in self.cases.values()),
+                "chunks": sum(self.chunk_counts[name] for name in own),
+            },
+            "narrowed": True,
+        }
+        segments = [segment for name, segment in self.segments.items() if name in used]
+        return Index(manifest, segments, self._finder_of)
 
     def chunk(self, chunk_id: str) -> Chunk | None:
         """The chunk of an id, None where there is none."""

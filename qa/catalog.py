@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 from corpus.municipalities import PREFECTURES, REGION_OF, municipalities, parse_organization
 from corpus.records import Case, Document, DocumentInfo
@@ -158,11 +158,16 @@ def case_entries(index: Index, filters: Filters) -> list[CaseEntry]:
     return [entry for entry in entries if case_passes(entry, filters)] if filters else list(entries)
 
 
-@lru_cache(maxsize=2)
+_entries: WeakKeyDictionary[Index, tuple[CaseEntry, ...]] = WeakKeyDictionary()
+
+
 def _all_cases(index: Index) -> tuple[CaseEntry, ...]:
     """Every case of an index in order, made once."""
-    cases = sorted(index.cases.values(), key=lambda c: (index.documents[c.document_id].path, c.number))
-    return tuple(case_entry(case) for case in cases)
+    found = _entries.get(index)
+    if found is None:
+        cases = sorted(index.cases.values(), key=lambda c: (index.listing[c.document_id].path, c.number))
+        found = _entries[index] = tuple(case_entry(case) for case in cases)
+    return found
 
 
 # ---------------------------------------------------------------- narrowing and order

@@ -396,7 +396,9 @@ def directory(index: Index) -> Directory:
         with _making:
             found = _directories.get(index)
             if found is None:
-                found = _directories[index] = Directory.of_index(index, _readings)
+                # a part of a version is read by itself: what else there is must not show in it, nor be forgotten for it
+                kept = Readings() if index.is_narrowed else _readings
+                found = _directories[index] = Directory.of_index(index, kept)
     return found
 
 

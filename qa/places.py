@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 from corpus.records import Chunk
 from index.store import Index
@@ -31,10 +31,11 @@ class Place:
 class Places:
     """The places of one index."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, lines: dict[str, list[int]]) -> None:
+        """`lines` are where the lines of documents begin, by id; what is looked up is kept in it."""
         self._documents = index.documents
         self._index = index
-        self._lines: dict[str, list[int]] = {}
+        self._lines = lines
 
     def of(self, document_id: str, start: int, end: int) -> Place:
         """The place of a span. What no passage holds, such as a table of contents, is found by its lines."""
@@ -70,10 +71,12 @@ class Places:
         return self._lines[document_id]
 
 
-@lru_cache(maxsize=2)
+_line_starts: WeakKeyDictionary[Index, dict[str, list[int]]] = WeakKeyDictionary()
+
+
 def places(index: Index) -> Places:
-    """The places of an index, made once."""
-    return Places(index)
+    """The places of an index; the lines of a document are counted once."""
+    return Places(index, _line_starts.setdefault(index, {}))
 
 
 def line_words(first: int, last: int) -> str:

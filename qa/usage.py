@@ -22,9 +22,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from database import DatabaseUnavailableError
 from qa.answer import AppliedFilters, Reply
 from qa.masking import cleaned, folded, masked
-from qa.usage_file import UsageFile, UsageUnavailableError
+from qa.usage_file import UsageFile
 
 _log = logging.getLogger("dxqa.usage")
 
@@ -117,7 +118,7 @@ class Usage:
     ) -> None:
         self.file = UsageFile(file) if isinstance(file, Path) else file
         self.days = days if file is not None else 0
-        self.problem: UsageUnavailableError | None = None
+        self.problem: DatabaseUnavailableError | None = None
         self.lost = 0  # questions that could not be kept
         self._clock = clock
         self._waiting: deque[Asked] = deque()
@@ -251,7 +252,7 @@ class Usage:
         """Whether something was done with the file; what is wrong with it is kept for the administrator and logged once."""
         try:
             work()
-        except UsageUnavailableError as error:
+        except DatabaseUnavailableError as error:
             self._noticed(error)
             return False
         except Exception:  # what cannot be written must not keep what comes after it from being written
@@ -267,7 +268,7 @@ class Usage:
             self.problem = None
             self._changed.notify_all()
 
-    def _noticed(self, error: UsageUnavailableError) -> None:
+    def _noticed(self, error: DatabaseUnavailableError) -> None:
         if self.problem is None or str(self.problem) != str(error):
             _log.warning("%s", error)
         self.problem = error
@@ -334,9 +335,9 @@ class Usage:
     # ---- ratings
 
     def rate(self, rating: Rating) -> str:
-        """The ticket under which a rating was kept; raises UsageUnavailableError or TooManyRatingsError."""
+        """The ticket under which a rating was kept; raises DatabaseUnavailableError or TooManyRatingsError."""
         if not self.on or self.file is None:
-            raise UsageUnavailableError("closed", "このサーバーでは、質問と評価を記録していません。")
+            raise DatabaseUnavailableError("closed", "このサーバーでは、質問と評価を記録していません。")
         with self._changed:
             now = time.monotonic()
             while self._rated and self._rated[0] <= now - 60:
@@ -348,7 +349,7 @@ class Usage:
             self._rated.append(now)
         try:
             ticket = self._rate(self.file, rating)
-        except UsageUnavailableError as error:
+        except DatabaseUnavailableError as error:
             self._noticed(error)
             raise
         self._mended()
@@ -384,7 +385,7 @@ class Usage:
     # ---- removing
 
     def purge(self) -> None:
-        """Removes what is older than is kept; raises UsageUnavailableError."""
+        """Removes what is older than is kept; raises DatabaseUnavailableError."""
         if self.file is None or not self.on:
             return
         before = (self._now(minus=timedelta(days=self.days)),)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from test_server import Service
 from test_usage import everything, read, rows
 
-from qa import usage_file
+import database
 from qa.masking import cleaned, masked
 from qa.usage import RATINGS_A_MINUTE, Usage
 from server import main
@@ -262,7 +262,7 @@ def test_any_comment_comes_back(service: Service, comment: str, as_form: bool) -
 def test_an_answer_comes_whatever_is_wrong_with_the_file(
     tmp_path: Path, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(usage_file, "BUSY_S", 0.05)
+    monkeypatch.setattr(database, "BUSY_S", 0.05)
     path = tmp_path / "u" / "usage.sqlite3"
     path.parent.mkdir()
     holding = None

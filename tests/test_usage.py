@@ -20,13 +20,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import database
+from database import DatabaseUnavailableError
 from qa import usage as usage_module
-from qa import usage_file
 from qa.answer import AnswerSentence, AnswerText, AppliedFilters, Reply, Understood
 from qa.cite import Citation, Scores
 from qa.masking import PHONE, cleaned, folded, masked
 from qa.usage import RATINGS_A_MINUTE, WAITING_MOST, Rating, TooManyRatingsError, Usage, key_of
-from qa.usage_file import UsageFile, UsageUnavailableError
+from qa.usage_file import UsageFile
 from qa.usage_report import UsageReport, asking, report
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -300,7 +301,7 @@ def test_off_leaves_no_file(tmp_path: Path) -> None:
     for usage in (Usage(tmp_path / "u", 0), Usage(None, 180)):
         usage.start()
         ask(usage, "窓口は")
-        with pytest.raises(UsageUnavailableError):
+        with pytest.raises(DatabaseUnavailableError):
             rate(usage, "窓口は", True)
         usage.flush()
         usage.close()
@@ -384,7 +385,7 @@ def test_trouble_with_the_file_is_said_and_mended(
     assert usage.problem.kind == "damaged"
     assert len(caplog.records) == 1  # said once, not with every question
     assert "質問" not in caplog.records[0].getMessage()
-    with pytest.raises(UsageUnavailableError):
+    with pytest.raises(DatabaseUnavailableError):
         rate(usage, "質問", True)
     assert usage.set_aside().startswith("u.")
     wait_for(lambda: usage.problem is None and not usage._waiting)
@@ -393,7 +394,7 @@ def test_trouble_with_the_file_is_said_and_mended(
 
 
 def test_a_locked_file_is_written_once_it_is_free(usage: Usage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(usage_file, "BUSY_S", 0.05)
+    monkeypatch.setattr(database, "BUSY_S", 0.05)
     monkeypatch.setattr(usage_module, "RETRY_S", 0.05)
     assert usage.file is not None
     with usage.file.writing():
@@ -404,7 +405,7 @@ def test_a_locked_file_is_written_once_it_is_free(usage: Usage, monkeypatch: pyt
         wait_for(lambda: usage.problem is not None)
         assert usage.problem is not None
         assert usage.problem.kind == "busy"
-        with pytest.raises(UsageUnavailableError):
+        with pytest.raises(DatabaseUnavailableError):
             rate(usage, "質問", True)
     wait_for(lambda: usage.problem is None and not usage._waiting)
     assert read(usage).numbers.questions == 50

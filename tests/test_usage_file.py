@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from qa import usage_file
-from qa.usage_file import APPLICATION, SCHEMA, UsageFile, UsageUnavailableError
+import database
+from database import DatabaseUnavailableError
+from qa.usage_file import APPLICATION, SCHEMA, UsageFile
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ROW = "INSERT INTO ratings (ticket, at, key, question, state, useful, comment, index_version, citations) VALUES (?, '2026-11-21T09:00', 'k', 'q', '[]', 1, ?, '', '[]')"
@@ -27,7 +28,7 @@ def comments(file: UsageFile) -> list[str]:
 
 
 def kind(file: UsageFile) -> tuple[str, str]:
-    with pytest.raises(UsageUnavailableError) as raised, file.writing() as connection:
+    with pytest.raises(DatabaseUnavailableError) as raised, file.writing() as connection:
         connection.execute(ROW, ("t", "x"))
     assert str(raised.value).endswith("。")
     return raised.value.kind, str(raised.value)
@@ -165,7 +166,7 @@ def test_a_file_of_another_program(tmp_path: Path, version: int) -> None:
 
 
 def test_a_locked_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(usage_file, "BUSY_S", 0.05)
+    monkeypatch.setattr(database, "BUSY_S", 0.05)
     file = UsageFile(tmp_path / "u")
     with file.writing() as connection:
         connection.execute(ROW, ("t", "davor"))
@@ -182,7 +183,7 @@ def test_a_full_file(tmp_path: Path) -> None:
             for number in range(1000):
                 connection.execute(ROW, (str(number), "x" * 1000))
 
-    with pytest.raises(UsageUnavailableError) as raised:
+    with pytest.raises(DatabaseUnavailableError) as raised:
         much()
     assert raised.value.kind == "full"
     assert comments(file) == []
@@ -199,14 +200,15 @@ def test_places_where_no_file_can_be(tmp_path: Path) -> None:
 _AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from qa.usage_file import UsageFile, UsageUnavailableError
+from database import DatabaseUnavailableError
+from qa.usage_file import UsageFile
 file = UsageFile(Path(sys.argv[1]))
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
     with file.writing() as connection:
         connection.execute("DELETE FROM ratings")
-except UsageUnavailableError as error:
+except DatabaseUnavailableError as error:
     print(error.kind)
 with file.reading() as connection:
     print(connection.execute("SELECT count(*) FROM ratings").fetchone()[0])

@@ -44,7 +44,8 @@ from index.library import (
     shown_name,
 )
 from index.plan import MAX_FILE_BYTES
-from index.report import BuildReport, read_report
+from index.report import BuildReport, narrowed, read_report
+from index.store import Index
 from index.versions import (
     BuildingError,
     IndexUnusableError,
@@ -348,10 +349,12 @@ class Parts:
             raise HTTPException(404, "この版の記録はありません。古い版は、記録ごと片づけられています。")
         return report
 
-    def recent(self) -> dict[str, Any] | None:
-        """What the build of the version in use changed, for everybody."""
-        index = self.current.get()
+    def recent(self, index: Index | None, visible: Callable[[str], bool]) -> dict[str, Any] | None:
+        """What the build of a version changed, for everybody; of a part of it, only of the files whose paths are `visible`."""
         report = read_report(self.current.root / "versions" / index.version) if index is not None else None
+        if report is not None and index is not None and index.is_narrowed:
+            chunks = sum(index.chunk_counts.values())
+            report = narrowed(report, visible, index.listing, cases=len(index.cases), chunks=chunks)
         if report is None or not report.changes:
             return None
         return admin_view.report_page(report, CHANGES, RELATIONS, RECENT)
@@ -568,7 +571,8 @@ async def visitor(request: Request) -> None:
     except StarletteHTTPException as error:
         if error.status_code != 401:
             raise
-        raise HTTPException(303, headers={"Location": "/admin/login"}) from error
+        address = "/admin/login" if gate.needs_token else f"/login?next={quote(request.url.path, safe='')}"
+        raise HTTPException(303, headers={"Location": address}) from error
 
 
 def pages(parts: Parts, looking: Looking | None) -> APIRouter:
@@ -578,35 +582,6 @@ def pages(parts: Parts, looking: Looking | None) -> APIRouter:
 
     def show(request: Request, status: int = 200, **more: Any) -> HTMLResponse:
         return parts.page(request, "admin.html", status, **parts.administration(), **more)
-
-    @router.get("/login")
-    def login_page(request: Request) -> Response:
-        if not parts.gate.needs_token or parts.gate.signed_in(request):
-            return _to("/admin")
-        return parts.page(request, "admin_login.html", message=None)
-
-    @router.post("/login")
-    async def login(request: Request) -> Response:
-        parts.gate.check_origin(request, needed=True)
-        try:
-            form = await request.form(max_fields=5, max_files=0)
-            session = await parts.gate.sign_in(request, str(form.get("token", "")))
-        except StarletteHTTPException as error:
-            if error.status_code not in {400, 401, 429}:
-                raise
-            message = str(error.detail) if error.status_code != 400 else "合言葉を入力してください。"
-            status = 401 if error.status_code == 400 else error.status_code
-            return await run_in_threadpool(parts.page, request, "admin_login.html", status, message=message)
-        response = _to("/admin")
-        parts.gate.keep(request, response, session)
-        return response
-
-    @router.post("/logout", dependencies=inside)
-    def logout(request: Request) -> Response:
-        parts.gate.sign_out(request)
-        response = _to("/admin/login")
-        parts.gate.keep(request, response, "")
-        return response
 
     @router.get("", dependencies=inside)
     def overview(request: Request) -> HTMLResponse:

@@ -16,9 +16,10 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from database import DatabaseUnavailableError
 from qa.catalog import DocumentEntry, document_entries
 from qa.usage import REPEAT_MINUTES, Usage
-from qa.usage_file import UsageFile, UsageUnavailableError
+from qa.usage_file import UsageFile
 from qa.usage_report import EMPTY, UsageReport, asking, question_of, rating_of, report
 from web import admin_usage_view, sheets
 from web.admin import visitor
@@ -53,7 +54,7 @@ def pages(site: Site) -> APIRouter:
         problem = None
         try:
             found = _report(usage, days)
-        except UsageUnavailableError as error:
+        except DatabaseUnavailableError as error:
             found, problem = EMPTY, error
         today = usage.today()
         first, last = _first(days, today, found), today
@@ -158,7 +159,7 @@ def pages(site: Site) -> APIRouter:
         _there(usage)
         try:
             _report(usage, "7")
-        except UsageUnavailableError as error:
+        except DatabaseUnavailableError as error:
             if error.kind in {"damaged", "newer"}:
                 return _removed(usage, usage.set_aside, "")
         raise HTTPException(409, "この記録のファイルは、別の名前にする必要がないか、できません。")
@@ -174,7 +175,7 @@ def _opened(usage: Usage, days: str = "all") -> Iterator[tuple[sqlite3.Connectio
     try:
         with file.reading() as connection:
             yield connection, _since(days, usage.today())
-    except UsageUnavailableError as error:
+    except DatabaseUnavailableError as error:
         raise HTTPException(503, str(error)) from error
 
 
@@ -195,7 +196,7 @@ def _there(usage: Usage) -> UsageFile:
 
 
 def _report(usage: Usage, days: str) -> UsageReport:
-    """What a period's records say; raises UsageUnavailableError."""
+    """What a period's records say; raises DatabaseUnavailableError."""
     if usage.file is None or not (usage.on or usage.file.exists):
         return EMPTY
     usage.flush(FLUSH_S)
@@ -210,7 +211,7 @@ def _removed(usage: Usage, work: Callable[[], object], place: str) -> Response:
     try:
         if work() is False:
             raise HTTPException(404, GONE)
-    except UsageUnavailableError as error:
+    except DatabaseUnavailableError as error:
         raise HTTPException(503, str(error)) from error
     return RedirectResponse(f"/admin/usage{place}", 303)
 

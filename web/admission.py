@@ -1,7 +1,8 @@
-"""How many questions are answered at once, and who is asked to come again.
+"""How many questions are answered at once, how many one may ask, and who is asked to come again.
 
 In: requests that are about to be answered. Out: they go on in the order in which they came, few at a time; where those ahead would
-take longer than people wait, the request is refused at once (503, with when to come again). A question is mostly Python, which
+take longer than people wait, the request is refused at once (503, with when to come again), and so is the one of somebody who asks far more
+than a person can (429). A question is mostly Python, which
 computes one thing at a time: forty at once would each take forty times as long, and pages that cost nothing would wait among them.
 """
 
@@ -13,6 +14,10 @@ import time
 from collections.abc import AsyncIterator
 
 from fastapi import HTTPException, Request
+
+from web.gate import person_of
+from web.peers import address, is_forwarded, is_loopback, peer
+from web.rates import Rate
 
 AT_ONCE = 3
 """Questions under way: while one computes in Python, another is in a library that does without it (benchmarks/README.md)."""
@@ -37,8 +42,8 @@ class Admission:
 
     async def __call__(self, request: Request) -> AsyncIterator[None]:
         """A route's dependency; raises an HTTPException where too many wait."""
-        if request.method == "GET" and not any(request.query_params.values()):
-            yield  # the page on which people ask; nothing is asked yet
+        if asks_nothing(request):
+            yield
             return
         expected = self.waiting * self._mean_s / self._at_once
         if expected > self._patience_s:
@@ -55,3 +60,40 @@ class Admission:
         finally:
             self._free.release()
             self._mean_s += WEIGHT * (time.monotonic() - started - self._mean_s)
+
+
+TOO_MANY = (
+    "質問が続けて届いているため、いまは受け付けられません。{}秒ほど待ってから、もう一度お試しください。"
+)
+
+
+class Share:
+    """At most so many questions a minute from one account or address; an administrator and this computer itself ask without limit.
+
+    Where a proxy stands between that is not configured as one, all people have its address: they are not counted.
+    """
+
+    def __init__(self, questions_a_minute: int) -> None:
+        """0 is any number."""
+        self._rate = Rate(questions_a_minute, 60) if questions_a_minute else None
+
+    async def __call__(self, request: Request) -> None:
+        """A route's dependency; raises an HTTPException where somebody asks too much."""
+        if self._rate is None or asks_nothing(request):
+            return
+        person = person_of(request)
+        if person.administrator:
+            return
+        # a proxy that is not believed: whoever comes through it has its address
+        is_one = not (is_forwarded(request) and address(request) == peer(request))
+        if person.name is None and (is_loopback(address(request)) or not is_one):
+            return
+        key = f"account {person.name}" if person.name is not None else f"address {address(request)}"
+        if not self._rate.hit(key):
+            seconds = self._rate.wait_s(key)
+            raise HTTPException(429, TOO_MANY.format(seconds), headers={"Retry-After": str(seconds)})
+
+
+def asks_nothing(request: Request) -> bool:
+    """Whether a request is for the page on which people ask, and nothing is asked yet."""
+    return request.method == "GET" and not any(request.query_params.values())

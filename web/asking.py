@@ -56,7 +56,7 @@ def router(site: Site, examples: Examples) -> APIRouter:
 
     @routes.get("/")
     def page_ask(request: Request, state: Annotated[Asked, Depends(asked)]) -> HTMLResponse:
-        index = site.current.get()
+        index = site.seen(request)
         problem = state.problem()
         shown: dict[str, Any] = {
             "state": state,

@@ -83,7 +83,7 @@ def router(site: Site) -> APIRouter:
 
     @routes.get("/cases")
     def page_cases(request: Request, state: Annotated[Listing, Depends(listing)]) -> HTMLResponse:
-        index = site.current.get()
+        index = site.seen(request)
         return site.page(
             request, "cases.html", **cases_page(index, state), index=view.index_page(index), page_size=PAGE
         )

@@ -23,6 +23,7 @@ from web import finding, view
 from web.contract import Asked, asked
 from web.document_view import Reading
 from web.finding import MAX_WORDS
+from web.gate import person_of
 from web.originals import Originals, State
 from web.page_pictures import MOST_WORDS, PagePictures, PictureError, Wanted
 from web.parts import part_of, parts
@@ -41,15 +42,19 @@ _FILE_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 _PICTURE_S = 3600  # a browser keeps a page of a file that never changes under its address
 
 
-def router(site: Site, recent: Callable[[], Any], originals: Originals) -> APIRouter:
-    """The routes of the pages; `recent` gives the last changes of the index."""
+def router(
+    site: Site, recent: Callable[[Index | None, Callable[[str], bool]], Any], originals: Originals
+) -> APIRouter:
+    """The routes of the pages; `recent` gives the last changes of an index, of the files whose paths it is told to show."""
     routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
     pictures = PagePictures()
 
     @routes.get("/documents")
     def page_documents(request: Request) -> HTMLResponse:
-        listed = documents_page(site.current.get())
-        return site.page(request, "documents.html", **listed, recent=recent())
+        index, person = site.seen(request), person_of(request)
+        listed = documents_page(index)
+        changes = recent(index, lambda path: site.visibility.sees_path(path, person))
+        return site.page(request, "documents.html", **listed, recent=changes)
 
     @routes.get("/documents/{document_id}")
     def page_document(

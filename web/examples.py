@@ -1,7 +1,7 @@
 """Questions that a visitor may try: made from the forms of what is indexed, and asked before they are shown.
 
 In: an index and a way to ask it. Out: up to MOST questions, each of which the indexed documents answer. They are made once for
-a version of the index.
+a version of the index, and once for what those may see of it who do not see all.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from weakref import WeakKeyDictionary
 
 from corpus.records import Case
 from index.store import Index
@@ -29,17 +30,16 @@ class Examples:
     def __init__(self, ask: Callable[[Index, str], Reply]) -> None:
         self._ask = ask
         self._lock = threading.Lock()
-        self._version = ""
-        self._made: tuple[str, ...] = ()
+        self._made: WeakKeyDictionary[Index, tuple[str, ...]] = WeakKeyDictionary()
 
     def of(self, index: Index | None) -> tuple[str, ...]:
         """Questions that this index answers."""
         if index is None:
             return ()
         with self._lock:
-            if index.version != self._version:
-                self._made, self._version = tuple(self._works(index)), index.version
-            return self._made
+            if index not in self._made:
+                self._made[index] = tuple(self._works(index))
+            return self._made[index]
 
     def _works(self, index: Index) -> list[str]:
         made: list[str] = []

@@ -15,9 +15,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 
+from database import DatabaseUnavailableError
 from qa.masking import cleaned
 from qa.usage import MAX_COMMENT_CHARS, Rating, TooManyRatingsError
-from qa.usage_file import UsageUnavailableError
 from web.contract import MAX_HISTORY, Asked, ConditionName, Earlier, FilterRequest, Question, asked
 from web.gate import Gate
 from web.site import Site
@@ -109,7 +109,7 @@ def _kept(site: Site, given: FeedbackRequest) -> FeedbackReply:
         return FeedbackReply(id=site.usage.rate(given.rating()), useful=given.useful)
     except TooManyRatingsError as error:
         raise HTTPException(429, str(error), headers={"Retry-After": "60"}) from error
-    except UsageUnavailableError as error:
+    except DatabaseUnavailableError as error:
         raise HTTPException(503, UNAVAILABLE, headers={"Retry-After": "60"}) from error
 
 

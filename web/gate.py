@@ -1,10 +1,11 @@
-"""Who may change something, by which names this server is called, how much may be sent, and what every reply says to a browser.
+"""Who asks, who may change something, and how people sign in.
 
-In: requests. Out: an HTTPException with a Japanese sentence, or nothing. Nothing is known of documents or of the index.
+In: requests. Out: a `Person`, or an HTTPException with a Japanese sentence. Nothing is known of documents or of the index.
 
-An administrator is whoever sends the token (`Authorization: Bearer …`), a browser that signed in with it (a cookie, and
-then only from pages of this server), or, where no token is set, this computer. Cookies are good until their owner signs out
-or this process ends.
+Somebody is known by what the configured proxy says (single sign-on), by a bearer token (the administrator's, or a program's secret of an
+account), or by the cookie of a browser that signed in, with the administrator's token or with an account. Where there is none of
+these, whoever sits at this computer administers. Cookies of the token are good until their owner signs out or this process ends,
+those of accounts are kept with them.
 """
 
 from __future__ import annotations
@@ -12,141 +13,49 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import ipaddress
 import secrets
 import time
-from collections import OrderedDict
-from collections.abc import Collection
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from fastapi import HTTPException
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import Response
 
-from index.library import MAX_REQUEST_BYTES
+from access.accounts import BROWSER_S, PROGRAM_MARK, Accounts
+from access.people import ANYBODY, MAX_NAME_CHARS, Person
+from web.peers import address, is_this_computer
+from web.rates import Rate
+from web.sign_on import SignOn
 
-MAX_BODY_BYTES = 256 * 1024
-"""Of an ordinary request: a question with 20 earlier ones has 30 KB."""
-MAX_UPLOAD_BYTES = MAX_REQUEST_BYTES + 1024 * 1024
-"""Of an upload: its files, and what stands between them."""
-UPLOADS = frozenset({"/api/documents", "/api/uploads", "/admin/uploads"})
-SESSION_COOKIE = "dxqa_admin"
-SESSION_S = 12 * 3600
-"""A working day: who signs in in the morning is not asked again before the evening."""
-WRONG_WINDOW_S, WRONG_DELAY_S, WRONG_LONGEST_S, WRONG_MOST = 60.0, 0.5, 2.0, 20
+TOKEN_COOKIE, ACCOUNT_COOKIE = "dxqa_admin", "dxqa_session"
+"""Of a browser that signed in with the administrator's token, and with an account."""
+TOKEN_S = BROWSER_S
+"""For how long the first one is good, in seconds; the second one's end is kept with the account."""
+TOKEN_HOLDER = Person("管理者（合言葉）", administrator=True)
+WRONG_WINDOW_S, WRONG_DELAY_S, WRONG_LONGEST_S, WRONG_MOST = 60, 0.5, 2, 20
 """Wrong tries of one address within the window: each makes the next answer later, and the last of them closes the door. A
 closed door opens for one bearer token every `WRONG_LONGEST_S`: whoever has the right one gets in beside a stranger who guesses
 from the same address (a common proxy), and guessing stays below one a second."""
-MISDIRECTED = (
-    "この名前（ホスト名）では利用できません。サーバーのコンピューターで http://localhost を開くか、"
-    "管理者に --allowed-hosts へこの名前を加えてもらってください。"
-)
+WRONG_NAME_WINDOW_S, WRONG_NAME_MOST = 600, 50
+"""Wrong passwords for one name, whoever sends them: who guesses from many computers gets no further."""
+HASHED_AT_ONCE = 2
+"""Passwords: each takes 64 MB and a tenth of a second."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-# No script, style, font or image from anywhere but here; nothing may frame these pages.
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    # other hosts learn nothing; under no-referrer a browser sends `Origin: null` with a form, even to the server of the form
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
-ADMIN_HEADERS = SECURITY_HEADERS | {"Cache-Control": "no-store"}
-
-
-def secured(headers: MutableHeaders, path: str) -> None:
-    """Adds to a reply's headers what a browser is told with every reply."""
-    for name, value in (ADMIN_HEADERS if private(path) else SECURITY_HEADERS).items():
-        headers.setdefault(name, value)
-
-
-def private(path: str) -> bool:
-    """Whether a path belongs to the administrator's pages and uploads, which are kept nowhere."""
-    return path == "/admin" or path.startswith(("/admin/", "/api/uploads"))
-
-
-class Guard:
-    """Counts what is read of each request's body, whether its length is announced or not, and secures every reply.
-
-    Refuses requests to a name that is neither local nor one of `hosts`: a page elsewhere may have a name of its own lead
-    here, and would read what is here as its own (DNS rebinding). Where `hosts` is None, any name will do.
-    """
-
-    def __init__(self, app: ASGIApp, hosts: Collection[str] | None = ()) -> None:
-        self._app, self._hosts = app, hosts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on; reading too much of it raises an HTTPException where it is read."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        path: str = scope["path"]
-        most = MAX_UPLOAD_BYTES if path in UPLOADS and scope["method"] == "POST" else MAX_BODY_BYTES
-        announced = Headers(scope=scope).get("content-length", "0")
-        size = int(announced) if announced.isdecimal() and len(announced) < 20 else 0
-        too_much = size > most
-        size = 0
-
-        async def counted() -> Message:
-            nonlocal size
-            if too_much:
-                raise too_large(most)
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > most:
-                raise too_large(most)
-            return message
-
-        async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                secured(MutableHeaders(scope=message), path)
-            await send(message)
-
-        if not self._is_ours(Headers(scope=scope).getlist("host")):
-            refusal = (
-                JSONResponse({"detail": MISDIRECTED}, 421)
-                if path.startswith("/api/")
-                else PlainTextResponse(MISDIRECTED, 421)
-            )
-            await refusal(scope, receive, sent)
-            return
-        await self._app(scope, counted, sent)
-
-    def _is_ours(self, named: list[str]) -> bool:
-        """Whether a request is meant for this server, by its Host headers."""
-        if self._hosts is None:
-            return True
-        names = [_host_name(header) for header in named]
-        return bool(names) and all(is_local(name) or name in self._hosts for name in names)
-
-
-def too_large(most: int) -> HTTPException:
-    """What is said of a body beyond `most` bytes."""
-    limit = f"{MAX_REQUEST_BYTES // 2**20}MB" if most > MAX_BODY_BYTES else f"{most // 1024}KB"
-    return HTTPException(413, f"送信された内容が大きすぎます（上限 {limit}）。分けて送ってください。")
-
-
-@dataclass(slots=True)
-class _Tries:
-    """The wrong tries of an address: when, and when a bearer token was last looked at behind the closed door."""
-
-    moments: list[float] = field(default_factory=list)
-    looked: float = float("-inf")
 
 
 class Gate:
-    """Tells administrators from others; `token` may be empty."""
+    """Tells who asks, and administrators from others; `token` may be empty."""
 
-    def __init__(self, token: str) -> None:
-        self._token = token
+    def __init__(self, token: str, accounts: Accounts | None = None, sign_on: SignOn | None = None) -> None:
+        self._token, self.accounts, self._sign_on = token, accounts, sign_on
         self._key = secrets.token_bytes(
             32
         )  # of this process: what was signed out before a restart is not good after it
-        self._wrong: OrderedDict[str, _Tries] = OrderedDict()
+        self._wrong = Rate(WRONG_MOST, WRONG_WINDOW_S)
+        self._looks = Rate(1, WRONG_LONGEST_S)
+        """Bearer tokens that are looked at behind a closed door."""
+        self._wrong_names = Rate(WRONG_NAME_MOST, WRONG_NAME_WINDOW_S)
+        self._hashing = asyncio.Semaphore(HASHED_AT_ONCE)
         self._ended: dict[str, int] = {}
         """Sessions that were signed out, and when they would have ended."""
 
@@ -155,35 +64,83 @@ class Gate:
         """Whether a token is set."""
         return bool(self._token)
 
+    def needs_sign_in(self) -> bool:
+        """Whether administrators are known by something: else it is this computer that administers."""
+        return (
+            bool(self._token)
+            or (self._sign_on is not None and bool(self._sign_on.administrators))
+            or (self.accounts is not None and self.accounts.has_administrator())
+        )
+
+    @property
+    def has_accounts(self) -> bool:
+        """Whether people could sign in with an account."""
+        return self.accounts is not None and self.accounts.is_there
+
+    @property
+    def has_sign_on(self) -> bool:
+        """Whether a proxy says who asks."""
+        return self._sign_on is not None
+
+    # ---- who asks
+
+    async def person(self, request: Request) -> Person:
+        """Who asks: ANYBODY where nothing says it. Raises an HTTPException where something is claimed that is not so."""
+        if self._sign_on is not None:
+            person = self._sign_on.person(request)
+            if person is not None:
+                return person
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and (self._token or self.accounts is not None):
+            person = await self._bearer(request, given.strip())
+            if person is not None:
+                request.state.by_program = True
+                return person
+        if self.signed_in(request):
+            request.state.by_cookie = True
+            return TOKEN_HOLDER
+        secret = request.cookies.get(ACCOUNT_COOKIE, "")
+        if secret and self.accounts is not None:
+            person = await run_in_threadpool(self.accounts.recognised, secret, "browser")
+            if person is not None:
+                request.state.by_cookie = True
+                return person
+        return ANYBODY
+
+    async def _bearer(self, request: Request, given: str) -> Person | None:
+        """Whose a bearer token is, None where there is nothing that one could belong to; a wrong one is counted and refused."""
+        tries = address(request)
+        if not self._wrong.is_open(tries) and not self._looks.hit(tries):
+            raise _too_many(WRONG_LONGEST_S)
+        # a right one does not forgive the wrong ones: they may be somebody else's
+        if self._is_token(given.encode("latin-1", "replace")):
+            return TOKEN_HOLDER
+        if self.accounts is not None and given.startswith(PROGRAM_MARK):
+            person = await run_in_threadpool(self.accounts.recognised, given, "program")
+            if person is not None:
+                return person
+        if not self.needs_sign_in() and not given.startswith(PROGRAM_MARK):
+            return None
+        await self._count(tries)
+        raise _no_token()
+
     async def check(self, request: Request) -> None:
         """Lets an administrator through; raises an HTTPException for others and for what another site sends."""
-        if self._token:
-            scheme, _, given = request.headers.get("authorization", "").partition(" ")
-            if scheme.lower() == "bearer":
-                await self._check_bearer(request, given.encode("latin-1", "replace"))
-                return  # no browser sends this by itself
-            if not self.signed_in(request):
+        person = person_of(request)
+        if not person.administrator:
+            if person.name is not None:
+                raise HTTPException(403, f"「{person.name}」は管理者ではないので、この操作はできません。")
+            if await run_in_threadpool(self.needs_sign_in):
                 raise _no_token()
-        elif not _this_computer(request):
-            raise HTTPException(
-                403,
-                "この操作は、管理者の合言葉（DXQA_ADMIN_TOKEN）を設定していない間は、このコンピューターからだけ行えます。",
-            )
+            if not is_this_computer(request):
+                raise HTTPException(
+                    403,
+                    "この操作は、管理者の合言葉（DXQA_ADMIN_TOKEN）も管理者のアカウントもない間は、このコンピューターからだけ行えます。",
+                )
+        if getattr(request.state, "by_program", False):
+            return  # no browser sends this by itself
         if request.method not in SAFE_METHODS:
-            self.check_origin(request, needed=bool(self._token))
-
-    async def _check_bearer(self, request: Request, given: bytes) -> None:
-        address = _address(request)
-        tries = self._tries(address)
-        if len(tries.moments) >= WRONG_MOST:
-            now = time.monotonic()
-            if now < tries.looked + WRONG_LONGEST_S:
-                raise _too_many(int(WRONG_LONGEST_S))
-            tries.looked = now
-        # a right one does not forgive the wrong ones: they may be somebody else's
-        if not self._is_token(given):
-            await self._count(address, tries)
-            raise _no_token()
+            self.check_origin(request, needed=person.administrator)
 
     def check_origin(self, request: Request, *, needed: bool) -> None:
         """Raises an HTTPException where a page of another site sends; `needed` where a request must say where it is from."""
@@ -201,39 +158,64 @@ class Gate:
 
     async def sign_in(self, request: Request, given: str) -> str:
         """The cookie for the right token; raises an HTTPException, a little later each time, for a wrong one."""
-        address = _address(request)
-        tries = self._tries(address)
-        if len(tries.moments) >= WRONG_MOST:
-            raise _too_many(int(WRONG_WINDOW_S))
+        tries = self._tries(request)
         if self._is_token(given.strip().encode("utf-8", "replace")):
-            self._wrong.pop(address, None)
+            self._wrong.clear(tries)
             return self.session(time.time())
-        await self._count(address, tries)
+        await self._count(tries)
         raise HTTPException(401, "合言葉が違います。大文字・小文字や前後の空白も確かめてください。")
 
-    def _tries(self, address: str) -> _Tries:
-        """The wrong tries of an address within the window."""
-        tries = self._wrong.get(address) or _Tries()
-        begin = time.monotonic() - WRONG_WINDOW_S
-        tries.moments = [moment for moment in tries.moments if moment > begin]
+    async def sign_in_account(self, request: Request, name: str, password: str) -> str:
+        """The cookie for a name and its password; raises an HTTPException, a little later each time, where they do not belong
+        together."""
+        tries = self._tries(request)
+        asked = name.strip().casefold()[:MAX_NAME_CHARS]
+        # counted before it is known to be wrong: many that come at once would else all be looked at
+        if not self._wrong_names.hit(asked):
+            raise _too_many(WRONG_NAME_WINDOW_S)
+        self._wrong.hit(tries)
+        secret = None
+        if self.accounts is not None:
+            async with self._hashing:
+                secret = await run_in_threadpool(self.accounts.sign_in, name, password)
+        if secret is None:
+            await self._delay(tries)
+            raise HTTPException(401, "名前かパスワードが違います。大文字・小文字も確かめてください。")
+        self._wrong.clear(tries)
+        self._wrong_names.clear(asked)
+        return secret
+
+    async def sign_out(self, request: Request) -> None:
+        """Ends what a request's cookies are, wherever a copy of them may be."""
+        words, now = self._session_of(request), time.time()
+        self._ended = {other: end for other, end in self._ended.items() if end > now}
+        if words is not None:
+            self._ended[words] = int(words.split(".")[0])
+        secret = request.cookies.get(ACCOUNT_COOKIE, "")
+        if secret and self.accounts is not None:
+            await run_in_threadpool(self.accounts.end, secret)
+
+    def _tries(self, request: Request) -> str:
+        """The key of an address; raises an HTTPException where its door is closed."""
+        tries = address(request)
+        if not self._wrong.is_open(tries):
+            raise _too_many(WRONG_WINDOW_S)
         return tries
 
-    async def _count(self, address: str, tries: _Tries) -> None:
+    async def _count(self, tries: str) -> None:
         """Counts a wrong try, and waits a little longer each time; a closed door stays closed no longer for it."""
-        if len(tries.moments) < WRONG_MOST:
-            tries.moments.append(time.monotonic())
-        self._wrong[address] = tries
-        self._wrong.move_to_end(address)
-        while len(self._wrong) > 1000:
-            self._wrong.popitem(last=False)
-        await asyncio.sleep(min(WRONG_DELAY_S * len(tries.moments), WRONG_LONGEST_S))
+        self._wrong.hit(tries)
+        await self._delay(tries)
+
+    async def _delay(self, tries: str) -> None:
+        await asyncio.sleep(min(WRONG_DELAY_S * self._wrong.used(tries), WRONG_LONGEST_S))
 
     def _is_token(self, given: bytes) -> bool:
         return bool(self._token) and hmac.compare_digest(given, self._token.encode())
 
     def session(self, now: float) -> str:
-        """A cookie's value that is good for `SESSION_S` seconds from `now` (seconds since 1970)."""
-        words = f"{int(now) + SESSION_S}.{secrets.token_hex(8)}"
+        """A cookie's value that is good for `TOKEN_S` seconds from `now` (seconds since 1970)."""
+        words = f"{int(now) + TOKEN_S}.{secrets.token_hex(8)}"
         return f"{words}.{self._sign(words)}"
 
     def signed_in(self, request: Request) -> bool:
@@ -241,16 +223,9 @@ class Gate:
         words = self._session_of(request)
         return words is not None and words not in self._ended
 
-    def sign_out(self, request: Request) -> None:
-        """Ends the session of a request's cookie, wherever a copy of it may be."""
-        words, now = self._session_of(request), time.time()
-        self._ended = {other: end for other, end in self._ended.items() if end > now}
-        if words is not None:
-            self._ended[words] = int(words.split(".")[0])
-
     def _session_of(self, request: Request) -> str | None:
         """The signed words of a request's cookie, None where they are not ours or too old."""
-        words, _, signature = request.cookies.get(SESSION_COOKIE, "").rpartition(".")
+        words, _, signature = request.cookies.get(TOKEN_COOKIE, "").rpartition(".")
         if not self._token or not hmac.compare_digest(
             signature.encode("utf-8", "replace"), self._sign(words).encode()
         ):
@@ -260,22 +235,31 @@ class Gate:
     def _sign(self, words: str) -> str:
         return hmac.new(self._key, words.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
-    def keep(self, request: Request, response: Response, session: str) -> None:
-        """Gives a browser its cookie; an empty one takes it away."""
-        response.set_cookie(
-            SESSION_COOKIE,
-            session,
-            max_age=SESSION_S if session else 0,
-            httponly=True,
-            samesite="strict",
-            secure=request.url.scheme == "https",
-        )
+    def keep(self, request: Request, response: Response, *, token: str = "", account: str = "") -> None:
+        """Gives a browser its cookies; an empty one is taken away."""
+        # a link to a passage in a mail shall find its reader signed in; what changes something asks where it comes from anyway
+        for name, value, same_site in ((TOKEN_COOKIE, token, "strict"), (ACCOUNT_COOKIE, account, "lax")):
+            if value or name in request.cookies:
+                response.set_cookie(
+                    name,
+                    value,
+                    max_age=TOKEN_S if value else 0,
+                    httponly=True,
+                    samesite="strict" if same_site == "strict" else "lax",
+                    secure=request.url.scheme == "https",
+                )
 
 
 async def administrator(request: Request) -> None:
     """A route's dependency: lets through who may change something."""
     gate: Gate = request.app.state.gate
     await gate.check(request)
+
+
+def person_of(request: Request) -> Person:
+    """Who asks, as `web.door` found; ANYBODY before it did."""
+    person = getattr(request.state, "person", ANYBODY)
+    return person if isinstance(person, Person) else ANYBODY
 
 
 def _no_token() -> HTTPException:
@@ -290,39 +274,3 @@ def _too_many(seconds: int) -> HTTPException:
         "合言葉の間違いが続いています。1分ほど待ってから、もう一度お試しください。",
         headers={"Retry-After": str(seconds)},
     )
-
-
-def _address(request: Request) -> str:
-    """Whose tries are counted together: an address, or the network of one that has 2^64 of them (IPv6)."""
-    host = request.client.host if request.client else ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    return host if address.version == 4 else str(ipaddress.ip_network((int(address), 64), strict=False))
-
-
-def _this_computer(request: Request) -> bool:
-    """Whether a request comes from this computer and was meant for it: a name of another site may be made to lead here."""
-    host = request.client.host if request.client else ""
-    return _is_loopback(host) and is_local(_host_name(request.headers.get("host", "")))
-
-
-def _host_name(header: str) -> str:
-    """The name in a Host header, in small letters; 「LocalHost:8000」 → 「localhost」, empty where there is none."""
-    try:
-        return urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def is_local(name: str) -> bool:
-    """Whether a name can only lead to the computer that it is called on: 「localhost」, 「127.0.0.1」, 「::1」."""
-    return name == "localhost" or name.endswith(".localhost") or _is_loopback(name)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from build_index import local_time
 from corpus.records import Document
+from database import DatabaseUnavailableError
 from index.current import Current
 from index.encoder import Encoder
 from index.reranker import Reranker
@@ -28,16 +29,18 @@ from qa.understand import Filters
 from qa.usage import Usage
 from web import rich, view
 from web.contract import TOP_K, Asked
+from web.gate import Gate, person_of
+from web.visibility import Visibility
 
 NO_INDEX = "索引がまだありません。資料を置いて build_index.py を実行するか、しばらく待ってからもう一度お試しください。"
 
 
 def loaded(request: Request) -> Index:
-    """The index to answer this request with; 503 while there is none."""
-    current: Current = request.app.state.current
-    index = current.get()
+    """The index to answer this request with, as far as its sender may see it; 503 while there is none."""
+    site: Site = request.app.state.site
+    index = site.seen(request)
     if index is None:
-        raise HTTPException(503, current.problem or NO_INDEX, headers={"Retry-After": "10"})
+        raise HTTPException(503, site.current.problem or NO_INDEX, headers={"Retry-After": "10"})
     return index
 
 
@@ -54,12 +57,33 @@ class Site:
     reranker: Reranker | str | None
     templates: Environment
     usage: Usage
+    visibility: Visibility
+    gate: Gate
+
+    def seen(self, request: Request) -> Index | None:
+        """The index in use as far as the sender of a request may see it, None while there is none."""
+        index = self.current.get()
+        return None if index is None else self.visibility.seen(index, person_of(request))
 
     def page(self, request: Request, name: str, status: int = 200, **context: Any) -> HTMLResponse:
         """A rendered template; the foot shows the index in use unless `index` says another."""
-        context.setdefault("index", view.index_page(self.current.get()))
+        may_read = getattr(request.state, "may_read", True)
+        if "index" not in context:
+            context["index"] = view.index_page(self._foot(request)) if may_read else None
+        context |= {
+            "person": person_of(request),
+            "by_cookie": getattr(request.state, "by_cookie", False),
+            "may_read": may_read,
+            "may_sign_in": self.gate.has_accounts and not self.gate.has_sign_on,
+        }
         context.setdefault("status", status)
         return HTMLResponse(self.templates.get_template(name).render(**context), status_code=status)
+
+    def _foot(self, request: Request) -> Index | None:
+        try:
+            return self.seen(request)
+        except DatabaseUnavailableError:
+            return None  # the page says what is wrong
 
     def answered(self, index: Index, asked: Asked) -> answer.Reply:
         """The reply that the page shows to a state of it: that of `POST /api/ask` to a client that names no `top_k`."""

@@ -1,0 +1,62 @@
+"""Who asks: a name, groups, and whether it is an administrator; and what a label lets whom see.
+
+In: nothing but these. Out: records. How a person was recognised is known by `web.door`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MAX_NAME_CHARS = 64
+"""Of the name of an account or of a group."""
+
+Label = frozenset[str]
+"""The groups that may see something, as `group_key` writes them; empty: administrators only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who asks; `name` is None for whoever was not recognised. `groups` are as `group_key` writes them."""
+
+    name: str | None = None
+    groups: frozenset[str] = frozenset()
+    administrator: bool = False
+
+    def may_see(self, label: Label | None) -> bool:
+        """Whether somebody may see what has a label; None is what everybody may see who may read at all."""
+        return label is None or self.administrator or not self.groups.isdisjoint(label)
+
+
+ANYBODY = Person()
+
+
+class WrongNameError(ValueError):
+    """A name that no account or group can have; the message is a Japanese sentence."""
+
+
+def account_key(name: str) -> str:
+    """The form in which an account is known: 「Ｔａｎａｋａ」 and 「tanaka」 are one. Raises WrongNameError."""
+    return _key(name, "アカウントの名前", " ,、;:|/\\")
+
+
+def group_key(name: str) -> str:
+    """The form in which a group is known: 「ＤＸ推進課」 and 「DX推進課」 are one. Raises WrongNameError."""
+    return _key(name, "グループの名前", ",、;|")
+
+
+def group_keys(names: Iterable[str]) -> frozenset[str]:
+    """Several groups as `group_key` writes them; empty words are none. Raises WrongNameError."""
+    return frozenset(group_key(name) for name in names if name.strip())
+
+
+def _key(name: str, what: str, without: str) -> str:
+    key = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
+    if not key or len(key) > MAX_NAME_CHARS:
+        raise WrongNameError(f"{what}は、1文字以上{MAX_NAME_CHARS}文字以内にしてください。")
+    # control and format characters, half characters, and what separates names in a list
+    wrong = next((c for c in key if unicodedata.category(c)[0] == "C" or c in without), None)
+    if wrong is not None:
+        raise WrongNameError(f"{what}に使えない文字（{wrong!a}）が含まれています：{key!a}")
+    return key

@@ -1,0 +1,109 @@
+"""By which names this server is called, how much may be sent, and what every reply says to a browser.
+
+In: requests, as they come. Out: the same, counted while they are read; replies with their headers. Who asks is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from fastapi import HTTPException
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from index.library import MAX_REQUEST_BYTES
+from web.peers import host_name, is_local
+
+MAX_BODY_BYTES = 256 * 1024
+"""Of an ordinary request: a question with 20 earlier ones has 30 KB."""
+MAX_UPLOAD_BYTES = MAX_REQUEST_BYTES + 1024 * 1024
+"""Of an upload: its files, and what stands between them."""
+UPLOADS = frozenset({"/api/documents", "/api/uploads", "/admin/uploads"})
+MISDIRECTED = (
+    "この名前（ホスト名）では利用できません。サーバーのコンピューターで http://localhost を開くか、"
+    "管理者に --allowed-hosts へこの名前を加えてもらってください。"
+)
+
+# No script, style, font or image from anywhere but here; nothing may frame these pages.
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    # other hosts learn nothing; under no-referrer a browser sends `Origin: null` with a form, even to the server of the form
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+ADMIN_HEADERS = SECURITY_HEADERS | {"Cache-Control": "no-store"}
+
+
+def secured(headers: MutableHeaders, path: str) -> None:
+    """Adds to a reply's headers what a browser is told with every reply."""
+    for name, value in (ADMIN_HEADERS if private(path) else SECURITY_HEADERS).items():
+        headers.setdefault(name, value)
+
+
+def private(path: str) -> bool:
+    """Whether a path belongs to the administrator's pages and uploads, which are kept nowhere."""
+    return path == "/admin" or path.startswith(("/admin/", "/api/uploads"))
+
+
+class Guard:
+    """Counts what is read of each request's body, whether its length is announced or not, and secures every reply.
+
+    Refuses requests to a name that is neither local nor one of `hosts`: a page elsewhere may have a name of its own lead
+    here, and would read what is here as its own (DNS rebinding). Where `hosts` is None, any name will do.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str] | None = ()) -> None:
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on; reading too much of it raises an HTTPException where it is read."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path: str = scope["path"]
+        most = MAX_UPLOAD_BYTES if path in UPLOADS and scope["method"] == "POST" else MAX_BODY_BYTES
+        announced = Headers(scope=scope).get("content-length", "0")
+        size = int(announced) if announced.isdecimal() and len(announced) < 20 else 0
+        too_much = size > most
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            if too_much:
+                raise too_large(most)
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > most:
+                raise too_large(most)
+            return message
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                secured(MutableHeaders(scope=message), path)
+            await send(message)
+
+        if not self._is_ours(Headers(scope=scope).getlist("host")):
+            refusal = (
+                JSONResponse({"detail": MISDIRECTED}, 421)
+                if path.startswith("/api/")
+                else PlainTextResponse(MISDIRECTED, 421)
+            )
+            await refusal(scope, receive, sent)
+            return
+        await self._app(scope, counted, sent)
+
+    def _is_ours(self, named: list[str]) -> bool:
+        """Whether a request is meant for this server, by its Host headers."""
+        if self._hosts is None:
+            return True
+        names = [host_name(header) for header in named]
+        return bool(names) and all(is_local(name) or name in self._hosts for name in names)
+
+
+def too_large(most: int) -> HTTPException:
+    """What is said of a body beyond `most` bytes."""
+    limit = f"{MAX_REQUEST_BYTES // 2**20}MB" if most > MAX_BODY_BYTES else f"{most // 1024}KB"
+    return HTTPException(413, f"送信された内容が大きすぎます（上限 {limit}）。分けて送ってください。")
