@@ -109,11 +109,11 @@ def connected(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=8)
 
 
-def all_of(connection: socket.socket) -> bytes:
-    """What comes until the other side ends it."""
+def all_of(connection: socket.socket, most: int = 2**30) -> bytes:
+    """What comes until the other side ends it, or `most` bytes of it."""
     found = bytearray()
     with suppress(ConnectionResetError):
-        while piece := connection.recv(2**18):
+        while len(found) < most and (piece := connection.recv(2**18)):
             found += piece
     return bytes(found)
 
@@ -214,11 +214,10 @@ def test_a_handler_that_does_not_end(port: int, path: str, released: threading.E
 
 def test_a_reply_that_nobody_takes(port: int) -> None:
     with connected(port) as slow:
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
         time.sleep(2.0)
-        found = all_of(slow)
-    assert 0 < len(found) < 16 * 2**20  # cut off while nobody took it
+        found = all_of(slow, 30 * 2**20)
+    assert 0 < len(found) < 30 * 2**20  # what the system holds of it; the rest was cut off
 
 
 def test_whoever_takes_it_gets_all_of_it(port: int) -> None:
