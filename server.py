@@ -72,7 +72,21 @@ from qa.quote import LIST_CASES
 from qa.similar import SimilarCase, similar_cases
 from qa.synonyms import SynonymsError, SynonymsFile
 from qa.usage import DEFAULT_DAYS, MAX_DAYS, Usage
-from web import admin, admin_usage, asking, cases, compare, documents, export, feedback, login, similar, view
+from web import (
+    admin,
+    admin_usage,
+    admin_visibility,
+    asking,
+    cases,
+    compare,
+    documents,
+    export,
+    feedback,
+    login,
+    similar,
+    view,
+)
+from web.admin_visibility import label_words
 from web.admission import Admission, Share
 from web.contract import Asked, AskRequest, FilterRequest, Question
 from web.deadlines import Deadlines
@@ -150,7 +164,8 @@ def create_app(
     # the samples are indexed while the folder is empty, and until the next build after that
     folders = ([library.folder] if library is not None else []) + ([samples] if samples is not None else [])
     originals = Originals(folders)
-    visibility = Visibility(Labels(access) if access is not None else None)
+    labels = Labels(access) if access is not None else None
+    visibility = Visibility(labels)
     admitted = [Depends(Share(entry.questions_a_minute)), Depends(Admission())]
     site = app.state.site = Site(
         current, encoder, synonyms, reranker, environment(web / "templates"), usage, visibility, gate
@@ -166,6 +181,9 @@ def create_app(
         samples=samples,
         page=site.page,
     )
+    if labels is not None and gate.accounts is not None:
+        parts_of_admin.label_of = lambda path: label_words(labels.table().of(path))
+        app.include_router(admin_visibility.pages(site, labels, gate.accounts, parts_of_admin.places))
     app.include_router(admin.api(parts_of_admin, looking))
 
     # ---- JSON

@@ -234,7 +234,7 @@ def test_signing_in(browser: Browser, tmp_path: Path) -> None:
         )
         page.locator("#waiting").get_by_role("button", name="登録する").click()
         expect(page.locator("#registered tbody tr")).to_have_count(5)
-        page.get_by_role("button", name="出る").click()
+        page.get_by_role("button", name="ログアウト").click()
         expect(page.get_by_label("管理者の合言葉")).to_be_visible()
         context.close()
 

@@ -248,12 +248,23 @@ class Parts:
     library: Library | None
     samples: Path | None
     page: Callable[..., HTMLResponse]
+    label_of: Callable[[str], str] = lambda path: ""
+    """Who may see the file of a path, in words; empty where everybody may."""
 
     def held(self) -> Library:
         """The library; 409 where there is none."""
         if self.library is None:
             raise HTTPException(409, NO_LIBRARY)
         return self.library
+
+    def places(self) -> Iterator[str]:
+        """The paths of all files that are indexed, could not be read, or wait."""
+        index = self.current.get()
+        if index is not None:
+            yield from (path for entry in index.manifest["documents"] for path in entry["paths"])
+            yield from (problem["path"] for problem in index.manifest["errors"])
+        if self.library is not None:
+            yield from (entry.name for entry in self.library.staged())
 
     # ---- what is done
 
@@ -382,14 +393,19 @@ class Parts:
         held = library.paths() if library is not None else set()
         documents = []
         for document in document_entries(index) if index is not None else []:
-            documents.append({**asdict(document), "own": bool(held.intersection(document.paths))})
+            places = [{"path": path, "label": self.label_of(path)} for path in document.paths]
+            own = bool(held.intersection(document.paths))
+            documents.append({**asdict(document), "own": own, "places": places})
         return {
             "problem": self.current.problem,
             "model": index.manifest["model"] if index is not None else None,
             "job": _job_page(running or done),
             "busy": running is not None or any(entry.state == "waiting" for entry in waiting),
             "library": library is not None,
-            "staged": [admin_view.staged_page(entry, RELATIONS) for entry in waiting],
+            "staged": [
+                {**admin_view.staged_page(entry, RELATIONS), "label": self.label_of(entry.name)}
+                for entry in waiting
+            ],
             "count": {
                 state: sum(entry.state == state for entry in waiting)
                 for state in ("waiting", "read", "refused")
@@ -623,7 +639,7 @@ def pages(parts: Parts, looking: Looking | None) -> APIRouter:
         return parts.page(
             request,
             "admin_upload.html",
-            upload=admin_view.staged_page(entry, RELATIONS),
+            upload={**admin_view.staged_page(entry, RELATIONS), "label": parts.label_of(entry.name)},
             preview=admin_view.preview_page(parsed, page) if parsed is not None else None,
             document=parsed.document if parsed is not None else None,
         )
