@@ -8,7 +8,6 @@ serves. Pages are server-rendered and work without JavaScript; nothing is fetche
 
 from __future__ import annotations
 
-import logging
 import re
 import socket
 import sys
@@ -68,13 +67,18 @@ from qa.synonyms import SynonymsError, SynonymsFile
 from qa.usage import DEFAULT_DAYS, MAX_DAYS, Usage
 from web import admin, admin_usage, asking, cases, compare, documents, export, feedback, similar, view
 from web.admission import Admission
+from web.checks import health_and_numbers
 from web.contract import Asked, AskRequest, FilterRequest, Question
 from web.examples import Examples
 from web.gate import Gate, Guard, is_local, secured
+from web.health import Health
+from web.logs import DAYS, FORMS, MOST_DAYS, configure
+from web.metrics import Metrics
 from web.originals import Originals
 from web.site import Loaded, Site, case_of, document_of, environment
+from web.watch import Watched
 
-_log = logging.getLogger("dxqa.server")
+VERSION = "0.1.0"
 
 
 # ---------------------------------------------------------------- the application
@@ -92,6 +96,7 @@ def create_app(
     samples: Path | None = None,
     usage: Usage | None = None,
     hosts: Collection[str] | None = (),
+    trusted_proxies: str = "",
     web: Path = HOME / "web",
 ) -> FastAPI:
     """The application over an index, an encoder and a function that rebuilds.
@@ -100,22 +105,27 @@ def create_app(
     address only. `reranker` may be the message of why the one that was asked for cannot be used: replies say it.
     `library` is the folder that documents are added to, None where none can be; `samples` is what is indexed while it
     is empty, if anything. `usage` records what is asked and how it is rated, None where nothing is recorded. `hosts` are
-    names, beside the local ones, that this server may be called by; None is any.
+    names, beside the local ones, that this server may be called by; None is any. `trusted_proxies` are addresses, separated
+    by commas, whose word is taken for where a visitor is and for the number of a request.
     """
     usage = usage if usage is not None else Usage(None, 0)
-    jobs = Jobs(rebuild)
+    jobs, admission, metrics = Jobs(rebuild), Admission(), Metrics(VERSION)
+    health = Health(current, encoder, admission)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
         usage.start()
+        health.begin()
         yield
         jobs.close()
         await run_in_threadpool(usage.close)  # what was asked until now is written down
 
     # The pages of FastAPI's documentation load scripts from another host; /openapi.json stays.
-    app = FastAPI(
+    app = Watched(
+        metrics=metrics,
+        trusted_proxies=trusted_proxies,
         title="DX資料アシスタント",
-        version="0.1.0",
+        version=VERSION,
         description="自治体のDX資料への質問に、確かめられる引用で答えます。位置はすべて資料の本文（canonical text）の文字数です。",
         docs_url=None,
         redoc_url=None,
@@ -130,8 +140,10 @@ def create_app(
     # the samples are indexed while the folder is empty, and until the next build after that
     folders = ([library.folder] if library is not None else []) + ([samples] if samples is not None else [])
     originals = Originals(folders)
-    admitted = [Depends(Admission())]
-    site = app.state.site = Site(current, encoder, synonyms, reranker, environment(web / "templates"), usage)
+    admitted = [Depends(admission)]
+    site = app.state.site = Site(
+        current, encoder, synonyms, reranker, environment(web / "templates"), usage, metrics
+    )
     app.mount("/static", StaticFiles(directory=web / "static"), name="static")
 
     parts_of_admin = admin.Parts(
@@ -181,7 +193,7 @@ def create_app(
             most=0 if "top_k" in body.model_fields_set else LIST_CASES,
             without=state.without,
         )
-        usage.record(reply, state.pairs(), "api")
+        site.given(reply, state.pairs(), "api")
         return reply
 
     app.include_router(feedback.api(site))
@@ -245,13 +257,7 @@ def create_app(
             raise HTTPException(404, "その番号の作業はありません。")
         return job
 
-    @app.get("/healthz", summary="動いているか")
-    def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/readyz", summary="答えられるか")
-    def readyz(index: Loaded) -> dict[str, str]:
-        return {"status": "ready", "index_version": index.version}
+    app.include_router(health_and_numbers(health, metrics, admission, jobs, library))
 
     # ---- pages
 
@@ -275,11 +281,16 @@ def create_app(
         if request.url.path.startswith("/api/") or request.url.path in {
             "/healthz",
             "/readyz",
+            "/metrics",
             "/openapi.json",
         }:
-            return JSONResponse({"detail": detail}, status, headers=headers)
+            said = {"detail": detail} | ({"request_id": request.state.request_id} if status >= 500 else {})
+            return JSONResponse(said, status, headers=headers)
         title, action = _ERROR_PAGES.get(status, _ERROR_PAGES[500])
-        shown = site.page(request, "error.html", status, title=title, message=message, action=action)
+        number = request.state.request_id if status >= 500 else None
+        shown = site.page(
+            request, "error.html", status, title=title, message=message, action=action, number=number
+        )
         shown.headers.update(headers or {})
         return shown
 
@@ -310,7 +321,7 @@ def create_app(
 
     @app.exception_handler(Exception)
     def on_failure(request: Request, error: Exception) -> Response:
-        _log.error("request failed: %s %s", request.method, request.url.path, exc_info=error)
+        health.doubt()  # what failed is logged by the watch around the application
         message = "処理の途中で問題が起きました。"
         shown = failure(request, 500, message, message)
         secured(shown.headers, request.url.path)  # the guard does not see this reply
@@ -332,7 +343,7 @@ _ERROR_PAGES = {
     503: ("ただいまお答えできません", "しばらく待ってから、ページを読み込み直してください。"),
     500: (
         "問題が起きました",
-        "もう一度お試しください。続くときは、管理者に時刻とこのページのアドレスを知らせてください。",
+        "もう一度お試しください。続くときは、管理者に受付番号を知らせてください。",
     ),
 }
 _MESSAGES = {
@@ -390,6 +401,13 @@ def _days(text: str) -> int:
     """How long records are kept, from an option."""
     if not text.isdecimal() or not 0 <= int(text) <= MAX_DAYS:
         raise ArgumentTypeError(f"0から{MAX_DAYS}までの日数で指定してください：{text}")
+    return int(text)
+
+
+def _log_days(text: str) -> int:
+    """How long log files are kept, from an option."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_DAYS:
+        raise ArgumentTypeError(f"1から{MOST_DAYS}までの日数で指定してください：{text}")
     return int(text)
 
 
@@ -489,10 +507,32 @@ def main(argv: list[str] | None = None) -> int:
         default=setting("TRUSTED_PROXIES", ""),
         help="X-Forwarded-For と X-Forwarded-Proto を信じてよいリバースプロキシのアドレス（コンマ区切り。既定は信じない）",
     )
+    parser.add_argument(
+        "--log-format",
+        choices=FORMS,
+        default=setting("LOG_FORMAT", "text"),
+        help="記録（ログ）の形（text か json。既定 text）",
+    )
+    parser.add_argument(
+        "--log-file",
+        default=setting("LOG_FILE", ""),
+        help="記録（ログ）のファイル（既定は標準エラー出力）",
+    )
+    parser.add_argument(
+        "--log-days",
+        type=_log_days,
+        default=setting("LOG_DAYS", str(DAYS)),
+        help=f"記録（ログ）のファイルを残す日数（既定 {DAYS}）",
+    )
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for name in ("httpx", "bm25s", "sentence_transformers"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        configure(args.log_format, Path(args.log_file).absolute() if args.log_file else None, args.log_days)
+    except OSError as error:
+        print(
+            f"記録（ログ）のファイル {visible(args.log_file)} に書けません（{error.strerror}）。--log-file で別の場所を指定してください。",
+            file=sys.stderr,
+        )
+        return 2
     try:
         synonyms = SynonymsFile(Path(args.synonyms))
         folder, root = documents_folder(args.documents), index_folder(args)
@@ -533,6 +573,7 @@ def main(argv: list[str] | None = None) -> int:
         usage=Usage(Path(args.usage), args.usage_days),
         # on other addresses the names of this server are not known, unless they are given
         hosts=args.allowed_hosts if args.allowed_hosts or is_local(args.host) else None,
+        trusted_proxies=args.trusted_proxies,
     )
     try:
         with socket.create_server((args.host, args.port)):
@@ -550,9 +591,10 @@ def main(argv: list[str] | None = None) -> int:
         host=args.host,
         port=args.port,
         log_level="warning",
+        log_config=None,  # as all others (web.logs)
+        access_log=False,  # web.watch writes it, without addresses and without what stands in them
         server_header=False,
-        proxy_headers=bool(args.trusted_proxies),
-        forwarded_allow_ips=args.trusted_proxies or None,
+        proxy_headers=False,  # create_app was told whom to believe
     )
     return 0
 

@@ -22,6 +22,7 @@ from qa.usage_file import UsageFile, UsageUnavailableError
 from qa.usage_report import EMPTY, UsageReport, asking, question_of, rating_of, report
 from web import admin_usage_view, sheets
 from web.admin import visitor
+from web.logs import audit
 from web.site import Site
 from web.view import size_text
 
@@ -120,7 +121,7 @@ def pages(site: Site) -> APIRouter:
 
     @routes.post("/questions/{row}/remove")
     def remove_question(row: Row) -> Response:
-        return _removed(usage, lambda: usage.remove_question(row), "#often")
+        return _removed(usage, lambda: usage.remove_question(row), "#often", "question")
 
     @routes.get("/ratings/{row}/remove")
     def remove_rating_page(request: Request, row: Row) -> HTMLResponse:
@@ -135,7 +136,7 @@ def pages(site: Site) -> APIRouter:
 
     @routes.post("/ratings/{row}/remove")
     def remove_rating(row: Row) -> Response:
-        return _removed(usage, lambda: usage.remove_rating(row), "#not-useful")
+        return _removed(usage, lambda: usage.remove_rating(row), "#not-useful", "rating")
 
     @routes.get("/clear")
     def clear_page(request: Request) -> HTMLResponse:
@@ -151,7 +152,7 @@ def pages(site: Site) -> APIRouter:
 
     @routes.post("/clear")
     def clear() -> Response:
-        return _removed(usage, usage.clear, "")
+        return _removed(usage, usage.clear, "", "all")
 
     @routes.post("/set-aside")
     def set_aside() -> Response:
@@ -160,7 +161,7 @@ def pages(site: Site) -> APIRouter:
             _report(usage, "7")
         except UsageUnavailableError as error:
             if error.kind in {"damaged", "newer"}:
-                return _removed(usage, usage.set_aside, "")
+                return _removed(usage, usage.set_aside, "", "file")
         raise HTTPException(409, "この記録のファイルは、別の名前にする必要がないか、できません。")
 
     return routes
@@ -203,8 +204,8 @@ def _report(usage: Usage, days: str) -> UsageReport:
         return report(connection, _since(days, usage.today()))
 
 
-def _removed(usage: Usage, work: Callable[[], object], place: str) -> Response:
-    """Back to the page once something was removed; an HTTPException where it could not be."""
+def _removed(usage: Usage, work: Callable[[], object], place: str, what: str) -> Response:
+    """Back to the page once something (`what`, for the log) was removed; an HTTPException where it could not be."""
     _there(usage)
     usage.flush(FLUSH_S)
     try:
@@ -212,6 +213,7 @@ def _removed(usage: Usage, work: Callable[[], object], place: str) -> Response:
             raise HTTPException(404, GONE)
     except UsageUnavailableError as error:
         raise HTTPException(503, str(error)) from error
+    audit("forget-usage", what=what)
     return RedirectResponse(f"/admin/usage{place}", 303)
 
 
