@@ -37,6 +37,7 @@ class Service:
         built: bool = True,
         usage: Usage | None = None,
         hosts: tuple[str, ...] | None = (),
+        proxies: str = "",
     ) -> None:
         self.documents, self.root, self.encoder = folder / "documents", folder / "index", FakeEncoder()
         self.documents.mkdir(parents=True)
@@ -57,6 +58,7 @@ class Service:
             library=Library(self.documents),
             usage=usage,
             hosts=hosts,
+            trusted_proxies=proxies,
         )
         self.client = self.from_address("127.0.0.1")
 

@@ -15,11 +15,13 @@ places are written, with the message where it can only be about files, the memor
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import re
 import sqlite3
+import stat
 import sys
 import time
 import traceback
@@ -206,6 +208,9 @@ class DayFiles(TimedRotatingFileHandler):
         opened = os.open(
             self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
         )
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            os.close(opened)
+            raise OSError(errno.EINVAL, "ふつうのファイルではありません", self.baseFilename)
         os.fchmod(opened, 0o600)  # one that was there
         return TextIOWrapper(os.fdopen(opened, "ab"), encoding=self.encoding, errors=self.errors)
 
@@ -216,15 +221,19 @@ class DayFiles(TimedRotatingFileHandler):
         return int(self.stream is not None and os.fstat(self.stream.fileno()).st_size >= MOST_BYTES)
 
     def rotation_filename(self, default_name: str) -> str:
-        """The name that a closed file gets, none that is there already."""
-        name, number = default_name, 0
-        while os.path.lexists(name):
-            number += 1
-            name = f"{default_name}.{number}"
-        return name
+        """The name that a closed file gets, behind those that its day has already."""
+        numbers = [number for _, number, path in self.closed_files() if path.startswith(default_name)]
+        return f"{default_name}.{max(numbers) + 1}" if numbers else default_name
 
     def getFilesToDelete(self) -> list[str]:
         """Closed files that are older than `days`, and the oldest beyond `MOST_FILES`."""
+        closed = self.closed_files()
+        first = date.fromtimestamp(time.time()) - timedelta(self.days)
+        beyond = max(0, len(closed) - MOST_FILES)
+        return [path for place, (day, _, path) in enumerate(closed) if day < first or place < beyond]
+
+    def closed_files(self) -> list[tuple[date, int, str]]:
+        """The closed files, oldest first: their day, their number in it, and their path."""
         base = Path(self.baseFilename)
         form = re.compile(re.escape(base.name) + r"\.(\d{4}-\d\d-\d\d)(?:\.(\d{1,6}))?")
         dated: list[tuple[date, int, str]] = []
@@ -235,10 +244,7 @@ class DayFiles(TimedRotatingFileHandler):
                     dated.append((date.fromisoformat(found[1]), int(found[2] or 0), str(path)))
                 except ValueError:  # 2026-02-31 is no name of ours
                     continue
-        dated.sort()
-        first = date.fromtimestamp(time.time()) - timedelta(self.days)
-        beyond = max(0, len(dated) - MOST_FILES)
-        return [path for place, (day, _, path) in enumerate(dated) if day < first or place < beyond]
+        return sorted(dated)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a record; where that fails the server goes on, and standard error says so once."""
