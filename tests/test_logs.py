@@ -321,7 +321,7 @@ def tour(service: Service) -> None:
     client.post("/admin/login", data={"token": SECRETS["wrong token"]}, headers=same)
     assert client.post("/admin/login", data={"token": TOKEN}, headers=same, follow_redirects=False).status_code == 303  # fmt: skip
     client.post("/admin/logout", headers=same)
-    files = {"files": ("予算\x1b[31m<b>.txt", f"見出し\n\n{SECRETS['words of a file']}の本文です。".encode())}
+    files = {"files": ("予算の資料.txt", f"見出し\n\n{SECRETS['words of a file']}の本文です。".encode())}
     assert client.post("/api/uploads", files=files, headers=key).status_code == 201
     (waiting,) = client.get("/api/uploads", headers=key).json()["uploads"]
     assert client.delete(f"/api/uploads/{waiting['id']}", headers=key).status_code == 200

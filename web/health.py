@@ -23,7 +23,7 @@ from web.admission import Admission
 from web.site import NO_INDEX
 
 State = Literal["ok", "warning", "failed"]
-WAIT_S = 0.03
+WAIT_S = 0.02
 """Time that a look gives to checks that are under way: nearly all end in it, and a probe is answered in 50 ms."""
 FIRST_WAIT_S = 1.0
 """Of the first look at a part, of which nothing is known."""
@@ -128,6 +128,7 @@ class Health:
 
     def __init__(self, current: Current, encoder: Encoder, admission: Admission) -> None:
         self._current, self._encoder, self._admission = current, encoder, admission
+        self._turn = 0
         self.index: Index | None = None
         """The version that was in use at the last look; asking for it takes no lock."""
         self._parts = (
@@ -180,12 +181,14 @@ class Health:
         return problem
 
     def _check_store(self) -> str | None:
-        """Reads a passage where it is kept."""
+        """Reads a passage where it is kept, another one each time: what was read before may be remembered."""
         index = self.index or self._current.get()
         if index is None:
             raise NotWellError(self._current.problem or NO_INDEX)
-        document = next((name for name, chunks in index.chunk_counts.items() if chunks), None)
-        if document is not None and not index.chunks_of_document(document)[0].text:
+        self._turn += 1
+        documents = [name for name, chunks in index.chunk_counts.items() if chunks]
+        chunks = index.chunks_of_document(documents[self._turn % len(documents)]) if documents else []
+        if chunks and not chunks[self._turn % len(chunks)].text:
             raise NotWellError("索引から本文を読み出せません。build_index.py --full で作り直してください。")
         return None
 
