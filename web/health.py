@@ -185,11 +185,11 @@ class Health:
         index = self.index or self._current.get()
         if index is None:
             raise NotWellError(self._current.problem or NO_INDEX)
-        self._turn += 1
         documents = [name for name, chunks in index.chunk_counts.items() if chunks]
         chunks = index.chunks_of_document(documents[self._turn % len(documents)]) if documents else []
         if chunks and not chunks[self._turn % len(chunks)].text:
             raise NotWellError("索引から本文を読み出せません。build_index.py --full で作り直してください。")
+        self._turn += 1  # one that cannot be read is asked for again
         return None
 
     def _check_encoder(self) -> str | None:
