@@ -13,7 +13,7 @@ import time
 from typing import Any, cast
 
 from fastapi import FastAPI
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -22,6 +22,7 @@ from web.logs import NOW, Now, audit
 from web.metrics import Metrics
 
 HEADER = "X-Request-ID"
+_HEADER = HEADER.lower().encode()
 METHODS = SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
 NO_ROUTE = "-"
 GONE = 499
@@ -61,7 +62,7 @@ class Watch:
             nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = now.id
+                message["headers"] = [*message.get("headers", ()), (_HEADER, now.id.encode())]
             elif message["type"] == "http.response.body" and scope["method"] != "HEAD":
                 size += len(message.get("body", b""))
             await send(message)
