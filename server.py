@@ -8,7 +8,6 @@ serves. Pages are server-rendered and work without JavaScript; nothing is fetche
 
 from __future__ import annotations
 
-import logging
 import re
 import socket
 import sys
@@ -26,7 +25,6 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from access.accounts import Accounts
 from access.file import AccessFile
@@ -88,6 +86,7 @@ from web import (
 )
 from web.admin_visibility import label_words
 from web.admission import Admission, Share
+from web.checks import health_and_numbers
 from web.contract import Asked, AskRequest, FilterRequest, Question
 from web.deadlines import Deadlines
 from web.door import Door
@@ -95,16 +94,20 @@ from web.entry import QUESTIONS_A_MINUTE, Entry
 from web.examples import Examples
 from web.gate import Gate
 from web.guard import UPLOADS, Guard, secured
+from web.health import Health
+from web.logs import DAYS, FORMS, MOST_DAYS, configure
+from web.metrics import Metrics
 from web.originals import Originals
-from web.peers import Peer, Proxies, is_local
+from web.peers import Proxies, is_local
 from web.protocol import TimedProtocol
 from web.sign_on import SignOn
-from web.site import NO_INDEX, Loaded, Site, case_of, document_of, environment
+from web.site import Loaded, Site, case_of, document_of, environment
 from web.visibility import Visibility
+from web.watch import Watched
 
+VERSION = "0.1.0"
 MOST_CONNECTIONS = 800
 """Connections at a time, below the 1,024 files that a process may usually have open; beyond that uvicorn answers 503."""
-_log = logging.getLogger("dxqa.server")
 
 
 # ---------------------------------------------------------------- the application
@@ -137,19 +140,23 @@ def create_app(
     """
     usage = usage if usage is not None else Usage(None, 0)
     entry = entry if entry is not None else Entry()
-    jobs = Jobs(rebuild)
+    jobs, admission, metrics = Jobs(rebuild), Admission(), Metrics(VERSION)
+    health = Health(current, encoder, admission)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
         usage.start()
+        health.begin()
         yield
         jobs.close()
         await run_in_threadpool(usage.close)  # what was asked until now is written down
 
     # The pages of FastAPI's documentation load scripts from another host; /openapi.json stays.
-    app = FastAPI(
+    app = Watched(
+        metrics=metrics,
+        proxies=entry.proxies,
         title="DX資料アシスタント",
-        version="0.1.0",
+        version=VERSION,
         description="自治体のDX資料への質問に、確かめられる引用で答えます。位置はすべて資料の本文（canonical text）の文字数です。",
         docs_url=None,
         redoc_url=None,
@@ -166,9 +173,17 @@ def create_app(
     originals = Originals(folders)
     labels = Labels(access) if access is not None else None
     visibility = Visibility(labels)
-    admitted = [Depends(Share(entry.questions_a_minute)), Depends(Admission())]
+    admitted = [Depends(Share(entry.questions_a_minute)), Depends(admission)]
     site = app.state.site = Site(
-        current, encoder, synonyms, reranker, environment(web / "templates"), usage, visibility, gate
+        current,
+        encoder,
+        synonyms,
+        reranker,
+        environment(web / "templates"),
+        usage,
+        visibility,
+        gate,
+        metrics,
     )
     app.mount("/static", StaticFiles(directory=web / "static"), name="static")
 
@@ -222,7 +237,7 @@ def create_app(
             most=0 if "top_k" in body.model_fields_set else LIST_CASES,
             without=state.without,
         )
-        usage.record(reply, state.pairs(), "api")
+        site.given(reply, state.pairs(), "api")
         return reply
 
     app.include_router(feedback.api(site))
@@ -286,16 +301,7 @@ def create_app(
             raise HTTPException(404, "その番号の作業はありません。")
         return job
 
-    @app.get("/healthz", summary="動いているか")
-    def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/readyz", summary="答えられるか")
-    def readyz() -> dict[str, str]:
-        index = current.get()
-        if index is None:
-            raise HTTPException(503, current.problem or NO_INDEX, headers={"Retry-After": "10"})
-        return {"status": "ready", "index_version": index.version}
+    app.include_router(health_and_numbers(health, metrics, admission, jobs, library))
 
     # ---- pages
 
@@ -320,11 +326,16 @@ def create_app(
         if request.url.path.startswith("/api/") or request.url.path in {
             "/healthz",
             "/readyz",
+            "/metrics",
             "/openapi.json",
         }:
-            return JSONResponse({"detail": detail}, status, headers=headers)
+            said = {"detail": detail} | ({"request_id": request.state.request_id} if status >= 500 else {})
+            return JSONResponse(said, status, headers=headers)
         title, action = _ERROR_PAGES.get(status, _ERROR_PAGES[500])
-        shown = site.page(request, "error.html", status, title=title, message=message, action=action)
+        number = request.state.request_id if status >= 500 else None
+        shown = site.page(
+            request, "error.html", status, title=title, message=message, action=action, number=number
+        )
         shown.headers.update(headers or {})
         return shown
 
@@ -356,19 +367,16 @@ def create_app(
 
     @app.exception_handler(Exception)
     def on_failure(request: Request, error: Exception) -> Response:
-        _log.error("request failed: %s %s", request.method, request.url.path, exc_info=error)
+        health.doubt()  # what failed is logged by the watch around the application
         message = "処理の途中で問題が起きました。"
         shown = failure(request, 500, message, message)
         secured(shown.headers, request.url.path)  # the guard does not see this reply
         return shown
 
-    # the last one stands outermost
+    # the last one stands outermost, and web.watch around it
     app.add_middleware(Door, gate=gate, refuse=failure, closed=entry.closed)
     app.add_middleware(Deadlines, refuse=failure, uploads=UPLOADS, limits=entry.limits)
     app.add_middleware(Guard, hosts=hosts)
-    if entry.proxies:
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=entry.proxies.names)
-    app.add_middleware(Peer)
     return app
 
 
@@ -386,7 +394,7 @@ _ERROR_PAGES = {
     503: ("ただいまお答えできません", "しばらく待ってから、ページを読み込み直してください。"),
     500: (
         "問題が起きました",
-        "もう一度お試しください。続くときは、管理者に時刻とこのページのアドレスを知らせてください。",
+        "もう一度お試しください。続くときは、管理者に受付番号を知らせてください。",
     ),
 }
 _MESSAGES = {
@@ -444,6 +452,13 @@ def _days(text: str) -> int:
     """How long records are kept, from an option."""
     if not text.isdecimal() or not 0 <= int(text) <= MAX_DAYS:
         raise ArgumentTypeError(f"0から{MAX_DAYS}までの日数で指定してください：{text}")
+    return int(text)
+
+
+def _log_days(text: str) -> int:
+    """How long log files are kept, from an option."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_DAYS:
+        raise ArgumentTypeError(f"1から{MOST_DAYS}までの日数で指定してください：{text}")
     return int(text)
 
 
@@ -643,10 +658,32 @@ def main(argv: list[str] | None = None) -> int:
         help="このサーバーを呼んでよい名前（コンマ区切り。localhost などは常に使える）",
     )
     _add_entry_options(parser)
+    parser.add_argument(
+        "--log-format",
+        choices=FORMS,
+        default=setting("LOG_FORMAT", "text"),
+        help="記録（ログ）の形（text か json。既定 text）",
+    )
+    parser.add_argument(
+        "--log-file",
+        default=setting("LOG_FILE", ""),
+        help="記録（ログ）のファイル（既定は標準エラー出力）",
+    )
+    parser.add_argument(
+        "--log-days",
+        type=_log_days,
+        default=setting("LOG_DAYS", str(DAYS)),
+        help=f"記録（ログ）のファイルを残す日数（既定 {DAYS}）",
+    )
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for name in ("httpx", "bm25s", "sentence_transformers"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        configure(args.log_format, Path(args.log_file).absolute() if args.log_file else None, args.log_days)
+    except OSError as error:
+        print(
+            f"記録（ログ）のファイル {visible(args.log_file)} に書けません（{error.strerror}）。--log-file で別の場所を指定してください。",
+            file=sys.stderr,
+        )
+        return 2
     try:
         synonyms = SynonymsFile(Path(args.synonyms))
         access = AccessFile(Path(args.access))
@@ -709,6 +746,8 @@ def main(argv: list[str] | None = None) -> int:
         host=args.host,
         port=args.port,
         log_level="warning",
+        log_config=None,  # as all others (web.logs)
+        access_log=False,  # web.watch writes it, without addresses and without what stands in them
         server_header=False,
         proxy_headers=False,  # the application does it, and keeps who it really was
         http=TimedProtocol,

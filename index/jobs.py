@@ -71,6 +71,15 @@ class Job:
     errors: tuple[JobError, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Rebuilds that ended in one way: how many, how many seconds the last one took, and when it ended (seconds since 1970)."""
+
+    count: int = 0
+    seconds: float = 0.0
+    at: float = 0.0
+
+
 class Jobs:
     """Runs builds one after another in the background."""
 
@@ -80,6 +89,7 @@ class Jobs:
         self._lock = threading.Lock()
         self._one_at_a_time = threading.Lock()
         self._ending = threading.Event()
+        self._done = {"succeeded": Ended(), "failed": Ended()}
 
     def close(self) -> None:
         """Lets jobs that wait for another build end: the server is shutting down."""
@@ -108,15 +118,46 @@ class Jobs:
         with self._lock:
             return list(reversed(self._jobs.values()))
 
+    def waiting(self) -> dict[str, int]:
+        """How many are queued and running now."""
+        jobs = self.latest()
+        return {status: sum(job.status == status for job in jobs) for status in ("queued", "running")}
+
+    def done(self) -> dict[str, Ended]:
+        """What ended since the start, by "succeeded" and "failed"."""
+        with self._lock:
+            return dict(self._done)
+
     def _set(self, job_id: str, job: Job) -> None:
         with self._lock:
             if job_id in self._jobs:
                 self._jobs[job_id] = job
 
+    def _end(self, job: Job, started: float) -> None:
+        taken = time.monotonic() - started
+        with self._lock:
+            self._done[job.status] = Ended(self._done[job.status].count + 1, taken, time.time())
+        self._set(job.id, job)
+        fields = {"job": job.id, "status": job.status, "seconds": round(taken, 1)}
+        if job.status == "succeeded":
+            fields |= {
+                "version": job.version,
+                "added": job.added,
+                "changed": job.changed,
+                "removed": job.removed,
+                "unreadable": len(job.errors),
+            }
+            _log.info("rebuild ended", extra={"fields": fields})
+        else:
+            _log.error(
+                "rebuild ended: %s", " ".join(one.message for one in job.errors), extra={"fields": fields}
+            )
+
     def _run(self, job_id: str) -> None:
         with self._one_at_a_time:
-            state = Job(job_id, "running")
+            state, started = Job(job_id, "running"), time.monotonic()
             self._set(job_id, state)
+            _log.info("rebuild begins", extra={"fields": {"job": job_id}})
 
             begun: dict[str, float] = {}
 
@@ -128,16 +169,15 @@ class Jobs:
             try:
                 report = self._built(progress)
             except (BuildRefusedError, WrongFolderError, StoreUnavailableError) as error:
-                self._set(job_id, replace(state, status="failed", errors=(JobError("", str(error)),)))
+                self._end(replace(state, status="failed", errors=(JobError("", str(error)),)), started)
             except Exception:
                 _log.exception("rebuild %s failed", job_id)
                 message = (
                     "索引を作り直せませんでした。前の索引を使い続けます。記録（ログ）を確かめてください。"
                 )
-                self._set(job_id, replace(state, status="failed", errors=(JobError("", message),)))
+                self._end(replace(state, status="failed", errors=(JobError("", message),)), started)
             else:
-                self._set(
-                    job_id,
+                self._end(
                     Job(
                         job_id,
                         "succeeded",
@@ -152,6 +192,7 @@ class Jobs:
                         version=report.version,
                         errors=tuple(JobError(path, message) for path, message in report.errors),
                     ),
+                    started,
                 )
 
     def _built(self, progress: Progress) -> BuildReport:

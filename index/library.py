@@ -392,6 +392,13 @@ class Library:
             _beside(entry, files, index) for entry in sorted(found, key=lambda e: (e.uploaded_at, e.name))
         ]
 
+    def waiting(self) -> int:
+        """How many wait, by their folders alone."""
+        inbox = self.folder / ".inbox"
+        if inbox.is_symlink() or not inbox.is_dir():
+            return 0
+        return sum(_ID.fullmatch(folder.name) is not None for folder in inbox.iterdir())
+
     def one(self, identity: str, index: Index | None = None) -> Staged:
         """One that waits; raises NotStagedError where there is none of this id."""
         entry = self._entry(identity)

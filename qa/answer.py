@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from corpus.municipalities import REGION_OF
 from corpus.records import Chunk
@@ -23,6 +24,7 @@ from qa.evidence import Refusal, refusal
 from qa.names import directory
 from qa.quote import CONTACT_FIELDS, Quotation, choose, speaker
 from qa.select import NO_SYNONYMS, Selection, select
+from qa.stopwatch import Stopwatch
 from qa.synonyms import Synonyms
 from qa.understand import ASKING_WORDS, CALLED, CONTACT, Filters, Query, understand
 
@@ -150,14 +152,16 @@ def ask(
     notes: Sequence[str] = (),
     without: Collection[str] = (),
     most: int = 0,
+    stopwatch: Stopwatch | None = None,
 ) -> Reply:
     """The reply to a question; `history` are the earlier questions of the conversation, oldest first.
 
     `without` are names of conditions that must not be read from the question (fields of `Filters`, near_population).
     Where all cases that meet conditions are asked for, the reply has up to `most` passages, one a case, where that is more than
-    `top_k`. `notes` say what a part of the service could not do, for the reader of the reply.
+    `top_k`. `notes` say what a part of the service could not do, for the reader of the reply. `stopwatch` gets the time by stage.
     """
     started = time.perf_counter()
+    stopwatch = stopwatch or Stopwatch()
     names = directory(index)
 
     def answered_by(other: str, in_a_case: bool) -> tuple[str, ...]:
@@ -167,8 +171,9 @@ def ask(
         return names.of(found[0].chunk)
 
     query = understand(question, history, names, answered_by).without(without)
+    stopwatch.lap("understand")
     selection, notes = _select(
-        index, encoder, query, filters or Filters(), top_k, synonyms, reranker, notes, most
+        index, encoder, query, filters or Filters(), top_k, synonyms, reranker, notes, stopwatch, most
     )
     if selection.cases > len(selection.hits):
         notes = (*notes, _MORE.format(all=selection.cases, shown=len(selection.hits)))
@@ -179,8 +184,12 @@ def ask(
         refused = Refusal("no_match", "")
     else:
         refused = refusal(index, names, query, selection.near)
+    stopwatch.lap("evidence")
     chosen = [] if refused else choose(index, query, selection)
-    return _reply(index, question, query, selection, chosen, refused, notes, started)
+    stopwatch.lap("quote")
+    reply = _reply(index, question, query, selection, chosen, refused, notes, started)
+    stopwatch.lap("cite")
+    return reply
 
 
 def _tells_of(chunk: Chunk, topic: str) -> bool:
@@ -205,7 +214,9 @@ def search(
     started = time.perf_counter()
     understood = understand(text, (), directory(index))
     query = replace(understood, filters=Filters(), shape="text", near_population=None)
-    selection, notes = _select(index, encoder, query, filters or Filters(), top_k, synonyms, reranker, notes)
+    selection, notes = _select(
+        index, encoder, query, filters or Filters(), top_k, synonyms, reranker, notes, Stopwatch()
+    )
     return Passages(cite(index, selection.hits), index.version, _ms(started), tuple(notes))
 
 
@@ -218,16 +229,18 @@ def _select(
     synonyms: Synonyms,
     reranker: Reranker | None,
     notes: Sequence[str],
+    stopwatch: Stopwatch,
     most: int = 0,
 ) -> tuple[Selection, Sequence[str]]:
     """The selection; where the reranker fails, the one without it and a note that says so."""
+    selected = partial(
+        select, index, encoder, query, filters, k, synonyms=synonyms, most=most, stopwatch=stopwatch
+    )
     try:
-        found = select(index, encoder, query, filters, k, synonyms=synonyms, reranker=reranker, most=most)
-        return found, notes
+        return selected(reranker=reranker), notes
     except RerankerError as error:
         _log.warning("%s", error, exc_info=error)
-        found = select(index, encoder, query, filters, k, synonyms=synonyms, most=most)
-        return found, (*notes, str(error))
+        return selected(), (*notes, str(error))
 
 
 def _ms(started: float) -> float:

@@ -24,6 +24,7 @@ from index.reranker import Reranker
 from index.store import Hit, Index, Scope
 from index.tokenizer import tokenize
 from qa.names import Directory, directory
+from qa.stopwatch import Stopwatch
 from qa.synonyms import Synonyms
 from qa.understand import CALLED, CONTACT, PREFECTURE_KINDS, Filters, Query
 
@@ -99,23 +100,32 @@ def select(
     synonyms: Synonyms = NO_SYNONYMS,
     reranker: Reranker | None = None,
     most: int = 0,
+    stopwatch: Stopwatch | None = None,
 ) -> Selection:
     """The k best passages for a query; `filtered_out` where the filters leave nothing.
 
     Where all cases that meet conditions are asked for, up to `most` passages, one a case, where that is more.
 
-    Raises RerankerError where the reranker fails.
+    `stopwatch` gets the time by stage: encode, search, select. Raises RerankerError where the reranker fails.
     """
+    stopwatch = stopwatch or Stopwatch()
     filters, from_question = join(given, query.filters)
     scope = scope_of(index, filters)
     names = directory(index)
+    stopwatch.lap("select")
     asked = probe(encoder, query.text, query.focus, synonyms.others(query.text))
+    stopwatch.lap("encode")
     if scope is not None and not scope:
         # what is nearest without the conditions that were read from the question is shown, but does not answer
         within = scope_of(index, given)
-        nearest = ranked(index, names, query, asked, within, max(POOL, k)) if within is None or within else []
+        nearest = (
+            ranked(index, names, query, asked, within, max(POOL, k), stopwatch)
+            if within is None or within
+            else []
+        )
+        stopwatch.lap("select")
         return Selection(tuple(nearest[:k]), filters, from_question, filtered_out=True, probe=asked)
-    hits = ranked(index, names, query, asked, scope, max(POOL, k))
+    hits = ranked(index, names, query, asked, scope, max(POOL, k), stopwatch)
     if reranker is not None:
         hits = _reranked(index, query, hits, reranker)
     hits = _once(index, names, hits)
@@ -140,6 +150,7 @@ def select(
         hits = _with_table_head(index, _with_correction(hits))
     elif query.lists and query.asks_bodies:
         hits = _many_cases(index, hits)
+    stopwatch.lap("select")
     return Selection(
         tuple(hits[:k]),
         filters,
@@ -152,10 +163,18 @@ def select(
 
 
 def ranked(
-    index: Index, names: Directory, query: Query, asked: Probe, scope: Scope | None, k: int
+    index: Index,
+    names: Directory,
+    query: Query,
+    asked: Probe,
+    scope: Scope | None,
+    k: int,
+    stopwatch: Stopwatch | None = None,
 ) -> list[Hit]:
     """Hits with what is known about them added to their scores, best first."""
     hits = index.search(asked, k, scope)
+    if stopwatch is not None:
+        stopwatch.lap("search")
     if query.organizations:
         own = _own(index, names, query.organizations, scope)
         found = {hit.chunk.id for hit in hits}

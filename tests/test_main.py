@@ -86,7 +86,9 @@ class Process:
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Iterator[Process]:
-    process = Process(tmp_path_factory.mktemp("main"), tiny_folder)
+    folder = tmp_path_factory.mktemp("main")
+    log = ("--log-format", "json", "--log-file", str(folder / "var" / "server.log"))
+    process = Process(folder, tiny_folder, *log)
     try:
         process.wait_for(lambda: process.call("GET", "/readyz")[0] == 200)
         yield process
@@ -124,9 +126,37 @@ def test_nobody_says_by_a_header_that_he_is_another(started: Process) -> None:
     assert statuses.count(429) >= 4
 
 
+def test_the_log_of_a_server_is_a_file_of_objects(started: Process) -> None:
+    """What uvicorn itself says is among them, and bytes that are no HTTP leave no trace of themselves."""
+    with socket.create_connection(("127.0.0.1", started.port), timeout=20) as strange:
+        strange.sendall(b"\x1b[31mGET himitsu\r\n\r\n")
+        assert strange.recv(100).startswith(b"HTTP/1.1 400")
+    started.call("GET", "/api/search?q=himitsu", X_Request_ID="abcdefgh-1234", User_Agent="himitsu")
+    started.call("GET", f"/{'himitsu' * 10}%0a%1b")
+    path = started.folder / "var" / "server.log"
+    text = path.read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "himitsu" not in text
+    assert TOKEN not in text
+    assert "127.0.0.1" not in "".join(line for line in text.splitlines() if "dxqa.access" in line)
+    assert {"dxqa.access", "dxqa.index", "uvicorn.error"} <= {line["logger"] for line in lines}
+    asked = [line for line in lines if line.get("route") == "/api/search"]
+    assert (asked[-1]["status"], asked[-1]["method"]) == (200, "GET")
+    assert asked[-1]["request_id"] != "abcdefgh-1234"  # no proxy is trusted
+    moments = [line["time"] for line in lines]
+    assert moments == sorted(moments)
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [["--allowed-hosts", "http://dx.example.jp"], ["--allowed-hosts", "dx.example.jp:8000"], ["--keep", "0"]],
+    [
+        ["--log-days", "0"],
+        ["--log-format", "xml"],
+        ["--allowed-hosts", "http://dx.example.jp"],
+        ["--allowed-hosts", "dx.example.jp:8000"],
+        ["--keep", "0"],
+    ],
 )
 def test_wrong_use_is_said_in_one_sentence(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -136,6 +166,16 @@ def test_wrong_use_is_said_in_one_sentence(
     assert ended.value.code == 2
     shown = capsys.readouterr().err
     assert (shown.count("\n"), "正しくありません" in shown) == (1, True)
+
+
+def test_a_log_that_cannot_be_written_is_said_before_anything_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "there").write_text("a file")
+    for name in ("there/server.log", "."):
+        assert server.main(["--index", str(tmp_path / "index"), "--log-file", str(tmp_path / name)]) == 2
+        shown = capsys.readouterr().err
+        assert (shown.count("\n"), "--log-file" in shown) == (1, True)
 
 
 def test_names_may_be_given_in_one_list() -> None:

@@ -22,6 +22,8 @@ from index.passages import model_record
 from qa.synonyms import SynonymsFile
 from qa.usage import Usage
 from server import create_app
+from web.entry import Entry
+from web.peers import Proxies
 
 HOSTILE = "<script>alert(1)</script>\"'{{ 7*7 }}の説明\n\n■<b>太字</b>\n\n<img src=x onerror=alert(2)> を書いた本文です。とても危ない文章です。\n"
 
@@ -37,6 +39,7 @@ class Service:
         built: bool = True,
         usage: Usage | None = None,
         hosts: tuple[str, ...] | None = (),
+        proxies: str = "",
     ) -> None:
         self.documents, self.root, self.encoder = folder / "documents", folder / "index", FakeEncoder()
         self.documents.mkdir(parents=True)
@@ -57,6 +60,7 @@ class Service:
             library=Library(self.documents),
             usage=usage,
             hosts=hosts,
+            entry=Entry(proxies=Proxies(proxies)),
         )
         self.client = self.from_address("127.0.0.1")
 
@@ -358,7 +362,8 @@ def test_every_route_is_described_with_an_example(service: Service) -> None:
         "/api/index",
         "/healthz",
         "/readyz",
-    } <= paths
+        "/metrics",
+    } <= set(described["paths"])
     assert described["components"]["schemas"]["AskRequest"]["examples"]
 
 

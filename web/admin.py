@@ -57,6 +57,7 @@ from index.versions import (
 from qa.catalog import document_entries
 from web import admin_view, view
 from web.gate import Gate, administrator
+from web.logs import audit
 
 NO_LIBRARY = "このサーバーには、資料を加えるフォルダーが設定されていません。"
 RECENT = 20
@@ -270,11 +271,17 @@ class Parts:
 
     def store(self, files: list[UploadFile]) -> tuple[list[Stored], list[FileError]]:
         """Puts files into the folder."""
-        return self._each(files, self.held().store)
+        stored, errors = self._each(files, self.held().store)
+        if stored:
+            audit("add", files=[one.path for one in stored])
+        return stored, errors
 
     def stage(self, files: list[UploadFile]) -> tuple[list[Staged], list[FileError]]:
         """Lets files wait."""
-        return self._each(files, self.held().stage)
+        staged, errors = self._each(files, self.held().stage)
+        if staged:
+            audit("upload", files=[one.name for one in staged])
+        return staged, errors
 
     def _each(
         self, files: list[UploadFile], take: Callable[[str, Any], Any]
@@ -289,7 +296,22 @@ class Parts:
 
     def approve(self, identity: str) -> Stored:
         """Puts one that waits into the folder."""
-        return self.held().approve(identity)
+        stored = self.held().approve(identity)
+        audit("approve", files=[stored.path])
+        return stored
+
+    def discard(self, identity: str) -> None:
+        """Takes one that waits away."""
+        library = self.held()
+        names = [entry.name for entry in library.staged() if entry.id == identity]
+        library.discard(identity)
+        audit("discard", upload=identity, files=names)
+
+    def rebuild(self) -> Job:
+        """Has the index built anew."""
+        job = self.jobs.start()
+        audit("rebuild", job=job.id)
+        return job
 
     def approve_all(self) -> tuple[list[Stored], list[FileError]]:
         """Puts all that were read into the folder."""
@@ -301,6 +323,8 @@ class Parts:
                 stored.append(self.held().approve(entry.id))
             except (UploadRefusedError, NotReadError, NotStagedError) as error:
                 errors.append(FileError(path=entry.name, message=str(error)))
+        if stored:
+            audit("approve", files=[one.path for one in stored])
         return stored, errors
 
     def document(self, document_id: str) -> Document:
@@ -328,7 +352,11 @@ class Parts:
         """Takes a document's files out of the folder."""
         document = self.document(document_id)
         self.removable(document)
-        return self.held().remove_document(document, self._others(document), samples=self.samples is not None)
+        paths = self.held().remove_document(
+            document, self._others(document), samples=self.samples is not None
+        )
+        audit("remove", document=document.id, files=paths)
+        return paths
 
     def _others(self, document: Document) -> list[DocumentInfo]:
         """The other documents of the index in use that something can be found in."""
@@ -345,6 +373,7 @@ class Parts:
         """Makes an earlier version the one in use; 409 where it cannot be."""
         try:
             name = roll_back(self.current.root, version, self.model)
+            audit("rollback", version=name)
             self.current.publish()
             return name
         except (BuildingError, NothingToRollBackError, IndexUnusableError, BuildRefusedError) as error:
@@ -542,12 +571,12 @@ def api(parts: Parts, looking: Looking | None) -> APIRouter:
         responses=_says(404, "この確認待ちのファイルはありません"),
     )
     def discard_upload(upload_id: str) -> dict[Literal["id"], str]:
-        parts.held().discard(upload_id)
+        parts.discard(upload_id)
         return {"id": upload_id}
 
     @router.post("/index/rebuild", status_code=202, summary="索引を作り直す")
     def rebuild() -> dict[Literal["job_id"], str]:
-        return {"job_id": parts.jobs.start().id}
+        return {"job_id": parts.rebuild().id}
 
     @router.get("/index/jobs", summary="作り直しの一覧（新しい順）")
     def list_jobs() -> dict[Literal["jobs"], list[Job]]:
@@ -628,7 +657,7 @@ def pages(parts: Parts, looking: Looking | None) -> APIRouter:
     def discard_refused(request: Request) -> Response:
         for entry in parts.held().staged():
             if entry.state == "refused":
-                parts.held().discard(entry.id)
+                parts.discard(entry.id)
         return _to("/admin#waiting")
 
     @router.get("/uploads/{upload_id}", dependencies=inside)
@@ -652,7 +681,7 @@ def pages(parts: Parts, looking: Looking | None) -> APIRouter:
 
     @router.post("/uploads/{upload_id}/discard", dependencies=inside)
     def discard(request: Request, upload_id: str) -> Response:
-        parts.held().discard(upload_id)
+        parts.discard(upload_id)
         return _to("/admin#waiting")
 
     @router.get("/documents/{document_id}/remove", dependencies=inside)
@@ -679,12 +708,13 @@ def pages(parts: Parts, looking: Looking | None) -> APIRouter:
         if index is not None and path in {p for d in index.listing.values() for p in d.paths}:
             raise HTTPException(409, "この資料は索引にあります。登録した資料の一覧から取り除いてください。")
         parts.held().remove([path])
+        audit("remove", files=[path])
         parts.jobs.start()
         return _to("/admin#progress")
 
     @router.post("/rebuild", dependencies=inside)
     def rebuild(request: Request) -> Response:
-        parts.jobs.start()
+        parts.rebuild()
         return _to("/admin#progress")
 
     @router.get("/versions/{name}", dependencies=inside)

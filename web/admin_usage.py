@@ -23,6 +23,7 @@ from qa.usage_file import UsageFile
 from qa.usage_report import EMPTY, UsageReport, asking, question_of, rating_of, report
 from web import admin_usage_view, sheets
 from web.admin import visitor
+from web.logs import audit
 from web.site import Site
 from web.view import size_text
 
@@ -121,7 +122,7 @@ def pages(site: Site) -> APIRouter:
 
     @routes.post("/questions/{row}/remove")
     def remove_question(row: Row) -> Response:
-        return _removed(usage, lambda: usage.remove_question(row), "#often")
+        return _removed(usage, lambda: usage.remove_question(row), "#often", "question")
 
     @routes.get("/ratings/{row}/remove")
     def remove_rating_page(request: Request, row: Row) -> HTMLResponse:
@@ -136,7 +137,7 @@ def pages(site: Site) -> APIRouter:
 
     @routes.post("/ratings/{row}/remove")
     def remove_rating(row: Row) -> Response:
-        return _removed(usage, lambda: usage.remove_rating(row), "#not-useful")
+        return _removed(usage, lambda: usage.remove_rating(row), "#not-useful", "rating")
 
     @routes.get("/clear")
     def clear_page(request: Request) -> HTMLResponse:
@@ -152,7 +153,7 @@ def pages(site: Site) -> APIRouter:
 
     @routes.post("/clear")
     def clear() -> Response:
-        return _removed(usage, usage.clear, "")
+        return _removed(usage, usage.clear, "", "all")
 
     @routes.post("/set-aside")
     def set_aside() -> Response:
@@ -161,7 +162,7 @@ def pages(site: Site) -> APIRouter:
             _report(usage, "7")
         except DatabaseUnavailableError as error:
             if error.kind in {"damaged", "newer"}:
-                return _removed(usage, usage.set_aside, "")
+                return _removed(usage, usage.set_aside, "", "file")
         raise HTTPException(409, "この記録のファイルは、別の名前にする必要がないか、できません。")
 
     return routes
@@ -204,8 +205,8 @@ def _report(usage: Usage, days: str) -> UsageReport:
         return report(connection, _since(days, usage.today()))
 
 
-def _removed(usage: Usage, work: Callable[[], object], place: str) -> Response:
-    """Back to the page once something was removed; an HTTPException where it could not be."""
+def _removed(usage: Usage, work: Callable[[], object], place: str, what: str) -> Response:
+    """Back to the page once something (`what`, for the log) was removed; an HTTPException where it could not be."""
     _there(usage)
     usage.flush(FLUSH_S)
     try:
@@ -213,6 +214,7 @@ def _removed(usage: Usage, work: Callable[[], object], place: str) -> Response:
             raise HTTPException(404, GONE)
     except DatabaseUnavailableError as error:
         raise HTTPException(503, str(error)) from error
+    audit("forget-usage", what=what)
     return RedirectResponse(f"/admin/usage{place}", 303)
 
 

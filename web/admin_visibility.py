@@ -19,6 +19,7 @@ from access.accounts import Accounts
 from access.labels import MAX_PATH_CHARS, Labels, Table, WrongPathError, label_path, matching
 from access.people import Label, WrongNameError
 from web.admin import visitor
+from web.logs import audit
 from web.site import Site
 
 EVERYBODY, SOME, NOBODY = "everybody", "groups", "administrators"
@@ -70,6 +71,7 @@ def pages(site: Site, labels: Labels, accounts: Accounts, paths: Callable[[], It
                 _set(labels, place, who, groups)
             except (WrongNameError, ValueError) as error:
                 return show(request, place, 422, str(error), who=who, more=more)
+            audit("visibility", path=place, groups=label_words(labels.table().own(place)))
             return RedirectResponse(f"/admin/visibility?path={quote(place, safe='')}#labels", 303)
 
         return await run_in_threadpool(done)

@@ -34,19 +34,27 @@ class Admission:
     """Lets questions in, in their order."""
 
     def __init__(self, at_once: int = AT_ONCE, patience_s: float = PATIENCE_S) -> None:
-        self._at_once, self._patience_s = at_once, patience_s
+        self._at_once, self.patience_s = at_once, patience_s
         self._free = asyncio.Semaphore(at_once)
         self._mean_s = USUAL_S
         self.waiting = 0
         """Requests that wait now."""
+        self.refused = 0
+        """Requests that were asked to come again."""
+
+    @property
+    def expected_s(self) -> float:
+        """How long a request that comes now would wait."""
+        return self.waiting * self._mean_s / self._at_once
 
     async def __call__(self, request: Request) -> AsyncIterator[None]:
         """A route's dependency; raises an HTTPException where too many wait."""
         if asks_nothing(request):
             yield
             return
-        expected = self.waiting * self._mean_s / self._at_once
-        if expected > self._patience_s:
+        expected = self.expected_s
+        if expected > self.patience_s:
+            self.refused += 1
             seconds = math.ceil(expected)
             raise HTTPException(503, BUSY.format(seconds), headers={"Retry-After": str(seconds)})
         self.waiting += 1

@@ -76,7 +76,7 @@ def router(site: Site, examples: Examples) -> APIRouter:
         if index is None:
             return site.page(request, "ask.html", 503, **{**shown, "error": site.current.problem or NO_INDEX})
         reply = site.answered(index, state)
-        site.usage.record(reply, state.pairs(), "page")
+        site.given(reply, state.pairs(), "page")
         return site.page(
             request,
             "ask.html",

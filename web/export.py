@@ -108,9 +108,11 @@ def router(site: Site) -> APIRouter:
         )
         if problem:
             raise HTTPException(422, problem)
+        reply = site.answered(index, state)
+        site.given(reply, state.pairs(), "export")
         made = dossier.of_reply(
             index,
-            site.answered(index, state),
+            reply,
             _occasion(request, state.address()),
             history=state.history,
             without=state.without,

@@ -14,7 +14,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from web.gate import Gate, person_of
+from web.gate import TOKEN_HOLDER, Gate, person_of
+from web.logs import audit
+from web.metrics import Metrics
 from web.site import Site
 
 NO_ACCOUNTS = "このサーバーには、アカウントがありません。管理者に確かめてください。"
@@ -37,6 +39,7 @@ def pages(site: Site, gate: Gate) -> APIRouter:
             secret = await gate.sign_in_account(request, name, password)
             response = RedirectResponse(own_path(str(form.get("next", "/"))), 303)
             gate.keep(request, response, account=secret)
+            _said(request, name)
             return response
 
         return await _taken(request, "login.html", "名前とパスワードを入力してください。", signed_in)
@@ -53,6 +56,7 @@ def pages(site: Site, gate: Gate) -> APIRouter:
             token = await gate.sign_in(request, str(form.get("token", "")))
             response = RedirectResponse("/admin", 303)
             gate.keep(request, response, token=token)
+            _said(request, TOKEN_HOLDER.name or "")
             return response
 
         return await _taken(request, "admin_login.html", "合言葉を入力してください。", signed_in)
@@ -64,6 +68,7 @@ def pages(site: Site, gate: Gate) -> APIRouter:
         await gate.sign_out(request)
         response = RedirectResponse(to, 303)
         gate.keep(request, response)
+        audit("sign-out")
         # what this browser kept of pages that only its last user may see
         response.headers["Clear-Site-Data"] = '"cache"'
         return response
@@ -92,6 +97,13 @@ def pages(site: Site, gate: Gate) -> APIRouter:
             return page
 
     return routes
+
+
+def _said(request: Request, name: str) -> None:
+    """Notes that somebody signed in."""
+    audit("sign-in", account=name)
+    metrics: Metrics = request.app.state.metrics
+    metrics.sign_in("right")
 
 
 def own_path(address: str) -> str:

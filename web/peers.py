@@ -1,7 +1,7 @@
 """From where a request comes: whose connection it is, whether a proxy stands between, and whether it is this computer's own.
 
-In: requests. Out: addresses. What a proxy says of its client is believed of the configured ones only, which uvicorn's middleware does;
-`Peer` keeps whose connection it was before that.
+In: requests. Out: addresses. What a proxy says of its client is believed of the configured ones only, which uvicorn's middleware does (in
+`web.watch`, which keeps whose connection it was before that).
 """
 
 from __future__ import annotations
@@ -10,24 +10,9 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 FORWARDING = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 """What proxies write into a request: who sends one of these does not come from this computer alone."""
-
-
-class Peer:
-    """Keeps whose connection a request came by; stands outside of what believes proxies."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on."""
-        if scope["type"] == "http":
-            client = scope.get("client")
-            scope.setdefault("state", {})["peer"] = client[0] if client else ""
-        await self._app(scope, receive, send)
 
 
 class Proxies:

@@ -24,12 +24,14 @@ from index.store import Index
 from qa import answer
 from qa.catalog import CaseEntry, case_entry
 from qa.quote import LIST_CASES
+from qa.stopwatch import Stopwatch
 from qa.synonyms import Synonyms, SynonymsFile
 from qa.understand import Filters
-from qa.usage import Usage
+from qa.usage import Pairs, Usage
 from web import rich, view
 from web.contract import TOP_K, Asked
 from web.gate import Gate, person_of
+from web.metrics import Metrics, Way
 from web.visibility import Visibility
 
 NO_INDEX = "索引がまだありません。資料を置いて build_index.py を実行するか、しばらく待ってからもう一度お試しください。"
@@ -59,11 +61,18 @@ class Site:
     usage: Usage
     visibility: Visibility
     gate: Gate
+    metrics: Metrics
 
     def seen(self, request: Request) -> Index | None:
         """The index in use as far as the sender of a request may see it, None while there is none."""
         index = self.current.get()
         return None if index is None else self.visibility.seen(index, person_of(request))
+
+    def given(self, reply: answer.Reply, pairs: Pairs, way: Way) -> None:
+        """Keeps that a question was answered: counted, and recorded where it was asked and not only taken along."""
+        self.metrics.question(reply.reason, way)
+        if way != "export":
+            self.usage.record(reply, pairs, way)
 
     def page(self, request: Request, name: str, status: int = 200, **context: Any) -> HTMLResponse:
         """A rendered template; the foot shows the index in use unless `index` says another."""
@@ -99,7 +108,10 @@ class Site:
 
     def ask(self, index: Index, question: str, **more: Any) -> answer.Reply:
         """`qa.answer.ask` with the parts of this service."""
-        return answer.ask(index, self.encoder, question, **more, **self._parts())
+        stopwatch = Stopwatch()
+        reply = answer.ask(index, self.encoder, question, **more, **self._parts(), stopwatch=stopwatch)
+        self.metrics.stages(stopwatch.seconds)
+        return reply
 
     def search(
         self, index: Index, text: str, *, filters: Filters | None = None, top_k: int
