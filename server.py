@@ -37,6 +37,7 @@ from build_index import (
     documents_folder,
     index_folder,
     load_encoder,
+    outdated,
     setting,
     summary,
     visible,
@@ -51,7 +52,7 @@ from index.passages import model_record
 from index.report import BuildReport
 from index.reranker import Reranker, RerankerError
 from index.store import StoreUnavailableError
-from index.versions import ModelRecord, WrongFolderError, named_version
+from index.versions import ModelRecord, NewerIndexError, WrongFolderError, named_version
 from qa.answer import Passages, Reply
 from qa.catalog import (
     CaseEntry,
@@ -423,9 +424,9 @@ def _lacks_index(current: Current) -> bool:
     return current.is_empty
 
 
-def _build_first(folder: Path, root: Path, encoder: Encoder, keep: int) -> None:
-    """Makes the first index, with its progress shown."""
-    print(f"使える索引がないので作ります（{folder}）。", flush=True)
+def _build_first(folder: Path, root: Path, encoder: Encoder, keep: int, reason: str) -> None:
+    """Makes the first index, or one in the place of an older release's, with its progress shown."""
+    print(f"{reason}（{folder}）。", flush=True)
     bar = Bar()
     try:
         report = build(folder, root, encoder, keep=keep, progress=bar)
@@ -496,11 +497,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         synonyms = SynonymsFile(Path(args.synonyms))
         folder, root = documents_folder(args.documents), index_folder(args)
+        older = outdated(root, folder)
         encoder = load_encoder(args)
         current = _current(args.store, root, model_record(encoder))
-        if _lacks_index(current):
+        if older is not None:
+            reason = f"{older}いま作り直します。前の版は、新しい版ができるまで残します"
+            _build_first(folder, root, encoder, args.keep, reason)
+            _publish_first(current)
+        elif _lacks_index(current):
             if named_version(root) is None:
-                _build_first(folder, root, encoder, args.keep)
+                _build_first(folder, root, encoder, args.keep, "使える索引がないので作ります")
             _publish_first(current)
     except (
         UsageError,
@@ -512,7 +518,7 @@ def main(argv: list[str] | None = None) -> int:
     ) as error:
         print(visible(str(error)), file=sys.stderr)
         return 2
-    except BuildRefusedError as error:
+    except (BuildRefusedError, NewerIndexError) as error:
         print(visible(str(error)), file=sys.stderr)
         return 1
 
