@@ -9,6 +9,7 @@ copying begins anew with the version that is then in use. Databases are copied b
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -317,6 +318,8 @@ class _Wanted:
         try:
             copy_database(source, copy)
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(copy)) from error
             self.problems.append(
                 f"{PARTS[part]}「{source}」は控えに入っていません（{error}）。壊れているか、開けません。"
                 "前の控えは消さずに、ファイルを確かめてください。"
