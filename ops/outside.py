@@ -63,7 +63,8 @@ def _is_here(name: str) -> bool:
 def nothing_goes_out() -> Iterator[list[str]]:
     """While it lasts, whoever asks for an address elsewhere gets RefusedError, and the address is in the list."""
     _hook.install()
-    before, tried = _hook.tried, []
+    before = _hook.tried
+    tried: list[str] = []
     _hook.tried = tried
     try:
         yield tried
