@@ -80,7 +80,7 @@ _log = logging.getLogger("dxqa.server")
 
 STOPPING_S = 20
 """For replies under way when the server is told to stop: a question waits 8 s for the others at the most, and takes a second. With
-what a build and the usage file need, the process ends within 35 s; systemd waits 90."""
+what a build and the usage file need, the process ends within 45 s; systemd waits 90."""
 
 
 # ---------------------------------------------------------------- the application

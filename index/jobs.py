@@ -25,7 +25,7 @@ POLL_S = 0.5
 """Between two looks whether the other build has ended: nobody sees half a second beside a build."""
 KNOWN_S = 3.0
 """Time after which the pace of a stage is known."""
-CLOSING_S = 10.0
+CLOSING_S = 20.0
 """For a build to end when the server does: it looks between two files, batches and segments."""
 STOPPED = "索引を作っている間に、サーバーが止められました。前の索引はそのままです。もう一度、索引を作り直してください。"
 LONGEST_WAIT_S = 6 * 3600.0

@@ -74,22 +74,29 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str, ready: bool = True, **settings: str) -> Iterator[Running]:
-    """A server with its index, usage and log in `folder`; ended for good when the block ends."""
+def running(
+    folder: Path, *arguments: str, stopping_s: int | None = None, **settings: str
+) -> Iterator[Running]:
+    """A server with its index, usage and log in `folder`; ended for good when the block ends.
+
+    `stopping_s` takes the place of the time that it has for replies under way when it is told to stop.
+    """
     log, port = folder / "server.log", free_port()
+    program = [str(HOME / "server.py")]
+    if stopping_s is not None:
+        program = ["-c", f"import sys, server; server.STOPPING_S = {stopping_s}; sys.exit(server.main())"]
     settings = {"index": str(folder / "index"), "usage": str(folder / "usage.sqlite3"), **settings}
     with log.open("wb") as said:
         process = subprocess.Popen(
-            [sys.executable, str(HOME / "server.py"), "--port", str(port), *arguments],
-            env=surroundings(**settings),
+            [sys.executable, *program, "--port", str(port), *arguments],
+            env=surroundings(**settings) | {"PYTHONPATH": str(HOME)},
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
         )
     server = Running(process, port, log)
     try:
-        if ready:
-            server.wait_until_ready()
+        server.wait_until_ready()
         yield server
     finally:
         process.kill()

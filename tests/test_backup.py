@@ -22,12 +22,16 @@ from typing import Any
 
 import pytest
 from conftest import FakeEncoder
+from fastapi.testclient import TestClient
 from running import running, surroundings
 from test_faults import counted
 
 from build_index import HOME
 from index.build import build
+from index.current import CurrentIndex
+from index.encoder import SentenceEncoder
 from index.passages import model_record
+from index.report import BuildReport
 from index.store import load_current
 from index.versions import alone, current_version
 from ops import restore as restoring
@@ -37,6 +41,7 @@ from ops.backup import BackupError, BackupReport, WrongTargetError, backup
 from ops.places import PARTS, Places
 from ops.restore import RestoreRefusedError, check, restore
 from qa.usage_file import UsageFile
+from server import create_app
 
 UNSHARED = ("unshare", "--user", "--map-root-user", "--mount", "--")
 
@@ -230,11 +235,18 @@ def test_a_service_at_work(tmp_path: Path, tiny_folder: Path, shelf: Path) -> No
         for number in range(4)
         if (asked[0], current_version(tmp_path / f"restored-{number}" / "index")) in known
     )
-    with running(restored, documents=str(restored / "documents"), **settings) as server:
+    encoder = SentenceEncoder.load(str(tiny_folder), models_dir=tmp_path)
+    current = CurrentIndex(restored / "index", model_record(encoder))
+    with TestClient(create_app(current=current, encoder=encoder, rebuild=_never)) as client:
         for question in asked:
-            reply = server.ask(question)
+            reply = client.post("/api/ask", json={"question": question}).json()
+            reply.pop("took_ms")
             assert (question, reply["index_version"]) in known
             assert reply == known[question, reply["index_version"]]
+
+
+def _never(_: object) -> BuildReport:
+    raise AssertionError("nothing is to be built")
 
 
 def test_versions_that_are_cleared_away_meanwhile(office: Places, shelf: Path, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from running import running
 
 import build_index
 import server
@@ -176,20 +175,6 @@ def test_a_server_that_runs_keeps_its_version_beside_a_newer_one(
     build(office / "documents", root, encoder)
     assert bytes_of(root / "segments").items() >= segments.items()
     assert (root / "versions" / newer).is_dir()
-
-
-def test_a_server_that_is_newer_than_its_index(office: Path, tiny_folder: Path) -> None:
-    """The program was replaced by a newer release: it is started, says what it found, builds, and answers."""
-    old = made_by_another_release(office / "index", 3)
-    with running(
-        office, model=str(tiny_folder), precision="fp32", documents=str(office / "documents")
-    ) as started:
-        reply = started.ask("窓口の受付は何時からですか")
-        assert reply["index_version"] == current_version(office / "index") != old
-        assert "午前九時" in reply["citations"][0]["text"]
-        said = started.log.read_text()
-    assert f"索引 3・このプログラム {FORMAT_VERSION}" in said
-    assert (office / "index" / "versions" / old).is_dir()
 
 
 def test_a_usage_file_of_a_newer_release_is_left_as_it_is(tmp_path: Path) -> None:
