@@ -107,9 +107,18 @@ def _restore(args: argparse.Namespace) -> int:
         raise RestoreRefusedError(f"控え「{file}」がありません。ファイルの名前を確かめてください。")
     if args.check:
         lines = check(file)
-    else:
-        places = Places.inside(Path(args.to)) if args.to else Places.of(args)
+    elif args.to:
+        places = Places.inside(Path(args.to))
         lines = told_of_restore(restore(file, places, only=args.only, replace=args.replace))
+        lines.append(
+            f"ここで動かすには：server.py --documents {places.documents} --index {places.index} --usage {places.usage}"
+            f" --synonyms {places.synonyms}"
+        )
+    else:
+        lines = told_of_restore(restore(file, Places.of(args), only=args.only, replace=args.replace))
+        lines.append(
+            "動いているサーバーは、戻した索引・資料・記録をそのまま使い始めます。止まっているときは、起動してください。"
+        )
     for line in lines:
         print(visible(line))
     return 0

@@ -157,9 +157,6 @@ def told(report: RestoreReport) -> list[str]:
         for part, path in report.aside.items()
     ]
     lines += [f"注意：{note}" for note in report.notes]
-    lines.append(
-        "動いているサーバーは、戻した索引・資料・記録をこのまま使い始めます。止まっているときは、起動してください。"
-    )
     return lines
 
 

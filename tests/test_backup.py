@@ -237,7 +237,8 @@ def test_a_service_at_work(tmp_path: Path, tiny_folder: Path, shelf: Path) -> No
     )
     encoder = SentenceEncoder.load(str(tiny_folder), models_dir=tmp_path)
     current = CurrentIndex(restored / "index", model_record(encoder))
-    with TestClient(create_app(current=current, encoder=encoder, rebuild=_never)) as client:
+    app = create_app(current=current, encoder=encoder, rebuild=_never)
+    with TestClient(app, base_url="http://localhost") as client:
         for question in asked:
             reply = client.post("/api/ask", json={"question": question}).json()
             reply.pop("took_ms")
@@ -691,7 +692,7 @@ def test_a_restore_that_is_cut_off_at_any_step(office: Places, tmp_path: Path, f
     def work() -> object:
         return restore(made.path, office, replace=True)
 
-    points = strikes(folder, work, 24, tmp_path / "log")
+    points = strikes(folder, work, 16, tmp_path / "log")
     seen = set()
     for point in points:
         again()
