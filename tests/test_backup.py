@@ -16,7 +16,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,8 @@ from index.store import load_current
 from index.versions import alone, current_version
 from ops import restore as restoring
 from ops.__main__ import main
-from ops.archive import LIST, ArchiveError, opened
-from ops.backup import BackupError, BackupReport, WrongTargetError, backup
+from ops.archive import LIST, ArchiveError, ArchiveWriter, Member, opened
+from ops.backup import TRIES, BackupError, BackupReport, WrongTargetError, backup
 from ops.places import PARTS, Places
 from ops.restore import RestoreRefusedError, check, restore
 from qa.usage_file import UsageFile
@@ -250,33 +250,33 @@ def _never(_: object) -> BuildReport:
     raise AssertionError("nothing is to be built")
 
 
-def test_versions_that_are_cleared_away_meanwhile(office: Places, shelf: Path, tmp_path: Path) -> None:
-    """Only one version is kept and builds follow each other: a backup begins anew and is whole."""
-    over = threading.Event()
+@pytest.mark.parametrize("times", [2, 99])
+def test_a_version_that_is_cleared_away_while_it_is_copied(
+    office: Places, shelf: Path, tmp_path: Path, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only one version is kept, and a build ends in the middle of the copying: it begins anew, and gives up where that goes on."""
+    real, builds = ArchiveWriter.add, 0
 
-    def building() -> None:
-        number = 0
-        while not over.is_set():
-            number += 1
-            (office.documents / "税務課.md").write_text(book("税務課", f"{number}円"), encoding="utf-8")
+    def add(self: ArchiveWriter, part: str, path: str, file: Path) -> Member:
+        nonlocal builds
+        if len(self.members) == 5 and builds < times:
+            builds += 1
+            (office.documents / "税務課.md").write_text(book("税務課", f"{builds}円"), encoding="utf-8")
             build(office.documents, office.index, FakeEncoder(), keep=1)
+        return real(self, part, path, file)
 
-    thread = threading.Thread(target=building)
-    thread.start()
-    made = []
-    try:
-        for number in range(12):
-            with suppress(BackupError):  # said after five tries, and nothing is left of it
-                made.append(backup(office, shelf / f"{number}.zip", documents=False))
-    finally:
-        over.set()
-        thread.join(30)
-    assert len(made) >= 3
-    for number, report in enumerate(made):
-        assert report.problems == ()
-        restored = Places.inside(tmp_path / str(number))
-        restore(report.path, restored)
-        assert len(load_current(restored.index, model_record(FakeEncoder())).documents) == 3
+    monkeypatch.setattr(ArchiveWriter, "add", add)
+    if times > TRIES:
+        with pytest.raises(BackupError, match="しばらくして"):
+            backup(office, shelf)
+        assert names(shelf) == []
+        return
+    made = backup(office, shelf)
+    assert (builds, made.problems) == (2, ())
+    restore(made.path, Places.inside(tmp_path / "to"))
+    index = load_current(tmp_path / "to" / "index", model_record(FakeEncoder()))
+    assert index.version == current_version(office.index)
+    assert any("一通につき2円" in document.text for document in index.documents.values())
 
 
 def test_all_versions_or_the_one_in_use(office: Places, shelf: Path, tmp_path: Path) -> None:
