@@ -692,7 +692,7 @@ def test_a_restore_that_is_cut_off_at_any_step(office: Places, tmp_path: Path, f
     def work() -> object:
         return restore(made.path, office, replace=True)
 
-    points = strikes(folder, work, 16, tmp_path / "log")
+    points = strikes(folder, work, 12, tmp_path / "log")
     seen = set()
     for point in points:
         again()
