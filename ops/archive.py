@@ -264,8 +264,8 @@ def _list_content(path: Path, found: zipfile.ZipFile) -> dict[str, Any]:
 def _check_member(path: Path, member: Member) -> None:
     """Raises where a file would be restored anywhere but below its own part."""
     numbers = (member.bytes, member.time_ns, member.mode)
-    if not all(type(value) is int and value >= 0 for value in numbers):
-        raise ValueError("no number")
+    if not all(type(value) is int and 0 <= value < 2**62 for value in numbers) or member.mode & ~0o777:
+        raise ValueError("no number of its kind")
     if member.part in FOLDERS:
         parts = member.path.split("/")
         fits = all(

@@ -558,6 +558,8 @@ def twice(content: dict[str, Any], members: dict[str, bytes]) -> None:
         pytest.param(entry(bytes=5), id="another size"),
         pytest.param(entry(sha256="0" * 64), id="another checksum"),
         pytest.param(entry(mode="rwx"), id="a mode that is no number"),
+        pytest.param(entry(mode=0o4755), id="a mode that gives the owner's rights away"),
+        pytest.param(entry(time_ns=10**30), id="a time that no disk takes"),
         pytest.param(whole(attributes={"documents/a.md": stat.S_IFLNK | 0o777}), id="a link"),
         pytest.param(whole(attributes={"documents/a.md": stat.S_IFIFO | 0o777}), id="a pipe"),
         pytest.param(whole(format=2), id="a later format"),
