@@ -1,4 +1,4 @@
-# The targets set up what they need. Variables: PYTHON, PIP_ARGS (passed to pip install), HOST, PORT.
+# The targets set up what they need. Variables: PYTHON, PIP_ARGS (passed to pip install), HOST, PORT, BACKUP (a folder), KEEP.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,11 +6,13 @@ PIP_ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev tools index serve test images check format bench clean
+.PHONY: help setup dev tools index serve doctor backup test images check format bench clean
 
 help:
 	@echo "make serve   準備をして、索引を作り、http://127.0.0.1:8000/ で動かす"
 	@echo "make index   documents/ の資料から索引を作り直す"
+	@echo "make doctor  どこに問題があるかを調べる（何も変えない）"
+	@echo "make backup  控えを作る（BACKUP=控えを置くフォルダー、KEEP=残す数）"
 	@echo "make test    準備をして、すべてのテストを動かす"
 	@echo "make check   書式・静的検査・型検査"
 	@echo "make images  説明書の画面の図を作り直す"
@@ -47,6 +49,13 @@ index: setup
 serve: setup
 	@$(BIN)/python server.py $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
 
+doctor: setup
+	@$(BIN)/python -m ops doctor
+
+backup: setup
+	@[ -n "$(BACKUP)" ] || { echo "控えを置くフォルダーを指定してください：make backup BACKUP=/…/控え"; exit 2; }
+	@$(BIN)/python -m ops backup "$(BACKUP)" $(if $(KEEP),--keep $(KEEP))
+
 test: dev tools
 	@$(BIN)/python -m pytest
 
@@ -57,7 +66,7 @@ images: dev tools
 check: dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy access corpus index qa web database.py server.py build_index.py benchmarks
+	@$(BIN)/mypy access corpus index ops qa web database.py server.py build_index.py benchmarks
 
 format: dev
 	@$(BIN)/ruff check --fix .

@@ -43,12 +43,14 @@ from index.versions import (
     IndexUnusableError,
     ModelRecord,
     NothingToRollBackError,
+    OlderIndexError,
     WrongFolderError,
     alone,
     check_place,
     current_version,
     earlier_version,
     history,
+    older_version,
     switch,
 )
 
@@ -150,6 +152,25 @@ def index_folder(args: argparse.Namespace) -> Path:
     for folder in {documents_folder(args.documents), Path(args.documents or HOME / "documents")}:
         check_place(root, folder)
     return root
+
+
+def outdated(root: Path, folder: Path) -> OlderIndexError | None:
+    """What is said of an index of an older format that is to be made anew from a folder; raises NewerIndexError, and
+    UsageError where the samples would take the place of documents that are not there."""
+    older = older_version(root)
+    if older is None or folder != SAMPLES:
+        return older
+    known = {file.name for file in find_files(SAMPLES)}
+    try:
+        paths = {path for entry in older.manifest["documents"] for path in entry["paths"]}
+    except (KeyError, TypeError):  # a format that lists them otherwise
+        paths = set()
+    if paths and paths <= known:
+        return older
+    raise UsageError(
+        f"{older}けれども、その資料が documents/ にありません。資料を documents/ に戻すか、--documents で資料のフォルダーを"
+        "指定してください。索引には何もしていません。"
+    )
 
 
 def load_encoder(args: argparse.Namespace) -> SentenceEncoder:
@@ -392,6 +413,9 @@ def main(argv: list[str] | None = None) -> int:
         if args.dry_run:
             show_plan(plan(folder, root))
             return 0
+        older = outdated(root, folder)
+        if older is not None:
+            print(f"{older}前の版は、新しい版ができるまで残します。", flush=True)
         encoder = load_encoder(args)
         run(args, folder, encoder)
         if args.watch:

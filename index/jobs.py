@@ -25,6 +25,9 @@ POLL_S = 0.5
 """Between two looks whether the other build has ended: nobody sees half a second beside a build."""
 KNOWN_S = 3.0
 """Time after which the pace of a stage is known."""
+CLOSING_S = 20.0
+"""For a build to end when the server does: it looks between two files, batches and segments."""
+STOPPED = "索引を作っている間に、サーバーが止められました。前の索引はそのままです。もう一度、索引を作り直してください。"
 LONGEST_WAIT_S = 6 * 3600.0
 """For the other build: a full one of 100,000 chunks takes two hours on two cores; beyond that it hangs."""
 
@@ -91,9 +94,16 @@ class Jobs:
         self._ending = threading.Event()
         self._done = {"succeeded": Ended(), "failed": Ended()}
 
-    def close(self) -> None:
-        """Lets jobs that wait for another build end: the server is shutting down."""
+    def close(self, timeout_s: float = CLOSING_S) -> bool:
+        """Lets jobs end, since the server is shutting down, and waits for the one that runs; whether none runs any more.
+
+        A build that is stopped leaves the version in use as it is, and nothing half written behind.
+        """
         self._ending.set()
+        ended = self._one_at_a_time.acquire(timeout=timeout_s)
+        if ended:
+            self._one_at_a_time.release()
+        return ended
 
     def start(self) -> Job:
         """A new job, or the one that is already waiting: a second request before it begins adds nothing."""
@@ -156,6 +166,9 @@ class Jobs:
     def _run(self, job_id: str) -> None:
         with self._one_at_a_time:
             state, started = Job(job_id, "running"), time.monotonic()
+            if self._ending.is_set():
+                self._end(replace(state, status="failed", errors=(JobError("", STOPPED),)), started)
+                return
             self._set(job_id, state)
             _log.info("rebuild begins", extra={"fields": {"job": job_id}})
 
@@ -165,6 +178,8 @@ class Jobs:
                 taken = time.monotonic() - begun.setdefault(stage, time.monotonic())
                 remaining = remaining_s(taken, done, total)
                 self._set(job_id, replace(state, stage=stage, done=done, total=total, remaining_s=remaining))
+                if self._ending.is_set() and stage != "waiting":
+                    raise BuildRefusedError(STOPPED)
 
             try:
                 report = self._built(progress)

@@ -214,6 +214,11 @@ class StoredSegment:
         """How large its files are together, as they were written."""
         return sum(int(size) for size, _ in self._files.values())
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of each of its files by name, as they were written; `segment.json` itself has `digest`."""
+        return {name: digest for name, (_, digest) in self._files.items()}
+
     def check_sizes(self) -> Stamps:
         """Size, time (ns) and inode of each file; SegmentDamagedError where one is missing or of another size. Nothing is read."""
         stamps: Stamps = {}

@@ -18,7 +18,8 @@ power cut leaves nothing that looks whole and is not, and what is left over is r
 name that this module gives is ever removed: whatever else stands in the folder is somebody's.
 
 Errors: IndexMissingError (none built yet), IndexUnusableError (damaged, or of another format, model or tokenizer; the
-message names both values and the way out), NothingToRollBackError, WrongFolderError (no folder for an index).
+message names both values and the way out; OlderIndexError and NewerIndexError where it is the format of another release),
+NothingToRollBackError, WrongFolderError (no folder for an index).
 """
 
 from __future__ import annotations
@@ -62,6 +63,29 @@ class IndexMissingError(RuntimeError):
 
 class IndexUnusableError(RuntimeError):
     """An index that cannot be used; the message says why, with both values, and what to do."""
+
+
+class OlderIndexError(IndexUnusableError):
+    """A version of an older format, which a build makes anew; `manifest` is what it says, unchecked."""
+
+    def __init__(self, manifest: Mapping[str, Any]) -> None:
+        super().__init__(
+            f"索引の形式が古いものです（索引 {manifest['format_version']}・このプログラム {FORMAT_VERSION}）。"
+            "build_index.py か server.py を動かすと、資料から作り直されます。"
+        )
+        self.manifest = manifest
+
+
+class NewerIndexError(IndexUnusableError):
+    """A version that a newer release of this program has made: nothing of it is touched; `manifest` as above."""
+
+    def __init__(self, manifest: Mapping[str, Any]) -> None:
+        super().__init__(
+            f"索引の形式が、このプログラムより新しいものです（索引 {manifest['format_version']}・このプログラム {FORMAT_VERSION}）。"
+            "新しいほうのプログラムで動かすか、--rollback でこのプログラムの作った版に戻すか、--index に別のフォルダーを"
+            "指定してください。索引には何もしていません。"
+        )
+        self.manifest = manifest
 
 
 class NothingToRollBackError(RuntimeError):
@@ -187,6 +211,21 @@ def named_version(root: Path) -> str | None:
         return None
 
 
+def older_version(root: Path) -> OlderIndexError | None:
+    """What is said of the version in use where it is of an older format; raises NewerIndexError where it is of a newer one."""
+    try:
+        name = named_version(root)
+        if name is not None:
+            read_manifest(root, name)
+    except OlderIndexError as error:
+        return error
+    except NewerIndexError:
+        raise
+    except IndexUnusableError:  # damaged: the formats say nothing of it
+        return None
+    return None
+
+
 def manifest_bytes(manifest: Mapping[str, Any]) -> bytes:
     """A manifest as it is written, with the checksum of all the rest of it."""
     # without indentation, which takes ten times as long: of 20,000 documents half a second
@@ -208,10 +247,13 @@ def read_manifest(root: Path, name: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise IndexUnusableError(unreadable) from error
     manifest: dict[str, Any] = content if isinstance(content, dict) else {}
-    if manifest.get("format_version") != FORMAT_VERSION:
+    found = manifest.get("format_version")
+    if not isinstance(found, int):
         raise IndexUnusableError(
-            f"索引の形式が違います（索引 {manifest.get('format_version')}・このプログラム {FORMAT_VERSION}）。{REBUILD}"
+            f"索引の形式が違います（索引 {found}・このプログラム {FORMAT_VERSION}）。{REBUILD}"
         )
+    if found != FORMAT_VERSION:
+        raise (OlderIndexError if found < FORMAT_VERSION else NewerIndexError)(manifest)
     lacking = [key for key in _MANIFEST_KEYS if key not in manifest]
     if lacking:
         raise IndexUnusableError(
@@ -305,6 +347,11 @@ def clear(root: Path, keep: int = KEEP_VERSIONS) -> None:
     for name in _names(root):
         try:
             needed.update(read_manifest(root, name)["segments"])
+        except (
+            OlderIndexError,
+            NewerIndexError,
+        ) as error:  # whoever goes back to that release finds it whole
+            needed.update(error.manifest.get("segments") or ())
         except IndexUnusableError:
             continue
     for folder in _entries(root / "segments"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import shutil
 import zlib
@@ -17,6 +18,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from index.encoder import SentenceEncoder, best_precision
 from index.late import TokenVectors
+from web.logs import QUIET
 
 # Generated input is the same in every run of CI, and new in every run elsewhere.
 settings.register_profile("ci", derandomize=True)
@@ -66,6 +68,21 @@ def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[milvus_server.M
         pytest.skip(reason)
     with milvus_server.MilvusServer(tmp_path_factory.mktemp("milvus")) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """A program that a test runs in this process may set up its log; the next test has the one that pytest looks at."""
+    root = logging.getLogger()
+    handlers, level, disabled = list(root.handlers), root.level, logging.root.manager.disable
+    levels = {name: logging.getLogger(name).level for name in ("dxqa", *QUIET)}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.disable(disabled)
+    logging.captureWarnings(False)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
 
 
 class FakeEncoder:

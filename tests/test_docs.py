@@ -10,18 +10,22 @@ README = (HOME / "README.md").read_text(encoding="utf-8")
 DESIGN = (HOME / "docs" / "design.md").read_text(encoding="utf-8")
 
 
+PROGRAMS = ("build_index.py", "server.py", "ops/__main__.py")
+"""Where options and environment variables are read."""
+
+
 def _source(name: str) -> str:
     return (HOME / name).read_text(encoding="utf-8")
 
 
 def test_every_option_is_in_the_readme() -> None:
-    options = re.findall(r'add_argument\(\s*"(--[a-z-]+)"', _source("build_index.py") + _source("server.py"))
+    options = re.findall(r'add_argument\(\s*"(--[a-z-]+)"', "".join(map(_source, PROGRAMS)))
     assert len(options) >= 9
     assert [option for option in options if f"`{option}`" not in README] == []
 
 
 def test_every_environment_variable_is_in_the_readme() -> None:
-    names = re.findall(r'setting\("([A-Z_]+)"', _source("build_index.py") + _source("server.py"))
+    names = re.findall(r'setting\("([A-Z_]+)"', "".join(map(_source, PROGRAMS)))
     assert len(names) >= 6
     assert [name for name in names if f"DXQA_{name}" not in README] == []
 
@@ -46,7 +50,7 @@ def test_ci_runs_the_readme_test_command() -> None:
 def test_every_module_is_in_the_design() -> None:
     modules = [
         path.stem
-        for package in ("corpus", "index", "qa", "web")
+        for package in ("corpus", "index", "ops", "qa", "web")
         for path in (HOME / package).glob("*.py")
         if path.stem != "__init__"
     ]

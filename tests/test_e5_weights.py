@@ -281,5 +281,5 @@ def test_two_at_once_both_get_a_whole_folder(
     for thread in threads:
         thread.join()
     assert results == [target, target]
-    assert e5_weights._is_whole(target)
+    assert e5_weights.is_whole(target)
     assert [path.name for path in target.parent.iterdir()] == ["model"]

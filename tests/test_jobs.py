@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from index.build import BuildBusyError, BuildRefusedError, BuildReport, NothingToIndexError, Progress
-from index.jobs import KEPT, Job, JobError, Jobs, remaining_s
+from index.jobs import KEPT, STOPPED, Job, JobError, Jobs, remaining_s
 from web.view import about
 
 REPORT = BuildReport(
@@ -159,6 +159,33 @@ def test_a_wait_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
     wait_for(lambda: (now := jobs.get(job.id)) is not None and now.stage == "waiting")
     jobs.close()
     assert "サーバーが止められました" in finished(jobs, job).errors[0].message
+
+
+def test_a_build_ends_when_the_server_does() -> None:
+    calls = 0
+
+    def build(progress: Progress) -> BuildReport:
+        nonlocal calls
+        calls += 1
+        while True:
+            progress("encoding", 1, 2)
+            time.sleep(0.01)
+
+    jobs = Jobs(build)
+    running = jobs.start()
+    wait_for(lambda: (now := jobs.get(running.id)) is not None and now.stage == "encoding")
+    queued = jobs.start()
+    assert jobs.close(10)
+    for job in (running, queued):
+        assert finished(jobs, job).errors == (JobError("", STOPPED),)
+    assert calls == 1
+    deaf = threading.Event()
+    jobs = Jobs(lambda progress: (deaf.wait(20), REPORT)[1])
+    job = jobs.start()
+    wait_for(lambda: (now := jobs.get(job.id)) is not None and now.status == "running")
+    assert not jobs.close(0.05), "one that does not look is not waited for"
+    deaf.set()
+    finished(jobs, job)
 
 
 def test_the_time_that_remains() -> None:

@@ -69,9 +69,9 @@ class Now:
 
     @property
     def person(self) -> str | None:
-        """The name of the administrator, where the request's state has a `person` (a name, or something with a `name`)."""
-        person = (self.scope.get("state") or {}).get("person")
-        return None if person is None else str(getattr(person, "name", person))
+        """The name of who was recognised (`access.people.Person`)."""
+        name = getattr((self.scope.get("state") or {}).get("person"), "name", None)
+        return None if name is None else str(name)
 
     @property
     def address(self) -> str | None:
