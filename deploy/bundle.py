@@ -60,7 +60,18 @@ def collect_wheels(home: Path, kept: Path, pip_arguments: Sequence[str] = ()) ->
         versions = Path(scratch) / "versions.txt"
         versions.write_text(_pip("list", "--format=freeze", "--exclude", "dxqa"), encoding="utf-8")
         found = Path(scratch) / "found"
-        asked = ["wheel", "-q", "-w", str(found), "-c", str(versions), "--find-links", str(kept), *wanted, "pip"]
+        asked = [
+            "wheel",
+            "-q",
+            "-w",
+            str(found),
+            "-c",
+            str(versions),
+            "--find-links",
+            str(kept),
+            *wanted,
+            "pip",
+        ]
         try:
             _pip(*asked, "--no-index")
         except BundleError:  # the first time, and where a package has changed
@@ -185,11 +196,16 @@ def _pip(*arguments: str) -> str:
 
 def main(arguments: Iterable[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description="ネットワークのないコンピューターに入れるための、一つのファイルを作ります。")
+    parser = argparse.ArgumentParser(
+        description="ネットワークのないコンピューターに入れるための、一つのファイルを作ります。"
+    )
     made = HOME / "var" / "bundle"
     parser.add_argument("--to", type=Path, default=made, help="書き出すフォルダー（既定 var/bundle）")
     parser.add_argument(
-        "--wheels", type=Path, default=made / "wheels", help="集めたパッケージを置いておくフォルダー（次からは取得しない）"
+        "--wheels",
+        type=Path,
+        default=made / "wheels",
+        help="集めたパッケージを置いておくフォルダー（次からは取得しない）",
     )
     given, pip_arguments = parser.parse_known_args(list(arguments) if arguments is not None else None)
     try:

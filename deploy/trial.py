@@ -81,13 +81,17 @@ def _wait(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
     end = time.monotonic() + START_S
     while True:
         if process.poll() is not None:
-            raise TrialError(f"試しに動かしたサーバーが、状態 {process.returncode} で終わりました。{_last(log)}")
+            raise TrialError(
+                f"試しに動かしたサーバーが、状態 {process.returncode} で終わりました。{_last(log)}"
+            )
         try:
             _get(f"{address}/readyz")
             return
         except OSError as error:
             if time.monotonic() > end:
-                raise TrialError(f"{START_S:.0f}秒待っても答えられるようになりません（{error}）。{_last(log)}") from error
+                raise TrialError(
+                    f"{START_S:.0f}秒待っても答えられるようになりません（{error}）。{_last(log)}"
+                ) from error
         time.sleep(0.2)
 
 
@@ -112,7 +116,9 @@ def _get(address: str, body: bytes | None = None) -> Any:
 def _last(log: Path) -> str:
     """What the server said last."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return " ".join(["サーバーの最後の出力：", *lines[-3:]])[:1000] if lines else "サーバーの出力はありません。"
+    return (
+        " ".join(["サーバーの最後の出力：", *lines[-3:]])[:1000] if lines else "サーバーの出力はありません。"
+    )
 
 
 def _free_port() -> int:
