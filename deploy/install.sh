@@ -120,7 +120,14 @@ PYTHONPATH=$(echo "$here"/wheels/pip-*.whl) PIP_CONFIG_FILE=/dev/null PIP_NO_CAC
 # ---- 4. the places of what people bring, outside the release
 
 echo '4/6 資料と索引の置き場所を用意しています…'
-mkdir -p -- "$data/documents" "$data/var"
+owner=$(stat -c %u -- "$data")
+group=$(stat -c %g -- "$data")
+for own in documents var; do
+	if [ ! -e "$data/$own" ]; then
+		mkdir -- "$data/$own"
+		chown -- "$owner:$group" "$data/$own"
+	fi
+done
 [ -e "$data/synonyms.csv" ] || cp -- "$here/program/synonyms.csv" "$data/synonyms.csv"
 rm -f -- "$release/synonyms.csv"
 for own in documents var synonyms.csv; do ln -s -- "$data/$own" "$release/$own"; done
@@ -131,13 +138,15 @@ fi
 # ---- 5. a trial: nothing of what is in use is touched
 
 echo '5/6 見本の資料で試しています（初めてのときは、モデルを作るので2分ほど）…'
-"$release/venv/bin/python" "$release/deploy/trial.py" ||
-	fail '新しいプログラムが答えられませんでした。理由は上の行にあります。'
-owner=$(stat -c %u:%g -- "$data/var")
-if [ "$(id -u)" = 0 ] && [ "${owner%%:*}" != 0 ]; then # the models are the service's, as all else there
-	chown -R -- "$owner" "$data/var/models" ||
-		echo "注意：$data/var/models の持ち主を変えられませんでした。サービスの利用者が読めるか確かめてください。" >&2
+if [ "$(id -u)" = 0 ] && [ "$owner" != 0 ]; then
+	# what a service's account has written is not for root to run: that account tries it itself, and cannot leave bytecode here
+	"$release/venv/bin/python" -m compileall -q -j 0 "$release" >/dev/null 2>&1 || true
+	set -- setpriv "--reuid=$owner" "--regid=$group" --clear-groups --no-new-privs env "HOME=$data"
+else
+	set --
 fi
+"$@" "$release/venv/bin/python" "$release/deploy/trial.py" ||
+	fail '新しいプログラムが答えられませんでした。理由は上の行にあります。'
 
 # ---- 6. from now on this one
 
