@@ -162,7 +162,9 @@ mv -fT -- "$prefix/.current" "$prefix/current"
 for old in "$prefix"/releases/*; do
 	case $old in
 	"$release" | "$prefix/$before") ;; # the one before is kept, to go back to
-	*) rm -rf -- "$old" ;;
+	*) # so is one that a server still runs from, until another installation
+		grep -qsF -- "$old/" /proc/[0-9]*/maps || rm -rf -- "$old"
+		;;
 	esac
 done
 

@@ -274,7 +274,9 @@ def roomy(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path)
 
 
-def test_a_bundle_is_installed_and_answers_without_any_network(roomy: Path, models_dir: Path) -> None:
+def test_a_bundle_is_installed_and_answers_without_any_network(
+    roomy: Path, models_dir: Path, request: pytest.FixtureRequest
+) -> None:
     reason = isolated.refusal()
     if reason is not None:
         pytest.skip(reason)
@@ -282,7 +284,10 @@ def test_a_bundle_is_installed_and_answers_without_any_network(roomy: Path, mode
     root, prefix, data = unpacked(archive, roomy), roomy / "dxqa", roomy / "data"
     archive.unlink()
     # what an older installation and its users left: two versions of the program, a document, a record, synonyms
-    gone, before = older(prefix, "older"), older(prefix)
+    gone, serving, before = older(prefix, "older"), older(prefix, "serving"), older(prefix)
+    shutil.copy(shutil.which("sleep") or "/bin/sleep", serving / "server")
+    server = subprocess.Popen([serving / "server", "1000"])  # was not started anew since
+    request.addfinalizer(lambda: (server.kill(), server.wait()))
     kept = {
         data / "documents" / "窓口.md": "# 窓口\n\n住民票は総務課の一番窓口で受け付けます。\n",
         data / "var" / "own": "a record",
@@ -292,7 +297,7 @@ def test_a_bundle_is_installed_and_answers_without_any_network(roomy: Path, mode
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
     interrupted(root, prefix)
-    left = [path for path in (prefix / "releases").iterdir() if path not in (gone, before)]
+    left = [path for path in (prefix / "releases").iterdir() if path not in (gone, serving, before)]
     assert len(left) == 1
     assert (prefix / "current").resolve() == before
 
@@ -334,7 +339,7 @@ def test_a_bundle_is_installed_and_answers_without_any_network(roomy: Path, mode
     assert {"index", "own"} <= {
         path.name for path in (data / "var").iterdir()
     }  # the new program's index lies outside it
-    assert set((prefix / "releases").iterdir()) == {before, (prefix / "current").resolve()}
+    assert set((prefix / "releases").iterdir()) == {before, serving, (prefix / "current").resolve()}
     assert f"戻すには：ln -sfn releases/old {prefix}/current" in said
     assert f"起動するには：{prefix}/start.sh" in said
     assert (prefix / "dxqa.env").stat().st_mode & 0o777 == 0o600

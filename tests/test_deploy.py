@@ -36,7 +36,9 @@ HOME = Path(__file__).resolve().parents[1]
 DEPLOY = HOME / "deploy"
 NAME = "dx.example.jp"
 TOKEN = "a-token-of-the-tests"
-NGINX = shutil.which("nginx") or shutil.which("nginx", path=f"/usr/sbin:{HOME / 'var' / 'tools' / 'usr' / 'sbin'}")
+NGINX = shutil.which("nginx") or shutil.which(
+    "nginx", path=f"/usr/sbin:{HOME / 'var' / 'tools' / 'usr' / 'sbin'}"
+)
 
 
 def needs(tool: str | None, name: str) -> str:
