@@ -171,7 +171,7 @@ done
 echo "入りました：$prefix/current（$name）"
 echo "資料のフォルダー：$data/documents"
 if [ -n "$before" ]; then
-	echo "動いているサーバーは、止めて起動し直すと新しい版になります。前の版に戻すには：ln -sfn $before $prefix/current"
+	echo "動いているサーバーは、止めて起動し直すと新しい版になります。前の版に戻すには：ln -sfn $before '$prefix/current'"
 fi
 echo "起動するには：$prefix/start.sh"
 echo 'そのあと http://127.0.0.1:8000/ をブラウザーで開きます。いつも動かしておく方法は docs/installation.md にあります。'

@@ -35,6 +35,22 @@ MOMENT = datetime(2026, 11, 22, 3, tzinfo=UTC)
 PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
 UNABLE = "raise SystemExit('このコンピューターでは動きません')"
 
+ANSWERS = """
+import http.server, json, sys
+CITED = {"document_id": "d", "char_start": 0, "char_end": 2, "text": "本文"}
+REPLIES = {"readyz": {}, "ask": {"answerable": True, "answer": {"text": ""}, "citations": [CITED]}, "text": {"text": "本文"}}
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = json.dumps(REPLIES[self.path.partition("?")[0].rpartition("/")[2]]).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
+    do_POST = do_GET
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).serve_forever()
+"""
+"""A server that gives the trial what it asks for."""
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the installer is for Linux")
 
 
@@ -223,6 +239,42 @@ def test_what_ran_before_stays_where_the_new_one_fails(
     assert list((prefix / "releases").iterdir()) == [release]
 
 
+def test_citations_that_are_not_in_the_document_end_the_trial(tmp_path: Path) -> None:
+    root = small_bundle(
+        tmp_path, server=ANSWERS.replace('"text": {"text": "本文"}', '"text": {"text": "本分"}')
+    )
+    done = install(root, "--prefix", tmp_path / "dxqa")
+    assert (done.returncode, "引用が原文と合いません：本文" in done.stdout) == (1, True), done.stdout
+    assert not (tmp_path / "dxqa" / "current").exists()
+
+
+# ---------------------------------------------------------------- what is kept
+
+
+def test_the_one_before_and_one_that_still_runs_are_kept(tmp_path: Path) -> None:
+    root, prefix = small_bundle(tmp_path, server=ANSWERS), tmp_path / "d x"
+    older(prefix, "gone")
+    serving, before = older(prefix, "serving"), older(prefix, "before")
+    shutil.copy(shutil.which("sleep") or "/bin/sleep", serving / "server")
+    server = subprocess.Popen([serving / "server", "300"])  # nobody has started it anew since
+    try:
+        done = install(root, "--prefix", prefix)
+        assert done.returncode == 0, done.stdout
+        release = (prefix / "current").resolve()
+        assert set((prefix / "releases").iterdir()) == {serving, before, release}
+    finally:
+        server.kill()
+        server.wait()
+    [back] = re.findall(r"前の版に戻すには：(.*)", done.stdout)
+    assert back == f"ln -sfn releases/before '{prefix}/current'"
+    assert subprocess.run(["sh", "-c", back], check=False, timeout=20).returncode == 0
+    assert (prefix / "current").resolve() == before
+
+    again = install(root, "--prefix", prefix)
+    assert again.returncode == 0, again.stdout
+    assert set((prefix / "releases").iterdir()) == {before, (prefix / "current").resolve()}
+
+
 # ---------------------------------------------------------------- all of it
 
 
@@ -274,9 +326,7 @@ def roomy(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path)
 
 
-def test_a_bundle_is_installed_and_answers_without_any_network(
-    roomy: Path, models_dir: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_bundle_is_installed_and_answers_without_any_network(roomy: Path, models_dir: Path) -> None:
     reason = isolated.refusal()
     if reason is not None:
         pytest.skip(reason)
@@ -284,10 +334,7 @@ def test_a_bundle_is_installed_and_answers_without_any_network(
     root, prefix, data = unpacked(archive, roomy), roomy / "dxqa", roomy / "data"
     archive.unlink()
     # what an older installation and its users left: two versions of the program, a document, a record, synonyms
-    gone, serving, before = older(prefix, "older"), older(prefix, "serving"), older(prefix)
-    shutil.copy(shutil.which("sleep") or "/bin/sleep", serving / "server")
-    server = subprocess.Popen([serving / "server", "1000"])  # was not started anew since
-    request.addfinalizer(lambda: (server.kill(), server.wait()))
+    gone, before = older(prefix, "older"), older(prefix)
     kept = {
         data / "documents" / "窓口.md": "# 窓口\n\n住民票は総務課の一番窓口で受け付けます。\n",
         data / "var" / "own": "a record",
@@ -297,7 +344,7 @@ def test_a_bundle_is_installed_and_answers_without_any_network(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
     interrupted(root, prefix)
-    left = [path for path in (prefix / "releases").iterdir() if path not in (gone, serving, before)]
+    left = [path for path in (prefix / "releases").iterdir() if path not in (gone, before)]
     assert len(left) == 1
     assert (prefix / "current").resolve() == before
 
@@ -313,7 +360,8 @@ def test_a_bundle_is_installed_and_answers_without_any_network(
             str(data),
         ]
     )
-    start = f"{one_command} && {shlex.quote(str(prefix / 'start.sh'))} --port 8000"
+    # exec: what is ended with the network is the server, not a shell that waits for it
+    start = f"{one_command} && exec {shlex.quote(str(prefix / 'start.sh'))} --port 8000"
     alone = environment(DXQA_MODELS=str(models_dir))
     with isolated.running(["sh", "-c", start], {8000: 0}, roomy, alone) as (process, ports):
         log = roomy / "output.log"
@@ -339,7 +387,7 @@ def test_a_bundle_is_installed_and_answers_without_any_network(
     assert {"index", "own"} <= {
         path.name for path in (data / "var").iterdir()
     }  # the new program's index lies outside it
-    assert set((prefix / "releases").iterdir()) == {before, serving, (prefix / "current").resolve()}
-    assert f"戻すには：ln -sfn releases/old {prefix}/current" in said
+    assert set((prefix / "releases").iterdir()) == {before, (prefix / "current").resolve()}
+    assert f"戻すには：ln -sfn releases/old '{prefix}/current'" in said
     assert f"起動するには：{prefix}/start.sh" in said
     assert (prefix / "dxqa.env").stat().st_mode & 0o777 == 0o600

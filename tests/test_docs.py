@@ -46,7 +46,7 @@ def test_ci_runs_the_readme_test_command() -> None:
 def test_every_module_is_in_the_design() -> None:
     modules = [
         path.stem
-        for package in ("corpus", "index", "qa", "web")
+        for package in ("corpus", "index", "qa", "web", "deploy")
         for path in (HOME / package).glob("*.py")
         if path.stem != "__init__"
     ]
