@@ -18,17 +18,17 @@ RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))
 COPY . ./
 # the models of the server, and the proof that they answer, on the samples
 ENV DXQA_MODELS=/models
-RUN /venv/bin/python deploy/trial.py && mkdir -p documents var
+RUN /venv/bin/python deploy/trial.py
 
 
 FROM python:3.11-slim-bookworm
-RUN groupadd --gid 10001 dxqa && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin dxqa
 COPY --from=made /venv /venv
 COPY --from=made /models /models
 COPY --from=made /app /app
-# what a new volume of these begins with: empty folders that the server may write to
-COPY --from=made --chown=10001:10001 /app/documents /app/documents
-COPY --from=made --chown=10001:10001 /app/var /app/var
+# what a new volume begins with: folders that the server may write to
+RUN groupadd --gid 10001 dxqa \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin dxqa \
+    && install -d -o 10001 -g 10001 /app/documents /app/var
 ENV DXQA_MODELS=/models DXQA_HOST=0.0.0.0 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 USER 10001:10001

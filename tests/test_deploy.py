@@ -150,7 +150,13 @@ def test_what_runs_in_the_image_has_no_rights_and_what_it_needs() -> None:
     assert {"/venv", "/models", "/app"} <= set(copied)
     # nothing is taken from the checkout past the stage that tried it
     assert all("--from=made" in rest for word, rest in running if word == "COPY")
+    # whoever runs it owns what a volume begins with (COPY --chown leaves a folder that is there already to root)
+    [owned] = re.findall(
+        r"install -d -o (\d+) -g \1 (.*)", " ".join(rest for word, rest in running if word == "RUN")
+    )
+    assert owned[1].split() == json.loads(dict(running)["VOLUME"])
     user = [rest for word, rest in running if word == "USER"][-1]
+    assert user == f"{owned[0]}:{owned[0]}"
     assert int(user.split(":")[0]) > 0
     assert [word for word, _ in running].index("USER") < [word for word, _ in running].index("CMD")
     tried = next(rest for word, rest in making if word == "RUN" and "trial.py" in rest)
