@@ -115,7 +115,7 @@ def write_bundle(home: Path, wheels: Path, folder: Path, moment: datetime) -> Pa
         shutil.move(root / "program" / "deploy" / INSTALLER, root / INSTALLER)
         (root / FACTS).write_text(
             f"name={name}\npython={python}\nmachine={platform.machine()}\n"
-            f"needed_kb={(_unpacked(root) + MADE_THERE) // 1024}\n",
+            f"needed_kb={(_unpacked(root) + MADE_THERE) // 1024}\nmade_kb={MADE_THERE // 1024}\n",
             encoding="utf-8",
         )
         _write_checksums(root)

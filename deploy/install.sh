@@ -85,10 +85,13 @@ for folder in "$prefix" "$prefix/releases" "$data"; do
 done
 prefix=$(CDPATH='' cd -- "$prefix" && pwd -P)
 data=$(CDPATH='' cd -- "$data" && pwd -P)
-needed_kb=$(fact needed_kb)
-free_kb=$(df -Pk -- "$prefix" | awk 'NR == 2 { print $4 }')
-[ "$free_kb" -ge "$needed_kb" ] ||
-	fail "空き容量が足りません（$prefix：空き $((free_kb / 1024))MB、必要 $((needed_kb / 1024))MB）。何も変えていません。空きを増やすか、--prefix で別の場所を指定してください。"
+roomy() { # folder, kilobytes, option
+	free_kb=$(df -Pk -- "$1" | awk 'NR == 2 { print $4 }')
+	[ "$free_kb" -ge "$2" ] ||
+		fail "空き容量が足りません（$1：空き $((free_kb / 1024))MB、必要 $(($2 / 1024))MB）。何も変えていません。空きを増やすか、$3 で別の場所を指定してください。"
+}
+roomy "$prefix" "$(fact needed_kb)" --prefix
+roomy "$data" "$(fact made_kb)" --data
 
 exec 9>"$prefix/.installing"
 flock -n 9 || fail 'ほかのインストールが動いています。終わるのを待ってから、もう一度動かしてください。'

@@ -159,16 +159,17 @@ def test_one_changed_byte_is_found_before_anything_is_done(tmp_path: Path, place
     assert not (tmp_path / "dxqa").exists()
 
 
-def test_a_full_disk_is_said_with_both_numbers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["--prefix", "--data"])
+def test_a_full_disk_is_said_with_both_numbers(tmp_path: Path, option: str) -> None:
     reason = isolated.refusal()
     if reason is not None:
         pytest.skip(reason)
     root, disk = small_bundle(tmp_path), tmp_path / "disk"
     disk.mkdir()
-    script = shlex.join(
-        ["sh", str(root / "install.sh"), "--python", str(PYTHON), "--prefix", str(disk / "dxqa")]
-    )
+    places = {"--prefix": tmp_path / "dxqa", "--data": tmp_path / "data", option: disk / "dxqa"}
     mount = f"mount -t tmpfs -o size=64m own {shlex.quote(str(disk))}"
+    given = [str(word) for pair in places.items() for word in pair]
+    script = shlex.join(["sh", str(root / "install.sh"), "--python", str(PYTHON), *given])
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", f"{mount} && {script}; exit $?"],
         env=environment(),
@@ -178,9 +179,10 @@ def test_a_full_disk_is_said_with_both_numbers(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 1
-    said = re.search(r"空き容量が足りません（.*：空き (\d+)MB、必要 (\d+)MB）", done.stderr)
+    said = re.search(r"空き容量が足りません（(.*)：空き (\d+)MB、必要 (\d+)MB）.*(--\w+) で", done.stderr)
     assert said is not None, done.stderr
-    assert int(said[1]) <= 64 < bundle.MADE_THERE // 2**20 <= int(said[2])
+    assert (said[1], said[4]) == (str(disk / "dxqa"), option)
+    assert int(said[2]) <= 64 < bundle.MADE_THERE // 2**20 <= int(said[3])
     assert done.stdout.splitlines()[-1].startswith("2/6")  # nothing was made
 
 
