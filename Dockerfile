@@ -18,7 +18,7 @@ RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))
 COPY . ./
 # the models of the server, and the proof that they answer, on the samples
 ENV DXQA_MODELS=/models
-RUN /venv/bin/python deploy/trial.py
+RUN /venv/bin/python deploy/trial.py && rm -rf documents var
 
 
 FROM python:3.11-slim-bookworm

@@ -125,31 +125,34 @@ PYTHONPATH=$(echo "$here"/wheels/pip-*.whl) PIP_CONFIG_FILE=/dev/null PIP_NO_CAC
 echo '4/6 資料と索引の置き場所を用意しています…'
 owner=$(stat -c %u -- "$data")
 group=$(stat -c %g -- "$data")
-for own in documents var; do
+for own in documents var var/models; do
 	if [ ! -e "$data/$own" ]; then
 		mkdir -- "$data/$own"
 		chown -- "$owner:$group" "$data/$own"
 	fi
 done
 [ -e "$data/synonyms.csv" ] || cp -- "$here/program/synonyms.csv" "$data/synonyms.csv"
-rm -f -- "$release/synonyms.csv"
-for own in documents var synonyms.csv; do ln -s -- "$data/$own" "$release/$own"; done
 if [ ! -e "$prefix/dxqa.env" ]; then
 	(umask 077 && cp -- "$here/program/deploy/dxqa.env.example" "$prefix/dxqa.env")
 fi
 
-# ---- 5. a trial: nothing of what is in use is touched
+# ---- 5. a trial: it has the models in common with what is in use, and nothing else
 
 echo '5/6 見本の資料で試しています（初めてのときは、モデルを作るので2分ほど）…'
+mkdir -- "$release/var"
+ln -s -- "$data/var/models" "$release/var/models"
 if [ "$(id -u)" = 0 ] && [ "$owner" != 0 ]; then
 	# what a service's account has written is not for root to run: that account tries it itself, and cannot leave bytecode here
 	"$release/venv/bin/python" -m compileall -q -j 0 "$release" >/dev/null 2>&1 || true
+	chown -- "$owner:$group" "$release/var"
 	set -- setpriv "--reuid=$owner" "--regid=$group" --clear-groups --no-new-privs env "HOME=$data"
 else
 	set --
 fi
 "$@" "$release/venv/bin/python" "$release/deploy/trial.py" ||
 	fail '新しいプログラムが答えられませんでした。理由は上の行にあります。'
+rm -rf -- "${release:?}/var" "${release:?}/documents" "${release:?}/synonyms.csv"
+for own in documents var synonyms.csv; do ln -s -- "$data/$own" "$release/$own"; done
 
 # ---- 6. from now on this one
 

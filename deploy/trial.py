@@ -73,6 +73,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "DXQA_INDEX": str(folder / "index"),
         "DXQA_USAGE": str(folder / "usage.sqlite3"),
         "DXQA_USAGE_DAYS": "0",
+        "DXQA_ACCESS": str(folder / "access.sqlite3"),
     }
 
 

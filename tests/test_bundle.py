@@ -36,7 +36,10 @@ PYTHON = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.v
 UNABLE = "raise SystemExit('このコンピューターでは動きません')"
 
 ANSWERS = """
-import http.server, json, sys
+import http.server, json, pathlib, sys
+home = pathlib.Path(__file__).resolve().parent
+(home / "var" / "trace").write_text("of a trial")
+assert list((home / "var").glob("own*")) == []  # what is in use
 CITED = {"document_id": "d", "char_start": 0, "char_end": 2, "text": "本文"}
 REPLIES = {"readyz": {}, "ask": {"answerable": True, "answer": {"text": ""}, "citations": [CITED]}, "text": {"text": "本文"}}
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -255,6 +258,8 @@ def test_citations_that_are_not_in_the_document_end_the_trial(tmp_path: Path) ->
 
 def test_the_one_before_and_one_that_still_runs_are_kept(tmp_path: Path) -> None:
     root, prefix = small_bundle(tmp_path, server=ANSWERS), tmp_path / "d x"
+    (prefix / "var").mkdir(parents=True)
+    (prefix / "var" / "own").write_text("a record")
     older(prefix, "gone")
     serving, before = older(prefix, "serving"), older(prefix, "before")
     shutil.copy(shutil.which("sleep") or "/bin/sleep", serving / "server")
@@ -264,6 +269,7 @@ def test_the_one_before_and_one_that_still_runs_are_kept(tmp_path: Path) -> None
         assert done.returncode == 0, done.stdout
         release = (prefix / "current").resolve()
         assert set((prefix / "releases").iterdir()) == {serving, before, release}
+        assert {path.name for path in (release / "var").iterdir()} == {"own", "models"}
     finally:
         server.kill()
         server.wait()
