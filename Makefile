@@ -6,7 +6,7 @@ PIP_ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev tools index serve doctor backup test images check format bench clean
+.PHONY: help setup dev tools index serve doctor backup test images check format bench bundle clean
 
 help:
 	@echo "make serve   準備をして、索引を作り、http://127.0.0.1:8000/ で動かす"
@@ -16,6 +16,7 @@ help:
 	@echo "make test    準備をして、すべてのテストを動かす"
 	@echo "make check   書式・静的検査・型検査"
 	@echo "make images  説明書の画面の図を作り直す"
+	@echo "make bundle  ネットワークのないサーバーに入れるための、一つのファイルを作る"
 	@echo "make bench   速さを測る（DOCUMENTS=資料のフォルダー）"
 
 $(VENV)/.created:
@@ -42,6 +43,13 @@ tools:
 	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 	  chromium fonts-noto-cjk libreoffice-writer-nogui libreoffice-impress-nogui libreoffice-calc-nogui >/dev/null; } \
 	  || echo "chromium か LibreOffice を入れられないので、それを使うテストを省きます。"
+	@{ command -v systemd-analyze && command -v openssl && command -v unshare; } >/dev/null || { $(SUDO) apt-get update -qq \
+	  && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd openssl util-linux >/dev/null; } \
+	  || echo "systemd か openssl を入れられないので、それを使うテストを省きます。"
+# nginx is unpacked only: installed, it would begin to serve this computer
+	@{ PATH="$$PATH:/usr/sbin:var/tools/usr/sbin" command -v nginx; } >/dev/null || { mkdir -p var/tools && cd var/tools \
+	  && $(SUDO) apt-get update -qq && apt-get download -qq nginx && dpkg -x nginx_*.deb .; } \
+	  || echo "nginx を取得できないので、それを使うテストを省きます。"
 
 index: setup
 	@$(BIN)/python build_index.py
@@ -66,11 +74,15 @@ images: dev tools
 check: dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy access corpus index ops qa web database.py server.py build_index.py benchmarks
+	@$(BIN)/mypy access corpus index ops qa web database.py server.py build_index.py benchmarks deploy
 
 format: dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+# Everything that a server without a network needs, in var/bundle/; docs/installation.md says how it is used.
+bundle: setup
+	@$(BIN)/python deploy/bundle.py $(PIP_ARGS)
 
 bench: dev
 	@$(BIN)/python benchmarks/speed.py $(if $(DOCUMENTS),--documents $(DOCUMENTS))
