@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP_ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
+TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ $$n -le 4 ] && echo $$n || echo 4)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup dev tools index serve doctor backup test images check format bench bundle clean
 
@@ -64,8 +66,9 @@ backup: setup
 	@[ -n "$(BACKUP)" ] || { echo "控えを置くフォルダーを指定してください：make backup BACKUP=/…/控え"; exit 2; }
 	@$(BIN)/python -m ops backup "$(BACKUP)" $(if $(KEEP),--keep $(KEEP))
 
+# A file of tests stays in one process; more than four would not fit into a usual computer's memory.
 test: dev tools
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 # The pictures of the README, from the test that walks through the product.
 images: dev tools

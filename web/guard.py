@@ -33,6 +33,9 @@ SECURITY_HEADERS = {
     # other hosts learn nothing; under no-referrer a browser sends `Origin: null` with a form, even to the server of the form
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",  # for what does not know frame-ancestors
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 ADMIN_HEADERS = SECURITY_HEADERS | {"Cache-Control": "no-store"}
 
