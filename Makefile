@@ -41,9 +41,9 @@ dev: $(VENV)/.dev
 
 # The tests use a real browser and a real office; where these cannot be installed they say so and leave those tests out.
 tools:
-	@{ command -v chromium && command -v soffice; } >/dev/null || { echo "テスト用のブラウザー（chromium）・LibreOffice・日本語フォントを入れています…"; \
+	@{ command -v chromium && command -v soffice && command -v strace; } >/dev/null || { echo "テスト用のブラウザー（chromium）・LibreOffice・日本語フォントを入れています…"; \
 	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	  chromium fonts-noto-cjk libreoffice-writer-nogui libreoffice-impress-nogui libreoffice-calc-nogui >/dev/null; } \
+	  chromium fonts-noto-cjk strace libreoffice-writer-nogui libreoffice-impress-nogui libreoffice-calc-nogui >/dev/null; } \
 	  || echo "chromium か LibreOffice を入れられないので、それを使うテストを省きます。"
 	@{ command -v systemd-analyze && command -v openssl && command -v unshare; } >/dev/null || { $(SUDO) apt-get update -qq \
 	  && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd openssl util-linux >/dev/null; } \
