@@ -69,6 +69,7 @@ from qa.usage import DEFAULT_DAYS, MAX_DAYS, Usage
 from web import admin, admin_usage, asking, cases, compare, documents, export, feedback, similar, view
 from web.admission import Admission
 from web.contract import Asked, AskRequest, FilterRequest, Question
+from web.described import describe, methods_of
 from web.examples import Examples
 from web.gate import Gate, Guard, is_local, secured
 from web.originals import Originals
@@ -269,6 +270,8 @@ def create_app(
     ):
         app.include_router(routes)
 
+    app.openapi = describe(app)  # type: ignore[method-assign]  # FastAPI's own way to add to it
+
     # ---- errors, in one place
 
     def failure(request: Request, status: int, detail: Any, message: str, headers: Any = None) -> Response:
@@ -290,7 +293,10 @@ def create_app(
         message = _MESSAGES.get(str(error.detail), str(error.detail))
         if error.status_code == 400:  # a body that cannot be read at all (nested too deeply) is bad input too
             return failure(request, 422, [{"loc": ["body"], "msg": message, "type": "json_invalid"}], message)
-        return failure(request, error.status_code, message, message, error.headers)
+        headers = error.headers
+        if error.status_code == 405:  # of several routes at one address, the error knows the methods of one
+            headers = {**(headers or {}), "Allow": methods_of(request)}
+        return failure(request, error.status_code, message, message, headers)
 
     @app.exception_handler(StoreUnavailableError)
     def on_store_error(request: Request, error: StoreUnavailableError) -> Response:
