@@ -288,12 +288,12 @@ class Server:
             found = names[0]
         return found
 
-    def memory_kb(self) -> int:
-        """Own memory of the process, which no other shares (KiB): private pages, as the kernel counts them."""
-        lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
-        return sum(
-            int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:"))
-        )
+    def anonymous_kb(self) -> int:
+        """Memory of the process that is no file's (KiB): what a leak would add to."""
+        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Anonymous:"):
+                return int(line.split()[1])
+        raise RuntimeError("the kernel does not say")
 
     def descriptors(self) -> list[str]:
         """What the process has open."""
