@@ -46,6 +46,9 @@ MAX_STATE_CHARS = 4000
 _FULL_SHARE, _OLDEST_SHARE = 0.9, 0.1
 _BATCH = 100  # questions of a transaction: 2 MB at most, far less than is free when the oldest go
 _DAY_S = 24 * 3600.0
+LEAP = timedelta(days=30)
+"""A clock that stands so much later than the newest record, or than it did, may be a wrong one: before anything is taken for too
+old by it, a day goes by in which it can be set right."""
 
 Pairs = Sequence[tuple[str, str]]
 Way = Literal["page", "api"]
@@ -126,6 +129,8 @@ class Usage:
         self._closing = self._hurry = False
         self._writing = threading.Lock()
         self._rated: deque[float] = deque()
+        self._read: tuple[datetime, float] | None = None
+        """What the clock said when something was last to be removed, and what a clock that nobody sets said then (s)."""
 
     @property
     def on(self) -> bool:
@@ -384,13 +389,34 @@ class Usage:
     # ---- removing
 
     def purge(self) -> None:
-        """Removes what is older than is kept; raises UsageUnavailableError."""
+        """Removes what is older than is kept, unless the clock has just leapt ahead; raises UsageUnavailableError."""
         if self.file is None or not self.on:
+            return
+        if self._leapt():
+            _log.warning(
+                "the clock leapt ahead to %s: records are looked through tomorrow, should it be right",
+                self._now(),
+            )
             return
         before = (self._now(minus=timedelta(days=self.days)),)
         with self._removing() as connection:
             for table in ("questions", "ratings"):
                 connection.execute(f"DELETE FROM {table} WHERE at < ?", before)  # noqa: S608
+
+    def _leapt(self) -> bool:
+        """Whether the clock stands far later than the newest record (of the first look), or than the time that has gone by."""
+        assert self.file is not None
+        now, passed = self._clock(), time.monotonic()
+        if self._read is not None:
+            leap = now - self._read[0] - timedelta(seconds=passed - self._read[1])
+        else:
+            with self.file.writing() as connection:
+                newest = connection.execute(
+                    "SELECT max(at) FROM (SELECT at FROM questions UNION ALL SELECT at FROM ratings)"
+                ).fetchone()[0]
+            leap = now - datetime.fromisoformat(newest) if newest else timedelta()
+        self._read = now, passed
+        return leap > LEAP
 
     def remove_question(self, row: int) -> bool:
         """Whether the question of a row was there; it is removed with all its repetitions and ratings."""
