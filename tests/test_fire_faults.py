@@ -162,7 +162,7 @@ def fill(disk: Path, left: int) -> None:
             filler.write(b"x" * min(1 << 20, free - left))
 
 
-@pytest.mark.parametrize("left", [0, 150_000] if size(0, 1) == 0 else [0, *(2**n for n in range(12, 22))])
+@pytest.mark.parametrize("left", [0, 150_000, *(2**n for n in range(12, 22))][: size(2, 12)])
 def test_a_full_disk(tmp_path: Path, left: int) -> None:
     outcomes: Counter[str] = Counter()
     with measured(f"a disk with {left} bytes left") as told, on_a_disk_of_its_own(tmp_path) as (server, disk):
@@ -327,15 +327,12 @@ def test_a_clock_that_jumps_by_years(tmp_path: Path) -> None:
     environment = {
         "LD_PRELOAD": str(_FAKETIME),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_CACHE_DURATION": "1",
+        "NO_FAKE_STAT": "1",
         "DONT_FAKE_MONOTONIC": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    jumps = (
-        ["+3y", "-20y", "+0"]
-        if size(0, 1) == 0
-        else ["+3y", "-20y", "+0", "+90d", "-1d", "+40y", "-1y", "+0"]
-    )
+    jumps = ["-20y", "+3y", "+0", "+90d", "-1d", "+40y", "-1y", "+0"][: size(2, 8)]
     server = Server(tmp_path, environment=environment)
     with measured("a clock that jumps by years") as told:
         with server:
@@ -348,15 +345,17 @@ def test_a_clock_that_jumps_by_years(tmp_path: Path) -> None:
             time.sleep(1.5)
             with sqlite3.connect(server.usage) as usage:
                 assert usage.execute("SELECT count(*) FROM ratings").fetchone()[0] == 1
-        clock.write_text("+0", encoding="ascii")
-        with server:
             names: list[str] = []
             for number, jump in enumerate(jumps):
                 clock.write_text(jump, encoding="ascii")
+                time.sleep(1.2)  # the library looks at it once a second
                 answers(server)
-                everything_works(server, 10 + number)
+                job = server.post("/api/index/rebuild", {}, BEARER).json()["job_id"]
+                if number % 3 == 0:
+                    everything_works(server, 10 + number)
+                assert server.rebuilt(job)["status"] == "succeeded"
                 version = server.call("GET", "/api/index").json()["version"]
-                assert version > max(names, default=""), (
+                assert version >= max(names, default=""), (
                     "versions are not in the order in which they were made"
                 )
                 names.append(version)
