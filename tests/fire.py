@@ -255,23 +255,17 @@ class Server:
             time.sleep(0.02)
         raise AssertionError(f"the job {job} did not end")
 
-    def raw(self, sent: bytes, wait_s: float = 10, *, end: bool = False) -> bytes:
-        """What comes back for bytes on a socket, until the server closes or is silent for `wait_s`; b"" where it only closes.
-
-        `end` says that nothing more will be sent.
-        """
+    def raw(self, sent: bytes, wait_s: float = 10, *, more_s: float = 0.2) -> bytes:
+        """What comes back for bytes on a socket: until the server closes, is silent for `wait_s`, or for `more_s` after a whole
+        reply; b"" where it only closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=wait_s) as client:
             got = b""
-            try:
+            with suppress(TimeoutError, ConnectionError):
                 client.sendall(sent)
-                if end:
-                    client.shutdown(socket.SHUT_WR)
                 while part := client.recv(1 << 16):
                     got += part
                     if complete(got):
-                        break
-            except (TimeoutError, ConnectionError):
-                pass
+                        client.settimeout(more_s)
             return got
 
     # ---- what it takes

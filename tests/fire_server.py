@@ -38,7 +38,7 @@ class Bigrams(FakeEncoder):
         return self.encode_passages(texts, progress, contexts), [_characters(text) for text in texts]
 
     def encode_question(self, text: str) -> tuple[np.ndarray, TokenVectors | None]:
-        return self._vector(text), _characters(text)
+        return self._vector(text), _characters(text[:64])  # a model reads so much and no more
 
 
 def _characters(text: str) -> TokenVectors:

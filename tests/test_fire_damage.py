@@ -8,6 +8,7 @@ for lost, reads the documents of it anew, and answers as before.
 from __future__ import annotations
 
 import gc
+import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -90,7 +91,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_file_damaged_in_turn(made: Path, tmp_path: Path) -> None:
+def test_every_file_damaged_in_turn(made: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     root, documents = tmp_path / "index", made / "documents"
     held = CurrentIndex(made / "index", model_record(FakeEncoder()))
     index = held.get()
@@ -105,6 +106,9 @@ def test_every_file_damaged_in_turn(made: Path, tmp_path: Path) -> None:
     )
     assert len(files) > 60
     outcomes: Counter[str] = Counter()
+    # pytest keeps what is logged, and with each reason the frames it came from, and with these the files of damaged indexes
+    logging.disable(logging.ERROR)
+    request.addfinalizer(lambda: logging.disable(logging.NOTSET))
     with measured("every file of an index, damaged") as told:
         # in the ordinary run each ninth file in one way
         for number, file in enumerate(files if FULL else files[::9]):
@@ -118,13 +122,18 @@ def test_every_file_damaged_in_turn(made: Path, tmp_path: Path) -> None:
                 where = f"{file} {how}"
                 server = CurrentIndex(root, model_record(FakeEncoder()))
                 taken = server.get()
-                if taken is None:
+                if taken is None and server.is_empty:
+                    # without the name of a version: "there is no index yet", and a server that is started makes one
+                    assert file.name == "CURRENT", where
+                    outcomes["said why not"] += 1
+                elif taken is None:
                     assert server.problem, f"{where}: no index and no reason"
                     assert "。" in server.problem, where
                     outcomes["said why not"] += 1
                 else:
                     assert _said(taken) == right, where
                     outcomes["answered rightly"] += 1
+                assert len(list(Path("/proc/self/fd").iterdir())) < 600, "files stay open"
                 # the service that runs meanwhile, and one that is started afterwards
                 build(documents, root, FakeEncoder())
                 for reader in (server, CurrentIndex(root, model_record(FakeEncoder()))):

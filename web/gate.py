@@ -13,12 +13,12 @@ import asyncio
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
@@ -44,7 +44,11 @@ MISDIRECTED = (
     "この名前（ホスト名）では利用できません。サーバーのコンピューターで http://localhost を開くか、"
     "管理者に --allowed-hosts へこの名前を加えてもらってください。"
 )
+TWO_LENGTHS = "送信された内容の長さが、二通り（Content-Length と Transfer-Encoding）に書かれています。一方だけにしてください。"
+"""Of such a request a proxy may take another part for its end than this server, and what is inside for a request of somebody else."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# a name or an address with a port, and nothing that another program may read otherwise (「localhost#@evil.example」)
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
 
 # No script, style, font or image from anywhere but here; nothing may frame these pages.
 SECURITY_HEADERS = {
@@ -106,13 +110,20 @@ class Guard:
                 secured(MutableHeaders(scope=message), path)
             await send(message)
 
+        refusal: tuple[int, str] | None = None
         if not self._is_ours(Headers(scope=scope).getlist("host")):
-            refusal = (
-                JSONResponse({"detail": MISDIRECTED}, 421)
+            refusal = 421, MISDIRECTED
+        elif {"content-length", "transfer-encoding"} <= set(Headers(scope=scope)):
+            refusal = 400, TWO_LENGTHS
+        if refusal is not None:
+            status, message = refusal
+            headers = {"Connection": "close"} if status == 400 else None
+            reply = (
+                JSONResponse({"detail": message}, status, headers)
                 if path.startswith("/api/")
-                else PlainTextResponse(MISDIRECTED, 421)
+                else PlainTextResponse(message, status, headers)
             )
-            await refusal(scope, receive, sent)
+            await reply(scope, receive, sent)
             return
         await self._app(scope, counted, sent)
 
@@ -309,11 +320,9 @@ def _this_computer(request: Request) -> bool:
 
 
 def _host_name(header: str) -> str:
-    """The name in a Host header, in small letters; 「LocalHost:8000」 → 「localhost」, empty where there is none."""
-    try:
-        return urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
+    """The name in a Host header, in small letters; 「LocalHost:8000」 → 「localhost」, empty where it is anything but a name."""
+    found = _HOST.fullmatch(header)
+    return (found[1] or found[2]).lower() if found else ""
 
 
 def is_local(name: str) -> bool:
