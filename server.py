@@ -26,6 +26,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
 from build_index import (
     HOME,
@@ -297,6 +298,10 @@ def create_app(
         if error.status_code == 405:  # of several routes at one address, the error knows the methods of one
             headers = {**(headers or {}), "Allow": methods_of(request)}
         return failure(request, error.status_code, message, message, headers)
+
+    @app.exception_handler(ClientDisconnect)
+    def on_gone(_: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=400)  # nobody is there to read it, and nothing of ours has failed
 
     @app.exception_handler(StoreUnavailableError)
     def on_store_error(request: Request, error: StoreUnavailableError) -> Response:

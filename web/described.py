@@ -21,6 +21,7 @@ _REFUSAL = {
     "properties": {"detail": {"type": "string", "description": "何が問題で、どうすればよいか"}},
 }
 _SAID = {
+    400: "送信された内容の長さが二通りに書かれている",
     404: "その番号のものはない",
     409: "いまはこの操作ができない",
     413: "送信された内容が大きすぎる",
@@ -66,7 +67,7 @@ def _errors(path: str, method: str, operation: dict[str, Any]) -> set[int]:
     changes_documents = method != "get" and path.startswith(("/api/documents", "/api/uploads"))
     found = {421}
     found |= {404} if "{" in path.replace("{form}", "") else set()
-    found |= {413} if "requestBody" in operation else set()
+    found |= {400, 413} if "requestBody" in operation else set()
     found |= {422} if "requestBody" in operation or operation.get("parameters") else set()
     found |= {409} if changes_documents or path.startswith("/api/uploads") else set()
     found |= {507} if changes_documents else set()

@@ -32,6 +32,9 @@ MAX_BODY_BYTES = 256 * 1024
 """Of an ordinary request: a question with 20 earlier ones has 30 KB."""
 MAX_UPLOAD_BYTES = MAX_REQUEST_BYTES + 1024 * 1024
 """Of an upload: its files, and what stands between them."""
+LINGER_BYTES = 1 << 30
+"""Of a body that was refused so much is still let in, so that a browser comes to read why; a longer one, and one without an end in
+sight, ends the connection."""
 UPLOADS = frozenset({"/api/documents", "/api/uploads", "/admin/uploads"})
 SESSION_COOKIE = "dxqa_admin"
 SESSION_S = 12 * 3600
@@ -90,16 +93,19 @@ class Guard:
             return
         path: str = scope["path"]
         most = MAX_UPLOAD_BYTES if path in UPLOADS and scope["method"] == "POST" else MAX_BODY_BYTES
-        announced = Headers(scope=scope).get("content-length", "0")
+        given = Headers(scope=scope)
+        announced = given.get("content-length", "0")
         size = int(announced) if announced.isdecimal() and len(announced) < 20 else 0
         too_much = size > most
+        may_end = "transfer-encoding" not in given and size <= LINGER_BYTES
         size = 0
 
         async def counted() -> Message:
-            nonlocal size
+            nonlocal size, may_end
             if too_much:
                 raise too_large(most)
             message = await receive()
+            may_end = may_end or not message.get("more_body", False)
             size += len(message.get("body", b""))
             if size > most:
                 raise too_large(most)
@@ -107,21 +113,24 @@ class Guard:
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
-                secured(MutableHeaders(scope=message), path)
+                headers = MutableHeaders(scope=message)
+                secured(headers, path)
+                if not may_end:
+                    headers["Connection"] = "close"
             await send(message)
 
         refusal: tuple[int, str] | None = None
-        if not self._is_ours(Headers(scope=scope).getlist("host")):
+        if not self._is_ours(given.getlist("host")):
             refusal = 421, MISDIRECTED
-        elif {"content-length", "transfer-encoding"} <= set(Headers(scope=scope)):
+        elif {"content-length", "transfer-encoding"} <= set(given):
             refusal = 400, TWO_LENGTHS
         if refusal is not None:
             status, message = refusal
-            headers = {"Connection": "close"} if status == 400 else None
+            closing = {"Connection": "close"} if status == 400 else None
             reply = (
-                JSONResponse({"detail": message}, status, headers)
+                JSONResponse({"detail": message}, status, closing)
                 if path.startswith("/api/")
-                else PlainTextResponse(message, status, headers)
+                else PlainTextResponse(message, status, closing)
             )
             await reply(scope, receive, sent)
             return
