@@ -132,7 +132,8 @@ def create_app(
     # the samples are indexed while the folder is empty, and until the next build after that
     folders = ([library.folder] if library is not None else []) + ([samples] if samples is not None else [])
     originals = Originals(folders)
-    admitted = [Depends(Admission())]
+    # for as long as an answer is made, not for as long as somebody takes to read it
+    admitted = [Depends(Admission(), scope="function")]
     site = app.state.site = Site(current, encoder, synonyms, reranker, environment(web / "templates"), usage)
     app.mount("/static", StaticFiles(directory=web / "static"), name="static")
 

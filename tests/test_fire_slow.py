@@ -7,8 +7,10 @@ many seconds a server must have dropped such clients; without it, it is only tes
 
 from __future__ import annotations
 
+import json
 import os
 import selectors
+import shutil
 import socket
 import statistics
 import time
@@ -16,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fire import Server, measured, size
+from fire import REPOSITORY, Server, measured, size
 from test_fire_faults import answers, write
 
 CLIENTS = 50
@@ -48,6 +50,8 @@ SLOW: dict[str, tuple[bytes, bytes]] = {
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("slow")
     write(folder / "documents")
+    for sample in (REPOSITORY / "corpus" / "samples").iterdir():
+        shutil.copy(sample, folder / "documents")
     with Server(folder) as started:
         answers(started)
         yield started
@@ -132,6 +136,30 @@ def test_slow_clients_hold_up_nobody(server: Server, kind: str) -> None:
         answers(server)
         assert "request failed" not in server.said()
         told["result"] = "others are answered" + (", all dropped" if DROPPED_S else "")
+
+
+def test_answers_that_nobody_reads_leave_room_for_others(server: Server) -> None:
+    """Three questions are answered at once; who asks and does not read must not keep one of the three places."""
+    body = json.dumps({"question": "窓口の取組について教えて", "top_k": 50}).encode()
+    asked = _HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+    with measured("slow clients: answers that nobody reads") as told:
+        clients = [_connected(server, asked * 100) for _ in range(4)]
+        try:
+            time.sleep(size(3, 10))  # until nothing more goes into their pipes
+            took = []
+            for _ in range(5):
+                started = time.monotonic()
+                answers(server)
+                took.append(time.monotonic() - started)
+        finally:
+            for client in clients:
+                client.close()
+        told |= {
+            "count": len(clients),
+            "others_longest_ms": round(max(took) * 1000),
+            "result": "others are answered",
+        }
+        assert max(took) < OTHERS_S
 
 
 @pytest.mark.parametrize("announced", [True, False])
