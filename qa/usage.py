@@ -278,7 +278,7 @@ class Usage:
         self.problem = error
 
     def _write(self, rows: Sequence[Asked]) -> None:
-        assert self.file is not None
+        assert self.file is not None  # nosec B101  # it tells the type checker what holds anyway
         with self._writing, self.file.writing() as connection:
             self._bounded(connection)
             for row in rows:
@@ -321,7 +321,7 @@ class Usage:
 
     def _bounded(self, connection: sqlite3.Connection) -> None:
         """Lets the oldest tenth go early where the file is nearly as large as it may be."""
-        assert self.file is not None
+        assert self.file is not None  # nosec B101  # it tells the type checker what holds anyway
         pages, free, size = (
             connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_count", "freelist_count", "page_size")
@@ -329,9 +329,9 @@ class Usage:
         if (pages - free) * size < self.file.max_bytes * _FULL_SHARE:
             return
         for table in ("questions", "ratings"):
-            count = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+            count = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608  # nosec B608  # names of our own tables; values are bound
             connection.execute(
-                f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} ORDER BY id LIMIT ?)",  # noqa: S608
+                f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} ORDER BY id LIMIT ?)",  # noqa: S608  # nosec B608  # names of our own tables; values are bound
                 (int(count * _OLDEST_SHARE) + 1,),
             )
         _log.warning("the usage file is full: its oldest rows were removed early (%s)", self.file.path)
@@ -401,11 +401,11 @@ class Usage:
         before = (self._now(minus=timedelta(days=self.days)),)
         with self._removing() as connection:
             for table in ("questions", "ratings"):
-                connection.execute(f"DELETE FROM {table} WHERE at < ?", before)  # noqa: S608
+                connection.execute(f"DELETE FROM {table} WHERE at < ?", before)  # noqa: S608  # nosec B608  # names of our own tables; values are bound
 
     def _leapt(self) -> bool:
         """Whether the clock stands far later than the newest record (of the first look), or than the time that has gone by."""
-        assert self.file is not None
+        assert self.file is not None  # nosec B101  # it tells the type checker what holds anyway
         now, passed = self._clock(), time.monotonic()
         if self._read is not None:
             leap = now - self._read[0] - timedelta(seconds=passed - self._read[1])
@@ -423,7 +423,7 @@ class Usage:
         with self._removing() as connection:
             found = connection.execute("SELECT key FROM questions WHERE id = ?", (row,)).fetchone()
             for table in ("questions", "ratings"):
-                connection.execute(f"DELETE FROM {table} WHERE key = ?", found or (None,))  # noqa: S608
+                connection.execute(f"DELETE FROM {table} WHERE key = ?", found or (None,))  # noqa: S608  # nosec B608  # names of our own tables; values are bound
         return found is not None
 
     def remove_rating(self, row: int) -> bool:
@@ -437,11 +437,11 @@ class Usage:
             self._waiting.clear()
         with self._removing() as connection:
             for table in ("questions", "ratings", "documents"):
-                connection.execute(f"DELETE FROM {table}")  # noqa: S608
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608  # nosec B608  # names of our own tables; values are bound
 
     def set_aside(self) -> str:
         """The new name of a file that cannot be used; a new one begins."""
-        assert self.file is not None
+        assert self.file is not None  # nosec B101  # it tells the type checker what holds anyway
         with self._writing:
             aside = self.file.set_aside()
         self._mended()
@@ -450,7 +450,7 @@ class Usage:
     @contextmanager
     def _removing(self) -> Iterator[sqlite3.Connection]:
         """A transaction after which nothing is left of what was deleted in it."""
-        assert self.file is not None
+        assert self.file is not None  # nosec B101  # it tells the type checker what holds anyway
         with self._writing:
             with self.file.writing() as connection:
                 yield connection
