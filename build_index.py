@@ -380,6 +380,7 @@ def main(argv: list[str] | None = None) -> int:
         "--rollback", nargs="?", const="", metavar="VERSION", help="一つ前の版（または指定の版）に戻す"
     )
     args = parser.parse_args(argv)
+    raise_limit()
     try:
         if args.history:
             show_history(Path(args.index))

@@ -48,6 +48,7 @@ from index.encoder import Encoder, ModelNotFoundError
 from index.jobs import Job, Jobs
 from index.library import Library, Looking
 from index.milvus import Address, Milvus, StoreAddressError
+from index.open_files import raise_limit
 from index.passages import model_record
 from index.report import BuildReport
 from index.reranker import Reranker, RerankerError
@@ -502,6 +503,7 @@ def main(argv: list[str] | None = None) -> int:
         help="X-Forwarded-For と X-Forwarded-Proto を信じてよいリバースプロキシのアドレス（コンマ区切り。既定は信じない）",
     )
     args = parser.parse_args(argv)
+    raise_limit()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for name in ("httpx", "bm25s", "sentence_transformers"):
         logging.getLogger(name).setLevel(logging.WARNING)

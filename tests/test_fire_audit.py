@@ -1,4 +1,7 @@
-"""`make check` against published flaws: a flaw fails it, a service that is not there does not; bandit sees what is really wrong."""
+"""`make check` against published flaws: a flaw fails it, a service that is not there does not; bandit sees what is wrong.
+
+That bandit finds nothing in our own code, `make check` itself says.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +90,7 @@ def test_any_other_trouble_fails(service: str, tmp_path: Path) -> None:
     assert said
 
 
-def test_bandit_sees_what_is_wrong_and_nothing_in_our_code(tmp_path: Path) -> None:
+def test_bandit_sees_what_is_wrong(tmp_path: Path) -> None:
     code = "import runpy, sys, pathlib; own = runpy.run_path(sys.argv[1])['patterns']; own.__globals__['HOME'] = pathlib.Path(sys.argv[2]); sys.exit(own())"
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "a.py").write_text(
@@ -97,7 +100,3 @@ def test_bandit_sees_what_is_wrong_and_nothing_in_our_code(tmp_path: Path) -> No
     bad = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False, timeout=60)
     assert bad.returncode == 1
     assert "B602" in bad.stdout
-    good = subprocess.run(
-        [*command, str(REPOSITORY)], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert (good.returncode, good.stdout) == (0, "")
