@@ -33,6 +33,7 @@ from index.encoder import (
     process_threads,
 )
 from index.milvus import StoreAddressError
+from index.open_files import raise_limit
 from index.plan import Plan, find_files
 from index.report import BuildReport
 from index.store import StoreUnavailableError, load_version
