@@ -110,8 +110,8 @@ def test_every_file_damaged_in_turn(made: Path, tmp_path: Path, request: pytest.
     logging.disable(logging.ERROR)
     request.addfinalizer(lambda: logging.disable(logging.NOTSET))
     with measured("every file of an index, damaged") as told:
-        # in the ordinary run each ninth file in one way
-        for number, file in enumerate(files if FULL else files[::9]):
+        # in the ordinary run each eighteenth file in one way
+        for number, file in enumerate(files if FULL else files[::18]):
             for how in DAMAGE if FULL else [list(DAMAGE)[number % len(DAMAGE)]]:
                 gc.collect()  # indexes of before, with their open files
                 if (made / "index" / file).stat().st_size == 0 and how != "removed":

@@ -137,10 +137,10 @@ def test_readers_of_text_guided_by_coverage(tmp_path: Path) -> None:
                 sys.executable,
                 str(REPOSITORY / "tests" / "fire_guided.py"),
                 kind,
-                f"-runs={size(300, 10**9)}",
+                f"-runs={size(100, 10**9)}",
             ]
             command += [
-                f"-max_total_time={size(8, 600)}",
+                f"-max_total_time={size(6, 600)}",
                 "-timeout=10",
                 "-rss_limit_mb=2048",
                 "-seed=7",
@@ -164,4 +164,4 @@ def test_readers_of_text_guided_by_coverage(tmp_path: Path) -> None:
             assert done, said[-500:]
             runs += int(done[1])
         told |= {"count": runs, "result": "slices or a sentence, nothing else"}
-        assert runs >= len(KINDS) * size(300, 5000)
+        assert runs >= len(KINDS) * size(100, 5000)

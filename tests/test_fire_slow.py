@@ -15,7 +15,6 @@ import socket
 import statistics
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fire import REPOSITORY, Server, measured, size
@@ -190,11 +189,10 @@ def test_a_body_of_ten_gigabytes_is_refused_before_it_is_read(server: Server, an
         answers(server)
 
 
-def test_many_connections_at_once(tmp_path: Path) -> None:
+def test_many_connections_at_once(server: Server) -> None:
     """More than the server may have files open: those within are answered, and afterwards all are."""
-    write(tmp_path / "documents")
     most = size(200, 1500)
-    with Server(tmp_path) as server, measured("connections at once") as told:
+    with measured("connections at once") as told:
         answers(server)
         clients = []
         try:

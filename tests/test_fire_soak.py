@@ -141,7 +141,7 @@ def _still(server: Server, temporary: Path) -> dict[str, int]:
     """What the process takes once nobody asks."""
     for _ in range(3):  # what the last version still held goes with the next questions
         assert server.ask("窓口").status == 200
-    time.sleep(2)
+    time.sleep(size(1, 3))
     return {
         "memory_kb": server.anonymous_kb(),
         "files": sum("/segments/" not in name for name in server.descriptors()),
