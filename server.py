@@ -110,6 +110,7 @@ def create_app(
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
+        _keep_threads()
         usage.start()
         yield
         jobs.close()
@@ -330,6 +331,17 @@ def create_app(
         return shown
 
     return app
+
+
+def _keep_threads() -> None:
+    """Lets the threads that answer stay, forty at the most, although they wait for more than ten seconds.
+
+    What the analyser of words and the search of vectors keep for a thread (some 200 KB) is not given back when it ends; with
+    threads that come and go with every quiet moment, a year of them would fill the memory.
+    """
+    from anyio._backends import _asyncio
+
+    _asyncio.WorkerThread.MAX_IDLE_TIME = 10**9
 
 
 _ERROR_PAGES = {
