@@ -34,7 +34,7 @@ def size(small: int, full: int) -> int:
     """How many of something are tried: `small` in the ordinary run, `full` in `make fire`, between them for a number."""
     if SIZE == "small":
         return small
-    return full if FULL else min(full, round(small * float(SIZE)))
+    return full if FULL else min(full, round(max(1, small) * float(SIZE)))
 
 
 # ---------------------------------------------------------------- figures

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
 from fire import BEARER, FULL, REPOSITORY, Server, measured, size
 
 CLIENTS = 6
@@ -205,3 +206,34 @@ def test_questions_while_documents_come_and_go(tmp_path: Path) -> None:
         assert last["temporary"] <= first["temporary"] + 1
         assert "request failed" not in server.said()
         told["result"] = "no error, no reply of two versions, no growth"
+
+
+def test_quiet_moments_between_many_who_ask(tmp_path: Path) -> None:
+    """Threads that answer do not come and go: what libraries keep for a thread is not given back when it ends."""
+    rounds = size(0, 30)
+    if not rounds:
+        pytest.skip("each quiet moment takes 11 s: make fire")
+    documents = tmp_path / "documents"
+    shutil.copytree(REPOSITORY / "corpus" / "samples", documents)
+    with Server(tmp_path) as server, measured("quiet moments between many who ask") as told:
+
+        def many() -> None:
+            asking = [
+                threading.Thread(target=server.ask, args=("窓口の取組について教えて",)) for _ in range(8)
+            ]
+            for thread in asking:
+                thread.start()
+            for thread in asking:
+                thread.join()
+
+        for _ in range(5):
+            many()
+        time.sleep(11)
+        many()
+        before = server.anonymous_kb()
+        for _ in range(rounds):
+            time.sleep(11)
+            many()
+        grown = server.anonymous_kb() - before
+        told |= {"count": rounds, "grown_kb": grown, "result": "no growth"}
+        assert grown < 100 * rounds + 500
