@@ -22,7 +22,7 @@ from test_reader_fuzz import word
 
 SECONDS = 5
 """Longest time for one input, of which most take milliseconds."""
-SILENCE_S = 1.0
+SILENCE_S = 0.5
 """After which a server that says nothing on a socket is taken to wait for more, as it may; that it does not wait for ever is another test."""
 KINDS = list(dict.fromkeys(one.kind for one in INPUTS))
 # a folder that is filled by hand may hold such names; none of them can come by HTTP
