@@ -8,7 +8,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ $$n -le 4 ] && echo $$n || echo 4)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev tools index serve doctor backup test images check format bench bundle clean
+.PHONY: help setup dev tools index serve doctor backup test images check fire format bench bundle clean
 
 help:
 	@echo "make serve   準備をして、索引を作り、http://127.0.0.1:8000/ で動かす"
@@ -16,7 +16,8 @@ help:
 	@echo "make doctor  どこに問題があるかを調べる（何も変えない）"
 	@echo "make backup  控えを作る（BACKUP=控えを置くフォルダー、KEEP=残す数）"
 	@echo "make test    準備をして、すべてのテストを動かす"
-	@echo "make check   書式・静的検査・型検査"
+	@echo "make check   書式・静的検査・型検査・既知の脆弱性"
+	@echo "make fire    攻撃・故障・長時間の試験（数時間。SIZE=10 なら短く）"
 	@echo "make images  説明書の画面の図を作り直す"
 	@echo "make bundle  ネットワークのないサーバーに入れるための、一つのファイルを作る"
 	@echo "make bench   速さを測る（DOCUMENTS=資料のフォルダー）"
@@ -41,9 +42,9 @@ dev: $(VENV)/.dev
 
 # The tests use a real browser and a real office; where these cannot be installed they say so and leave those tests out.
 tools:
-	@{ command -v chromium && command -v soffice && command -v strace; } >/dev/null || { echo "テスト用のブラウザー（chromium）・LibreOffice・日本語フォントを入れています…"; \
+	@{ command -v chromium && command -v soffice && command -v strace && ls /usr/lib/*/faketime; } >/dev/null 2>&1 || { echo "テスト用のブラウザー（chromium）・LibreOffice・日本語フォントを入れています…"; \
 	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	  chromium fonts-noto-cjk strace libreoffice-writer-nogui libreoffice-impress-nogui libreoffice-calc-nogui >/dev/null; } \
+	  chromium fonts-noto-cjk strace libfaketime libreoffice-writer-nogui libreoffice-impress-nogui libreoffice-calc-nogui >/dev/null; } \
 	  || echo "chromium か LibreOffice を入れられないので、それを使うテストを省きます。"
 	@{ command -v systemd-analyze && command -v openssl && command -v unshare; } >/dev/null || { $(SUDO) apt-get update -qq \
 	  && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd openssl util-linux >/dev/null; } \
@@ -78,6 +79,11 @@ check: dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy access corpus index ops qa web database.py server.py build_index.py benchmarks deploy
+	@$(BIN)/python .ci/audit.py
+
+# All that tests/test_fire_*.py try, in full size: some hours on two processors. The table is printed and kept in var/fire.json.
+fire: dev tools
+	@DXQA_FIRE=$(or $(SIZE),full) $(BIN)/python -m pytest tests/test_fire_*.py
 
 format: dev
 	@$(BIN)/ruff check --fix .

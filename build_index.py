@@ -33,6 +33,7 @@ from index.encoder import (
     process_threads,
 )
 from index.milvus import StoreAddressError
+from index.open_files import raise_limit
 from index.plan import Plan, find_files
 from index.report import BuildReport
 from index.store import StoreUnavailableError, load_version
@@ -401,6 +402,7 @@ def main(argv: list[str] | None = None) -> int:
         "--rollback", nargs="?", const="", metavar="VERSION", help="一つ前の版（または指定の版）に戻す"
     )
     args = parser.parse_args(argv)
+    raise_limit()
     try:
         if args.history:
             show_history(Path(args.index))

@@ -26,6 +26,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
 from access.accounts import Accounts
 from access.file import AccessFile
@@ -53,6 +54,7 @@ from index.encoder import Encoder, ModelNotFoundError
 from index.jobs import Job, Jobs
 from index.library import Library, Looking
 from index.milvus import Address, Milvus, StoreAddressError
+from index.open_files import raise_limit
 from index.passages import model_record
 from index.report import BuildReport
 from index.reranker import Reranker, RerankerError
@@ -91,6 +93,7 @@ from web.admission import Admission, Share
 from web.checks import health_and_numbers
 from web.contract import Asked, AskRequest, FilterRequest, Question
 from web.deadlines import Deadlines
+from web.described import describe, methods_of
 from web.door import Door
 from web.entry import QUESTIONS_A_MINUTE, Entry
 from web.examples import Examples
@@ -151,6 +154,7 @@ def create_app(
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
+        _keep_threads()
         usage.start()
         health.begin()
         yield
@@ -179,7 +183,8 @@ def create_app(
     originals = Originals(folders)
     labels = Labels(access) if access is not None else None
     visibility = Visibility(labels)
-    admitted = [Depends(Share(entry.questions_a_minute)), Depends(admission)]
+    # for as long as an answer is made, not for as long as somebody takes to read it
+    admitted = [Depends(Share(entry.questions_a_minute)), Depends(admission, scope="function")]
     site = app.state.site = Site(
         current,
         encoder,
@@ -326,6 +331,8 @@ def create_app(
     ):
         app.include_router(routes)
 
+    app.openapi = describe(app)  # type: ignore[method-assign]  # FastAPI's own way to add to it
+
     # ---- errors, in one place
 
     def failure(request: Request, status: int, detail: Any, message: str, headers: Any = None) -> Response:
@@ -352,7 +359,14 @@ def create_app(
         message = _MESSAGES.get(str(error.detail), str(error.detail))
         if error.status_code == 400:  # a body that cannot be read at all (nested too deeply) is bad input too
             return failure(request, 422, [{"loc": ["body"], "msg": message, "type": "json_invalid"}], message)
-        return failure(request, error.status_code, message, message, error.headers)
+        headers = error.headers
+        if error.status_code == 405:  # of several routes at one address, the error knows the methods of one
+            headers = {**(headers or {}), "Allow": methods_of(request)}
+        return failure(request, error.status_code, message, message, headers)
+
+    @app.exception_handler(ClientDisconnect)
+    def on_gone(_: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=400)  # nobody is there to read it, and nothing of ours has failed
 
     @app.exception_handler(DatabaseUnavailableError)
     @app.exception_handler(StoreUnavailableError)
@@ -384,6 +398,17 @@ def create_app(
     app.add_middleware(Deadlines, refuse=failure, uploads=UPLOADS, limits=entry.limits)
     app.add_middleware(Guard, hosts=hosts)
     return app
+
+
+def _keep_threads() -> None:
+    """Lets the threads that answer stay, forty at the most, although they wait for more than ten seconds.
+
+    What the analyser of words and the search of vectors keep for a thread (some 200 KB) is not given back when it ends; with
+    threads that come and go with every quiet moment, a year of them would fill the memory.
+    """
+    from anyio._backends import _asyncio
+
+    _asyncio.WorkerThread.MAX_IDLE_TIME = 10**9
 
 
 _ERROR_PAGES = {
@@ -682,6 +707,7 @@ def main(argv: list[str] | None = None) -> int:
         help=f"記録（ログ）のファイルを残す日数（既定 {DAYS}）",
     )
     args = parser.parse_args(argv)
+    raise_limit()
     try:
         configure(args.log_format, Path(args.log_file).absolute() if args.log_file else None, args.log_days)
     except OSError as error:

@@ -16,7 +16,7 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
+import subprocess  # nosec B404  # pip, with arguments of our own and no shell
 import sys
 import tarfile
 import tempfile
@@ -182,7 +182,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 def _pip(*arguments: str) -> str:
     """What pip says on standard output; raises BundleError with the last line of its errors."""
-    done = subprocess.run(  # noqa: S603  (pip of this environment)
+    done = subprocess.run(  # noqa: S603  # nosec B603  # pip of this environment
         [sys.executable, "-m", "pip", *arguments],
         capture_output=True,
         text=True,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
+import subprocess  # nosec B404  # our own server, without a shell
 import sys
 import tempfile
 import time
@@ -37,7 +37,7 @@ def trial() -> None:
         log = Path(folder) / "log"
         port = _free_port()
         with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603  (our own server)
+            process = subprocess.Popen(  # noqa: S603  # nosec B603  # our own server
                 [sys.executable, str(HOME / "server.py"), "--host", "127.0.0.1", "--port", str(port)],
                 env=_environment(Path(folder)),
                 cwd=folder,

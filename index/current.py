@@ -83,10 +83,15 @@ class CurrentIndex:
         return named_version(self.root) is None
 
     def publish(self, progress: Progress | None = None, *, take_over: bool = False) -> None:
-        """Nothing: it is answered from the folder itself."""
+        """Takes up the version in use, so that whoever waited for a build is answered from it."""
+        self._taken_up(wait=True)
 
     def get(self) -> Index | None:
         """The index to answer with, None while there is none; `problem` then says why."""
+        return self._taken_up(wait=False)
+
+    def _taken_up(self, *, wait: bool) -> Index | None:
+        """The version in use; an older one where another thread is loading it just now, unless `wait`."""
         index = self._index
         try:
             name = current_version(self.root)
@@ -103,9 +108,11 @@ class CurrentIndex:
             return index
         if name is None or name == self._refused:
             return index
-        if not self._loading.acquire(blocking=index is None):
+        if not self._loading.acquire(blocking=wait or index is None):
             return index  # another request is loading the new version; answer with the old one
         try:
+            if wait:
+                name = current_version(self.root) or name  # it may have gone on meanwhile
             if self._index is None or self._index.version != name:
                 loaded = load_version(self.root, name, self._model, self._index, READ_AT_ONCE)
                 if self._index is None:

@@ -44,7 +44,7 @@ RECORD = (
 )
 
 # Our tensor names follow BertModel's; the wheel's names stand on the right. {} is the layer.
-_EMBEDDING_NAMES = {"word": "word", "position": "pos", "token_type": "type"}
+_EMBEDDING_NAMES = {"word": "word", "position": "pos", "token_type": "type"}  # nosec B105  # the name of a key
 _LAYER_NAMES = {
     "attention.self.query": "q",
     "attention.self.key": "k",

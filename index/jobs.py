@@ -7,6 +7,7 @@ somebody else builds (the command line) or goes back to a version, a job waits f
 from __future__ import annotations
 
 import logging
+import queue
 import secrets
 import threading
 import time
@@ -91,6 +92,8 @@ class Jobs:
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._lock = threading.Lock()
         self._one_at_a_time = threading.Lock()
+        self._ordered: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
         self._ending = threading.Event()
         self._done = {"succeeded": Ended(), "failed": Ended()}
 
@@ -115,8 +118,17 @@ class Jobs:
             self._jobs[job.id] = job
             while len(self._jobs) > KEPT:
                 self._jobs.popitem(last=False)
-        threading.Thread(target=self._run, args=(job.id,), name=f"rebuild-{job.id}", daemon=True).start()
+            self._ordered.put(job.id)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="rebuild", daemon=True)
+                self._thread.start()
         return job
+
+    def _work(self) -> None:
+        """Runs jobs in their order, in one thread for good: what libraries keep for a thread that builds (200 KB) is not given
+        back when it ends."""
+        while True:
+            self._run(self._ordered.get())
 
     def get(self, job_id: str) -> Job | None:
         """The job of an id as it is now, None where there is none."""

@@ -49,7 +49,7 @@ def find_folder(model: str | None, models_dir: Path, allow_hub: bool) -> tuple[P
     repository = model if "/" in model else f"sentence-transformers/{model}"
     try:
         with quiet_and_offline(allow_hub=allow_hub):
-            cached = snapshot_download(
+            cached = snapshot_download(  # nosec B615  # only where --allow-hub asks for it, and the fingerprint of what came is kept
                 repository,
                 local_files_only=not allow_hub,
                 ignore_patterns=_HUB_LEAVES_OUT,

@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import shutil
-import subprocess
+import subprocess  # nosec B404  # it starts modules of ours only
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def quantized(folder: Path, target: Path) -> Path:
     """
     if not is_whole(target):
         try:
-            done = subprocess.run(  # noqa: S603  (our own module, two folders)
+            done = subprocess.run(  # noqa: S603  (our own module, two folders)  # nosec B603  # a list of arguments of ours, no shell
                 [sys.executable, "-m", "index.quantize", os.fspath(folder), os.fspath(target)],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

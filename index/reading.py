@@ -12,7 +12,7 @@ import json
 import os
 import selectors
 import signal
-import subprocess
+import subprocess  # nosec B404  # it starts modules of ours only
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -61,7 +61,7 @@ class ReaderProcess:
             return {"message": str(error) if isinstance(error, _Stopped) else BROKE_DOWN}
 
     def _begin(self) -> subprocess.Popen[bytes]:
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # nosec B603  # a list of arguments of ours, no shell
             [sys.executable, "-m", "corpus.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -72,8 +72,8 @@ class ReaderProcess:
         return self._process
 
     def _exchange(self, process: subprocess.Popen[bytes], line: bytes) -> bytes:
-        assert process.stdin is not None
-        assert process.stdout is not None
+        assert process.stdin is not None  # nosec B101  # it tells the type checker what holds anyway
+        assert process.stdout is not None  # nosec B101  # it tells the type checker what holds anyway
         process.stdin.write(line)
         process.stdin.flush()
         received: list[bytes] = []

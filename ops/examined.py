@@ -57,7 +57,7 @@ class Examined:
         try:
             with quiet_and_offline():
                 return Path(
-                    snapshot_download(
+                    snapshot_download(  # nosec B615  # nothing is downloaded: local_files_only
                         name if "/" in name else f"sentence-transformers/{name}", local_files_only=True
                     )
                 )

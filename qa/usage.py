@@ -47,6 +47,9 @@ MAX_STATE_CHARS = 4000
 _FULL_SHARE, _OLDEST_SHARE = 0.9, 0.1
 _BATCH = 100  # questions of a transaction: 2 MB at most, far less than is free when the oldest go
 _DAY_S = 24 * 3600.0
+LEAP = timedelta(days=30)
+"""A clock that stands so much later than the newest record, or than it did, may be a wrong one: before anything is taken for too
+old by it, a day goes by in which it can be set right."""
 
 Pairs = Sequence[tuple[str, str]]
 Way = Literal["page", "api"]
@@ -127,6 +130,8 @@ class Usage:
         self._closing = self._hurry = False
         self._writing = threading.Lock()
         self._rated: deque[float] = deque()
+        self._read: tuple[datetime, float] | None = None
+        """What the clock said when something was last to be removed, and what a clock that nobody sets said then (s)."""
 
     @property
     def on(self) -> bool:
@@ -274,7 +279,7 @@ class Usage:
         self.problem = error
 
     def _write(self, rows: Sequence[Asked]) -> None:
-        assert self.file is not None
+        assert self.file is not None  # nosec B101  # it tells the type checker what holds anyway
         with self._writing, self.file.writing() as connection:
             self._bounded(connection)
             for row in rows:
@@ -317,7 +322,7 @@ class Usage:
 
     def _bounded(self, connection: sqlite3.Connection) -> None:
         """Lets the oldest tenth go early where the file is nearly as large as it may be."""
-        assert self.file is not None
+        assert self.file is not None  # nosec B101  # it tells the type checker what holds anyway
         pages, free, size = (
             connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_count", "freelist_count", "page_size")
@@ -325,9 +330,9 @@ class Usage:
         if (pages - free) * size < self.file.max_bytes * _FULL_SHARE:
             return
         for table in ("questions", "ratings"):
-            count = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
+            count = connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608  # nosec B608  # names of our own tables; values are bound
             connection.execute(
-                f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} ORDER BY id LIMIT ?)",  # noqa: S608
+                f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} ORDER BY id LIMIT ?)",  # noqa: S608  # nosec B608  # names of our own tables; values are bound
                 (int(count * _OLDEST_SHARE) + 1,),
             )
         _log.warning("the usage file is full: its oldest rows were removed early (%s)", self.file.path)
@@ -385,20 +390,41 @@ class Usage:
     # ---- removing
 
     def purge(self) -> None:
-        """Removes what is older than is kept; raises DatabaseUnavailableError."""
+        """Removes what is older than is kept, unless the clock has just leapt ahead; raises DatabaseUnavailableError."""
         if self.file is None or not self.on:
+            return
+        if self._leapt():
+            _log.warning(
+                "the clock leapt ahead to %s: records are looked through tomorrow, should it be right",
+                self._now(),
+            )
             return
         before = (self._now(minus=timedelta(days=self.days)),)
         with self._removing() as connection:
             for table in ("questions", "ratings"):
-                connection.execute(f"DELETE FROM {table} WHERE at < ?", before)  # noqa: S608
+                connection.execute(f"DELETE FROM {table} WHERE at < ?", before)  # noqa: S608  # nosec B608  # names of our own tables; values are bound
+
+    def _leapt(self) -> bool:
+        """Whether the clock stands far later than the newest record (of the first look), or than the time that has gone by."""
+        assert self.file is not None  # nosec B101  # it tells the type checker what holds anyway
+        now, passed = self._clock(), time.monotonic()
+        if self._read is not None:
+            leap = now - self._read[0] - timedelta(seconds=passed - self._read[1])
+        else:
+            with self.file.writing() as connection:
+                newest = connection.execute(
+                    "SELECT max(at) FROM (SELECT at FROM questions UNION ALL SELECT at FROM ratings)"
+                ).fetchone()[0]
+            leap = now - datetime.fromisoformat(newest) if newest else timedelta()
+        self._read = now, passed
+        return leap > LEAP
 
     def remove_question(self, row: int) -> bool:
         """Whether the question of a row was there; it is removed with all its repetitions and ratings."""
         with self._removing() as connection:
             found = connection.execute("SELECT key FROM questions WHERE id = ?", (row,)).fetchone()
             for table in ("questions", "ratings"):
-                connection.execute(f"DELETE FROM {table} WHERE key = ?", found or (None,))  # noqa: S608
+                connection.execute(f"DELETE FROM {table} WHERE key = ?", found or (None,))  # noqa: S608  # nosec B608  # names of our own tables; values are bound
         return found is not None
 
     def remove_rating(self, row: int) -> bool:
@@ -412,11 +438,11 @@ class Usage:
             self._waiting.clear()
         with self._removing() as connection:
             for table in ("questions", "ratings", "documents"):
-                connection.execute(f"DELETE FROM {table}")  # noqa: S608
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608  # nosec B608  # names of our own tables; values are bound
 
     def set_aside(self) -> str:
         """The new name of a file that cannot be used; a new one begins."""
-        assert self.file is not None
+        assert self.file is not None  # nosec B101  # it tells the type checker what holds anyway
         with self._writing:
             aside = self.file.set_aside()
         self._mended()
@@ -425,7 +451,7 @@ class Usage:
     @contextmanager
     def _removing(self) -> Iterator[sqlite3.Connection]:
         """A transaction after which nothing is left of what was deleted in it."""
-        assert self.file is not None
+        assert self.file is not None  # nosec B101  # it tells the type checker what holds anyway
         with self._writing:
             with self.file.writing() as connection:
                 yield connection

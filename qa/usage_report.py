@@ -213,7 +213,7 @@ def _often(connection: sqlite3.Connection, since: str) -> Iterator[OftenAsked]:
 def _unanswered(connection: sqlite3.Connection, since: str) -> Iterator[Unanswered]:
     latest = "SELECT answerable FROM questions AS later WHERE later.key = q.key ORDER BY id DESC LIMIT 1"
     for row, question, state, times, reason, last, since_then in connection.execute(
-        f"SELECT max(id), question, state, count(*), reason, at, ({latest}) AS since_then"  # noqa: S608
+        f"SELECT max(id), question, state, count(*), reason, at, ({latest}) AS since_then"  # noqa: S608  # nosec B608  # names of our own tables; values are bound
         " FROM questions AS q WHERE at >= ? AND NOT answerable GROUP BY key ORDER BY since_then, count(*) DESC, max(id) DESC",
         (since,),
     ):

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import fire
 import milvus_server
 import numpy as np
 import pytest
@@ -26,6 +27,9 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# the table of what was fired at the service, after the tests
+pytest_terminal_summary = fire.pytest_terminal_summary
 
 
 @pytest.fixture(scope="session")

@@ -282,3 +282,31 @@ def test_a_current_that_cannot_be_read_keeps_the_loaded_version_and_a_build_mend
         index = one.get()
         assert index is not None
         assert (index.version, one.problem) == (report.version, None)
+
+
+def test_whoever_waited_for_a_build_is_answered_from_it(
+    documents: Path, root: Path, fake: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A visitor's request is loading the new version when the build is done: the build's end waits for it."""
+    held = CurrentIndex(root, model_record(fake))
+    build(documents, root, fake)
+    old = held.get()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(*given: object) -> Index:
+        begun.set()
+        assert go_on.wait(20)
+        return load_version(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(current_module, "load_version", slowly)
+    second = build(documents, root, fake, full=True).version
+    visitor = threading.Thread(target=held.get)
+    visitor.start()
+    assert begun.wait(20)
+    assert held.get() is old  # nobody else who asks waits
+    threading.Timer(0.2, go_on.set).start()
+    held.publish()
+    taken = held.get()
+    visitor.join(20)
+    assert taken is not None
+    assert taken.version == second

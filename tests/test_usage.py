@@ -558,3 +558,31 @@ def test_every_question_as_a_list(usage: Usage) -> None:
         ("一つ目", "page", True, None, "a.txt"),
         ("二つ目", "page", False, "no_match", "b"),
     ]
+
+
+def test_nothing_is_taken_for_old_by_a_clock_that_has_just_leapt(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three years ahead, back again: all is there. Three years ahead for a day: then it is three years later."""
+    passed = [0.0]
+    monkeypatch.setattr("qa.usage.time.monotonic", lambda: passed[0])
+    clock = Clock()
+    usage = Usage(tmp_path / "u", 30, clock=clock)
+    usage.rate(Rating("窓口は？", (("q", "窓口は？"),), True))
+    usage.purge()
+    clock.now += timedelta(days=3 * 365)
+    usage.purge()
+    assert "leapt" in caplog.text
+    again = Usage(tmp_path / "u", 30, clock=clock)  # started with the wrong clock
+    again.purge()
+    assert count(usage) == 1
+    clock.now += timedelta(days=1)
+    passed[0] += 24 * 3600
+    again.purge()
+    assert count(usage) == 0
+
+
+def count(usage: Usage) -> int:
+    assert usage.file is not None
+    with usage.file.reading() as connection:
+        return int(connection.execute("SELECT count(*) FROM ratings").fetchone()[0])

@@ -214,6 +214,11 @@ async def uploaded(request: Request) -> AsyncIterator[list[UploadFile]]:
         raise _invalid([next(told, problem)]) from error
     except ValueError as error:  # a charset that cannot name a file
         raise _invalid([problem]) from error
+    except OSError as error:  # large files wait on the disk, in the system's folder for temporary ones
+        raise StorageError(
+            f"受け取ったファイルを一時フォルダーに置けませんでした（{error.strerror or '不明'}）。"
+            "サーバーの空き容量を増やしてから、もう一度送ってください。"
+        ) from error
     try:
         files = [item for item in form.getlist("files") if isinstance(item, UploadFile) and item.filename]
         if not files:

@@ -12,7 +12,15 @@ from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlencode
 
 from fastapi import HTTPException, Query
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from corpus.numbers import whole_number
 from qa.understand import Filters
@@ -34,19 +42,27 @@ def _clean_text(text: str) -> str:
     return text
 
 
+# what `_clean_text` and the trimming ask for, as a description can say it
+_TEXT = "[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*"
 Question = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION_CHARS),
     AfterValidator(_clean_text),
+    Field(json_schema_extra={"pattern": f"^{_TEXT}[^\\s\\x00-\\x1f\\x7f-\\x9f]{_TEXT}$"}),
 ]
 Earlier = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=MAX_QUESTION_CHARS), AfterValidator(_clean_text)
+    str,
+    StringConstraints(strip_whitespace=True, max_length=MAX_QUESTION_CHARS),
+    AfterValidator(_clean_text),
+    Field(json_schema_extra={"pattern": f"^{_TEXT}$"}),
 ]
 Names = Annotated[list[Annotated[str, StringConstraints(max_length=200)]], Field(max_length=200)]
 
 
 def _read_persons(given: Any) -> Any:
     """What a form sends for a number of persons: nothing is no condition, 「3万」 is 30,000."""
+    if isinstance(given, bool):  # which would count as 1 and 0
+        raise ValueError("人口は数で指定してください。")
     if not isinstance(given, str):
         return given
     if not given.strip():
@@ -57,7 +73,27 @@ def _read_persons(given: Any) -> Any:
     return number
 
 
-Persons = Annotated[Annotated[int, Field(ge=0, le=200_000_000)] | None, BeforeValidator(_read_persons)]
+MOST_PERSONS = 200_000_000
+Persons = Annotated[
+    Annotated[int, Field(ge=0, le=MOST_PERSONS)] | None,
+    BeforeValidator(_read_persons),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MOST_PERSONS},
+                {"type": "string", "pattern": "^([0-9]{0,8}|[0-9]{1,4}万)$"},
+                {"type": "null"},
+            ],
+            "description": "人。「30000」「3万」「三万五千」のようにも書ける",
+        }
+    ),
+]
+
+
+def _no_truth_value(given: Any) -> Any:
+    if isinstance(given, bool):  # which would count as 1 and 0
+        raise ValueError("整数で指定してください。")
+    return given
 
 
 class FilterRequest(BaseModel):
@@ -112,7 +148,7 @@ class AskRequest(BaseModel):
     )
     question: Question
     history: Annotated[list[Earlier], Field(max_length=MAX_HISTORY)] = []
-    top_k: Annotated[int, Field(ge=1, le=50)] = TOP_K
+    top_k: Annotated[int, Field(ge=1, le=50), BeforeValidator(_no_truth_value)] = TOP_K
     filters: FilterRequest = FilterRequest()
     without: Annotated[
         list[ConditionName], Field(max_length=20, description="質問から読み取らないでほしい条件の名前")

@@ -38,6 +38,14 @@ def _no_longer(text: str) -> str:
     return cleaned(text)
 
 
+def _true_or_false(given: Any) -> Any:
+    # a form can only send words; 1, 「on」 and the like are no answer
+    if given is None or isinstance(given, bool) or given in ("true", "false"):
+        return given
+    raise ValueError("true か false で指定してください。")
+
+
+Truth = Annotated[bool, BeforeValidator(_true_or_false)]
 Comment = Annotated[str, BeforeValidator(_one_kind_of_line_break), AfterValidator(_no_longer)]
 
 
@@ -58,12 +66,12 @@ class FeedbackRequest(BaseModel):
         }
     )
     question: Question
-    useful: bool
+    useful: Truth
     comment: Annotated[Comment, Field(description=f"{MAX_COMMENT_CHARS}文字まで。個人情報は書かない")] = ""
     history: Annotated[list[Earlier], Field(max_length=MAX_HISTORY)] = []
     filters: FilterRequest = FilterRequest()
     without: Annotated[list[ConditionName], Field(max_length=20)] = []
-    answerable: bool | None = None
+    answerable: Truth | None = None
     index_version: Annotated[str, Field(max_length=100, pattern=r"^[0-9A-Za-z._-]*$")] = ""
     citations: Annotated[
         list[Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]],

@@ -19,11 +19,16 @@ MAX_BODY_BYTES = 256 * 1024
 """Of an ordinary request: a question with 20 earlier ones has 30 KB."""
 MAX_UPLOAD_BYTES = MAX_REQUEST_BYTES + 1024 * 1024
 """Of an upload: its files, and what stands between them."""
+LINGER_BYTES = 1 << 30
+"""Of a body that was refused so much is still let in, so that a browser comes to read why; a longer one, and one without an end in
+sight, ends the connection."""
 UPLOADS = frozenset({"/api/documents", "/api/uploads", "/admin/uploads"})
 MISDIRECTED = (
     "この名前（ホスト名）では利用できません。サーバーのコンピューターで http://localhost を開くか、"
     "管理者に --allowed-hosts へこの名前を加えてもらってください。"
 )
+TWO_LENGTHS = "送信された内容の長さが、二通り（Content-Length と Transfer-Encoding）に書かれています。一方だけにしてください。"
+"""Of such a request a proxy may take another part for its end than this server, and what is inside for a request of somebody else."""
 
 # No script, style, font or image from anywhere but here; nothing may frame these pages.
 SECURITY_HEADERS = {
@@ -68,16 +73,19 @@ class Guard:
             return
         path: str = scope["path"]
         most = MAX_UPLOAD_BYTES if path in UPLOADS and scope["method"] == "POST" else MAX_BODY_BYTES
-        announced = Headers(scope=scope).get("content-length", "0")
+        given = Headers(scope=scope)
+        announced = given.get("content-length", "0")
         size = int(announced) if announced.isdecimal() and len(announced) < 20 else 0
         too_much = size > most
+        may_end = "transfer-encoding" not in given and size <= LINGER_BYTES
         size = 0
 
         async def counted() -> Message:
-            nonlocal size
+            nonlocal size, may_end
             if too_much:
                 raise too_large(most)
             message = await receive()
+            may_end = may_end or not message.get("more_body", False)
             size += len(message.get("body", b""))
             if size > most:
                 raise too_large(most)
@@ -85,16 +93,26 @@ class Guard:
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
-                secured(MutableHeaders(scope=message), path)
+                headers = MutableHeaders(scope=message)
+                secured(headers, path)
+                if not may_end:
+                    headers["Connection"] = "close"
             await send(message)
 
-        if not self._is_ours(Headers(scope=scope).getlist("host")):
-            refusal = (
-                JSONResponse({"detail": MISDIRECTED}, 421)
+        refusal: tuple[int, str] | None = None
+        if not self._is_ours(given.getlist("host")):
+            refusal = 421, MISDIRECTED
+        elif {"content-length", "transfer-encoding"} <= set(given):
+            refusal = 400, TWO_LENGTHS
+        if refusal is not None:
+            status, message = refusal
+            closing = {"Connection": "close"} if status == 400 else None
+            reply = (
+                JSONResponse({"detail": message}, status, closing)
                 if path.startswith("/api/")
-                else PlainTextResponse(MISDIRECTED, 421)
+                else PlainTextResponse(message, status, closing)
             )
-            await refusal(scope, receive, sent)
+            await reply(scope, receive, sent)
             return
         await self._app(scope, counted, sent)
 

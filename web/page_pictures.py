@@ -7,7 +7,7 @@ file can cost its own process and nothing else: memory, time, pixels and the num
 from __future__ import annotations
 
 import json
-import subprocess
+import subprocess  # nosec B404  # it starts modules of ours only
 import sys
 import threading
 import time
@@ -115,7 +115,7 @@ class PagePictures:
         # numpy's own threads take address space and do nothing there
         environment = surroundings(PYTHONUTF8="1", OPENBLAS_NUM_THREADS="1")
         try:
-            done = subprocess.run(
+            done = subprocess.run(  # nosec B603  # a list of arguments of ours, no shell
                 [sys.executable, "-m", "web.page_process"],
                 input=json.dumps(asked).encode("ascii") + b"\n" + data,
                 stdout=subprocess.PIPE,

@@ -7,12 +7,14 @@ In: requests. Out: addresses. What a proxy says of its client is believed of the
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import urlsplit
+import re
 
 from starlette.requests import Request
 
 FORWARDING = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 """What proxies write into a request: who sends one of these does not come from this computer alone."""
+# a name or an address with a port, and nothing that another program may read otherwise (「localhost#@evil.example」)
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
 
 
 class Proxies:
@@ -67,11 +69,9 @@ def is_this_computer(request: Request) -> bool:
 
 
 def host_name(header: str) -> str:
-    """The name in a Host header, in small letters; 「LocalHost:8000」 → 「localhost」, empty where there is none."""
-    try:
-        return urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
+    """The name in a Host header, in small letters; 「LocalHost:8000」 → 「localhost」, empty where it is anything but a name."""
+    found = _HOST.fullmatch(header)
+    return (found[1] or found[2]).lower() if found else ""
 
 
 def is_local(name: str) -> bool:

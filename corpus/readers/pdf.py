@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import subprocess  # nosec B404  # it starts modules of ours only
 import sys
 from typing import Any
 
@@ -55,7 +55,7 @@ def _ask(data: bytes) -> dict[str, Any]:
     """What the process of its own says of a file: the parts of a Source, or an error for people."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUTF8": "1"}
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # nosec B603  # a list of arguments of ours, no shell
             [sys.executable, "-m", "corpus.readers.pdf_process"],
             input=data,
             capture_output=True,
