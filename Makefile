@@ -83,7 +83,7 @@ check: dev
 
 # All that tests/test_fire_*.py try, in full size: some hours on two processors. The table is printed and kept in var/fire.json.
 fire: dev tools
-	@DXQA_FIRE=$(or $(SIZE),full) $(BIN)/python -m pytest tests/test_fire_*.py
+	@DXQA_FIRE=$(or $(SIZE),full) DXQA_FIRE_DROPPED_S=45 $(BIN)/python -m pytest tests/test_fire_*.py
 
 format: dev
 	@$(BIN)/ruff check --fix .

@@ -11,7 +11,6 @@ import os
 import random
 import re
 import shutil
-import signal
 import sqlite3
 import subprocess
 import threading
@@ -139,7 +138,7 @@ def test_a_server_that_is_killed_while_it_answers_and_builds(prepared: Path, tmp
             with sqlite3.connect(server.usage) as usage:
                 assert usage.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         everything_works(server, 1)
-        assert server.stop() == -signal.SIGTERM  # uvicorn ends as it was asked to, after what was under way
+        assert server.stop() == 0  # it ends as it was asked to, after what was under way
         assert met["replies"] > rounds
         told |= {"count": rounds, "result": "data whole, serves again", **met}
 

@@ -34,6 +34,7 @@ from index.library import Library
 from index.passages import model_record
 from qa.usage import Usage
 from server import create_app
+from web.entry import Entry
 
 SECONDS = 5
 """Longest processor time for a document of some lines, or for one request."""
@@ -199,6 +200,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         rebuild=lambda progress: build(documents, root, encoder, progress=progress),
         library=Library(documents),
         usage=Usage(folder / "usage.sqlite3", 10),
+        entry=Entry(questions_a_minute=0),
     )
     with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as opened:
         yield opened
