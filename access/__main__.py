@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import pwd
 import secrets
 import sys
 from collections.abc import Callable
@@ -96,6 +97,14 @@ def _parser() -> _Parser:
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     args = _parser().parse_args(argv)
+    owner = _other_owner(Path(args.access))
+    if owner is not None:
+        print(
+            f"「{args.access}」のあるフォルダーは利用者「{owner}」のものです。root で作ると、サーバーから読めなくなります。"
+            f"「runuser -u {owner} -- …」のように、その利用者として動かしてください。",
+            file=sys.stderr,
+        )
+        return 2
     file = AccessFile(Path(args.access))
     accounts, labels = Accounts(file), Labels(file)
     do: dict[str, Callable[[], int]] = {
@@ -132,6 +141,17 @@ def main(argv: list[str] | None = None) -> int:
     except DatabaseUnavailableError as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _other_owner(path: Path) -> str | None:
+    """Whose folder root would write a file into that its owner could not read; None where there is no such trouble."""
+    folder = path.absolute().parent
+    if os.geteuid() != 0 or not folder.is_dir() or folder.stat().st_uid == 0:
+        return None
+    try:
+        return pwd.getpwuid(folder.stat().st_uid).pw_name
+    except KeyError:
+        return str(folder.stat().st_uid)
 
 
 def _then(do: Callable[[], None], words: str) -> int:

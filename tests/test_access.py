@@ -415,3 +415,21 @@ def test_the_command_line_in_this_process(
     with pytest.raises(SystemExit) as ended:
         said("nothing")
     assert ended.value.code == 2
+
+
+def test_root_makes_no_file_that_the_server_could_not_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    folder = tmp_path / "var"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    words = ["--access", str(folder / "access.sqlite3"), "list"]
+    assert command_line.main(words) == 2
+    assert "runuser -u nobody" in capsys.readouterr().err
+    assert list(folder.iterdir()) == []
+    os.chown(folder, 12345, 12345)  # of an account that is gone
+    assert command_line.main(words) == 2
+    os.chown(folder, 0, 0)
+    assert command_line.main(words) == 0
