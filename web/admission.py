@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from fastapi import HTTPException, Request
 
 from web.gate import person_of
-from web.peers import address, is_forwarded, is_loopback, peer
+from web.peers import address, is_loopback
 from web.rates import Rate
 
 AT_ONCE = 3
@@ -78,7 +78,8 @@ TOO_MANY = (
 class Share:
     """At most so many questions a minute from one account or address; an administrator and this computer itself ask without limit.
 
-    Where a proxy stands between that is not configured as one, all people have its address: they are not counted.
+    What a request says of proxies is not looked at: whoever says it would not be counted. Behind one that is not configured, all people
+    are one.
     """
 
     def __init__(self, questions_a_minute: int) -> None:
@@ -92,9 +93,7 @@ class Share:
         person = person_of(request)
         if person.administrator:
             return
-        # a proxy that is not believed: whoever comes through it has its address
-        is_one = not (is_forwarded(request) and address(request) == peer(request))
-        if person.name is None and (is_loopback(address(request)) or not is_one):
+        if person.name is None and is_loopback(address(request)):
             return
         key = f"account {person.name}" if person.name is not None else f"address {address(request)}"
         if not self._rate.hit(key):
