@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 PIP_ARGS ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ $$n -le 4 ] && echo $$n || echo 4)
+# as many as there are processors, four at the most, and one for each 6 GB of memory
+TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 1); m=$$(awk '/MemTotal/ {print int($$2 / 6000000)}' /proc/meminfo 2>/dev/null || echo 1); \
+  [ "$$m" -ge 1 ] || m=1; [ $$n -le $$m ] || n=$$m; [ $$n -le 4 ] && echo $$n || echo 4)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev tools index serve doctor backup test images check fire format bench bundle clean
@@ -67,7 +69,7 @@ backup: setup
 	@[ -n "$(BACKUP)" ] || { echo "控えを置くフォルダーを指定してください：make backup BACKUP=/…/控え"; exit 2; }
 	@$(BIN)/python -m ops backup "$(BACKUP)" $(if $(KEEP),--keep $(KEEP))
 
-# A file of tests stays in one process; more than four would not fit into a usual computer's memory.
+# A file of tests stays in one process.
 test: dev tools
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
