@@ -436,6 +436,14 @@ def test_one_who_asks_too_much(tmp_path: Path) -> None:
     assert forwarded == [[200], [200], [200], [429]]
 
 
+def test_a_question_that_is_taken_to_a_document_is_one(tmp_path: Path) -> None:
+    """The page of a document answers it too, to show its passages."""
+    client = House(tmp_path, entry=Entry(questions_a_minute=2)).client()
+    page = f"/documents/{client.get('/api/documents').json()['documents'][0]['id']}"
+    assert [client.get(f"{page}?q=窓口{n}").status_code for n in range(3)] == [200, 200, 429]
+    assert client.get(f"{page}?start=0&end=5").status_code == 200  # nothing is asked
+
+
 def test_counting_survives_a_clock_that_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
     rate, jump = Rate(2, 60), 0.0
     now = web.rates.time.time

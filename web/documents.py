@@ -5,13 +5,13 @@ In: an index, and the folders that its documents were read from. Out: pages, pic
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response, params
 from fastapi.responses import HTMLResponse
 
 from corpus.records import Document
@@ -43,9 +43,13 @@ _PICTURE_S = 3600  # a browser keeps a page of a file that never changes under i
 
 
 def router(
-    site: Site, recent: Callable[[Index | None, Callable[[str], bool]], Any], originals: Originals
+    site: Site,
+    recent: Callable[[Index | None, Callable[[str], bool]], Any],
+    originals: Originals,
+    admitted: Sequence[params.Depends] = (),
 ) -> APIRouter:
-    """The routes of the pages; `recent` gives the last changes of an index, of the files whose paths it is told to show."""
+    """The routes of the pages; `recent` gives the last changes of an index, of the files whose paths it is told to show. `admitted` lets in
+    who comes with a question: the page of a document answers it, to show its passages."""
     routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
     pictures = PagePictures()
 
@@ -56,7 +60,7 @@ def router(
         changes = recent(index, lambda path: site.visibility.sees_path(path, person))
         return site.page(request, "documents.html", **listed, recent=changes)
 
-    @routes.get("/documents/{document_id}")
+    @routes.get("/documents/{document_id}", dependencies=admitted)
     def page_document(
         request: Request,
         document_id: str,
