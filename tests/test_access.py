@@ -313,6 +313,25 @@ def test_what_no_label_can_be_over(file: AccessFile) -> None:
     assert not file.path.exists()
 
 
+def test_a_file_that_was_cut_to_nothing_is_not_taken_for_a_new_one(file: AccessFile) -> None:
+    labels, accounts = Labels(file), Accounts(file)
+    labels.set("人事", ["人事課"])
+    accounts.add("tanaka", PASSWORD)
+    file.path.write_bytes(b"")
+    for look in (
+        Labels(file).table,  # of a server that starts now
+        labels.table,
+        accounts.all,
+        accounts.has_administrator,
+        lambda: accounts.end("x"),  # of whoever signs out, known or not
+        lambda: accounts.add("suzuki", PASSWORD),
+    ):
+        with pytest.raises(DatabaseUnavailableError) as emptied:
+            look()
+        assert ("空" in str(emptied.value), emptied.value.kind) == (True, "damaged")
+    assert file.path.stat().st_size == 0
+
+
 def test_labels_that_cannot_be_read_are_not_as_none(file: AccessFile) -> None:
     clock = Clock(0.0)
     labels = Labels(file, clock)

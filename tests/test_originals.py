@@ -96,7 +96,7 @@ def test_a_file_is_given_out_piece_by_piece_and_no_further_than_it_is_what_was_i
     original = originals.opened(held)
     assert isinstance(original, Original)
     pieces = list(original.pieces())
-    assert (b"".join(pieces), original.bytes, max(map(len, pieces)) < 300_000) == (data, 700_000, True)
+    assert (b"".join(pieces), original.size, max(map(len, pieces)) < 300_000) == (data, 700_000, True)
     assert original._handle.closed
     original = originals.opened(held)
     assert isinstance(original, Original)

@@ -134,7 +134,7 @@ def router(
             original,
             media_type=_TYPES.get(document.format, "application/octet-stream"),
             headers={
-                "Content-Length": str(original.bytes),
+                "Content-Length": str(original.size),
                 "Content-Disposition": view.disposition(PurePosixPath(document.path).name, "document"),
                 "Content-Security-Policy": _FILE_POLICY,
                 "Cache-Control": "private, no-store",

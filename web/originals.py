@@ -13,8 +13,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from corpus.records import Document
 from index.plan import MAX_FILE_BYTES
@@ -31,17 +32,17 @@ class FileChangedError(Exception):
 class Original:
     """An open file that is what was indexed; of one thread at a time."""
 
-    def __init__(self, handle: BinaryIO) -> None:
+    def __init__(self, handle: BufferedReader) -> None:
         self._handle, self._seen = handle, _stamp(handle)
 
     @property
-    def bytes(self) -> int:
-        """Its size."""
+    def size(self) -> int:
+        """In bytes."""
         return self._seen[0]
 
     def sha256(self) -> str:
         """Of what it holds; empty where it is larger than any that is indexed."""
-        if self.bytes > MAX_FILE_BYTES:
+        if self.size > MAX_FILE_BYTES:
             return ""
         self._handle.seek(0)
         digest = hashlib.file_digest(self._handle, "sha256").hexdigest()
@@ -146,7 +147,7 @@ def _inside(folder: Path, path: str) -> Path | None:
     return file
 
 
-def _handle(file: Path) -> BinaryIO | None:
+def _handle(file: Path) -> BufferedReader | None:
     """A file, open; None where it cannot be read."""
     try:
         return os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
@@ -154,7 +155,7 @@ def _handle(file: Path) -> BinaryIO | None:
         return None
 
 
-def _stamp(handle: BinaryIO) -> tuple[int, int]:
+def _stamp(handle: BufferedReader) -> tuple[int, int]:
     """What tells that an open file was written to; where another one takes its name, it was not."""
     state = os.fstat(handle.fileno())
     return state.st_size, state.st_mtime_ns
