@@ -20,6 +20,8 @@ MAX_BYTES = 256 * 2**20
 """Of a file, unless it says another size."""
 BUSY_S = 2.0
 """How long a connection waits for another one that writes; ours write for milliseconds."""
+_MADE_S = 0.5
+"""How long a new file may stand there empty."""
 _PAGE_BYTES = 4096
 
 Kind = Literal["busy", "closed", "full", "damaged", "newer", "foreign"]
@@ -118,6 +120,7 @@ class DatabaseFile:
         return sqlite3.connect(address, uri=True, isolation_level=None)
 
     def _connected(self) -> sqlite3.Connection:
+        self._refuse_emptied()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))  # for the service's own account only
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
@@ -132,6 +135,14 @@ class DatabaseFile:
             connection.close()
             raise
         return connection
+
+    def _refuse_emptied(self) -> None:
+        """Where it is durable, a file that was cut to nothing is not taken for a new one: what it kept would be gone without a word."""
+        until = time.monotonic() + _MADE_S
+        while self._kept.durable and self.path.is_file() and not self.path.stat().st_size:
+            if time.monotonic() > until:
+                raise DatabaseUnavailableError(*self._words(sqlite3.SQLITE_CORRUPT, "中身が空になっています"))
+            time.sleep(0.01)  # another may be making it
 
     def _checked(self, connection: sqlite3.Connection) -> None:
         """Makes the tables in an empty file; raises DatabaseUnavailableError for a file that is not ours or is newer."""

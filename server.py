@@ -321,7 +321,7 @@ def create_app(
         app.include_router(routes, dependencies=admitted)
     for routes in (
         admin.pages(parts_of_admin, looking),
-        documents.router(site, parts_of_admin.recent, originals),
+        documents.router(site, parts_of_admin.recent, originals, admitted),
         cases.router(site),
         similar.router(site),
         compare.router(site),

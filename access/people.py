@@ -52,7 +52,12 @@ def group_keys(names: Iterable[str]) -> frozenset[str]:
 
 
 def _key(name: str, what: str, without: str) -> str:
-    key = " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
+    # what is far too long is not looked at: one letter may become eighteen
+    key = (
+        " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
+        if len(name) <= 16 * MAX_NAME_CHARS
+        else ""
+    )
     if not key or len(key) > MAX_NAME_CHARS:
         raise WrongNameError(f"{what}は、1文字以上{MAX_NAME_CHARS}文字以内にしてください。")
     # control and format characters, half characters, and what separates names in a list

@@ -67,6 +67,13 @@ class BuildReport:
         return tuple((change.path, warning) for change in self.changes for warning in change.warnings)
 
 
+def paths_of(report: BuildReport) -> set[str]:
+    """Every path that a report names, also of files that are gone."""
+    changed = {path for change in report.changes for path in (change.path, change.before) if path is not None}
+    alike = {path for pair in report.alike for path in (pair.path, pair.other)}
+    return changed | alike | {path for path, _ in report.errors}
+
+
 def narrowed(
     report: BuildReport,
     visible: Callable[[str], bool],

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import database
 from access import __main__ as command_line
+from access import people
 from access.accounts import BROWSER_S, DAY_S, MAX_SECRETS, PROGRAM_MARK, Accounts, NoAccountError, TakenError
 from access.file import AccessFile
 from access.labels import FRESH_S, Labels, Table, WrongPathError, label_path, matching
@@ -108,6 +110,24 @@ def test_a_key_is_its_own_key(text: str) -> None:
 
 
 # ---------------------------------------------------------------- accounts
+
+
+def test_a_name_without_end_is_refused_before_it_is_brought_into_form(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A sign-in may send a quarter of a megabyte, of letters that become eighteen each."""
+    looked_at: list[int] = []
+    normalize = people.unicodedata.normalize
+    monkeypatch.setattr(
+        people.unicodedata,
+        "normalize",
+        lambda form, text: looked_at.append(len(text)) or normalize(form, text),
+    )
+    for name in ("\ufdfa" * 80_000, " " * 250_000):
+        with pytest.raises(WrongNameError):
+            account_key(name)
+    assert looked_at == []
+    assert account_key(f"  tanaka{' ' * 900}") == "tanaka"
 
 
 def test_nothing_is_made_by_looking(accounts: Accounts, file: AccessFile) -> None:
@@ -311,6 +331,28 @@ def test_what_no_label_can_be_over(file: AccessFile) -> None:
     with pytest.raises(WrongNameError):
         Labels(file).set("人事", ["a|b"])
     assert not file.path.exists()
+
+
+def test_a_file_that_was_cut_to_nothing_is_not_taken_for_a_new_one(
+    file: AccessFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_MADE_S", 0.02)
+    labels, accounts = Labels(file), Accounts(file)
+    labels.set("人事", ["人事課"])
+    accounts.add("tanaka", PASSWORD)
+    file.path.write_bytes(b"")
+    for look in (
+        Labels(file).table,  # of a server that starts now
+        labels.table,
+        accounts.all,
+        accounts.has_administrator,
+        lambda: accounts.end("x"),  # of whoever signs out, known or not
+        lambda: accounts.add("suzuki", PASSWORD),
+    ):
+        with pytest.raises(DatabaseUnavailableError) as emptied:
+            look()
+        assert ("空" in str(emptied.value), emptied.value.kind) == (True, "damaged")
+    assert file.path.stat().st_size == 0
 
 
 def test_labels_that_cannot_be_read_are_not_as_none(file: AccessFile) -> None:

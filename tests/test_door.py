@@ -240,6 +240,35 @@ def test_one_name_is_not_guessed_from_many_computers(closed: House, monkeypatch:
     assert sign_in(closed.client("10.7.1.1"), "tanaka").status_code == 303
 
 
+def test_one_name_is_not_guessed_under_many_spellings(closed: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is the same account; counted apart, a name of n letters would have 3^n times as many tries."""
+    monkeypatch.setattr(closed.app.state.gate, "_wrong_names", Rate(5, 600))
+    spellings = ("chief", "ｃhief", "cｈief", "Ｃhief", "\u3000chief")
+    for number, name in enumerate(spellings):
+        assert sign_in(closed.client(f"10.7.2.{number}"), name, "wrong").status_code == 401
+    assert sign_in(closed.client("10.7.3.1"), "ｃｈｉｅｆ").status_code == 429
+
+
+def test_who_has_an_account_does_not_guess_without_end_between_his_own_sign_ins(closed: House) -> None:
+    guesser = closed.client("10.6.7.6")
+    for number in range(web.gate.WRONG_MOST - 1):
+        assert guesser.post("/admin/login", data={"token": str(number)}, headers=HERE).status_code == 401
+    assert sign_in(guesser, "tanaka").status_code == 303
+    again = closed.client("10.6.7.6")  # without the cookie
+    assert again.post("/admin/login", data={"token": "x"}, headers=HERE).status_code == 401
+    assert again.post("/admin/login", data={"token": "x"}, headers=HERE).status_code == 429
+    assert sign_in(again, "chief", "wrong").status_code == 429
+
+
+def test_right_passwords_are_not_hashed_without_end(closed: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closed.app.state.gate, "_right_names", Rate(2, 60))
+    statuses = [sign_in(closed.client("10.6.8.6"), "tanaka").status_code for _ in range(3)]
+    assert statuses == [303, 303, 429]
+    assert (
+        sign_in(closed.client("10.6.8.6"), "chief").status_code == 303
+    )  # a right one is no wrong try of the address
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -407,6 +436,14 @@ def test_one_who_asks_too_much(tmp_path: Path) -> None:
     assert forwarded == [[200], [200], [200], [429]]
 
 
+def test_a_question_that_is_taken_to_a_document_is_one(tmp_path: Path) -> None:
+    """The page of a document answers it too, to show its passages."""
+    client = House(tmp_path, entry=Entry(questions_a_minute=2)).client()
+    page = f"/documents/{client.get('/api/documents').json()['documents'][0]['id']}"
+    assert [client.get(f"{page}?q=窓口{n}").status_code for n in range(3)] == [200, 200, 429]
+    assert client.get(f"{page}?start=0&end=5").status_code == 200  # nothing is asked
+
+
 def test_counting_survives_a_clock_that_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
     rate, jump = Rate(2, 60), 0.0
     now = web.rates.time.time
@@ -419,3 +456,28 @@ def test_counting_survives_a_clock_that_is_set_back(monkeypatch: pytest.MonkeyPa
     assert rate.is_open("a")
     rate.clear("a")
     assert rate.used("a") == 0
+
+
+def test_keys_that_nothing_counts_for_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    rate, later = Rate(2, 60), 0.0
+    for clock in ("time", "monotonic"):
+        now = getattr(web.rates.time, clock)
+        monkeypatch.setattr(web.rates.time, clock, lambda now=now: now() + later)
+    for number in range(1000):
+        assert rate.hit(f"guessed {number}")
+    later = 40.0
+    assert rate.hit("still there")
+    later = 61.0
+    assert rate.is_open("another")
+    assert [key for key in rate._storage.events if "still there" not in key] == []
+    assert rate.used("still there") == 1
+
+
+def test_a_place_is_kept_while_it_is_not_known_whether_one_counts() -> None:
+    rate = Rate(2, 60)
+    assert [rate.begin("a"), rate.begin("a"), rate.begin("a"), rate.begin("b")] == [True, True, False, True]
+    rate.end("a", counts=False)
+    assert (rate.used("a"), rate.is_open("a")) == (0, True)
+    rate.end("a", counts=True)
+    assert [rate.begin("a"), rate.begin("a")] == [True, False]
+    assert rate.used("a") == 1

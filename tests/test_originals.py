@@ -10,7 +10,7 @@ import pytest
 
 from corpus.records import Document
 from index.plan import MAX_FILE_BYTES
-from web.originals import Originals
+from web.originals import FileChangedError, Original, Originals
 
 DATA = "窓口の手引".encode()
 
@@ -86,3 +86,38 @@ def test_a_file_is_hashed_once_while_nothing_changes(folder: Path, monkeypatch: 
     for _ in range(3):
         assert originals.state(document("計画/手引.txt")) == "same"
     assert len(read) == 1
+
+
+def test_a_file_is_given_out_piece_by_piece_and_no_further_than_it_is_what_was_indexed(folder: Path) -> None:
+    data = os.urandom(700_000)
+    path = folder / "計画" / "手引.txt"
+    path.write_bytes(data)
+    originals, held = Originals([folder]), document("計画/手引.txt", data)
+    original = originals.opened(held)
+    assert isinstance(original, Original)
+    pieces = list(original.pieces())
+    assert (b"".join(pieces), original.size, max(map(len, pieces)) < 300_000) == (data, 700_000, True)
+    assert original._handle.closed
+    original = originals.opened(held)
+    assert isinstance(original, Original)
+    given = original.pieces()
+    assert data.startswith(next(given))
+    with path.open("r+b") as file:  # the same file, not one in its place
+        file.seek(600_000)
+        file.write(b"secret")
+    with pytest.raises(FileChangedError):
+        list(given)
+    assert original._handle.closed
+    assert originals.opened(held) == "changed"
+    path.unlink()
+    assert originals.opened(held) == "missing"
+
+
+def test_a_file_that_is_replaced_while_it_is_given_out_is_given_out_as_it_was(folder: Path) -> None:
+    path = folder / "計画" / "手引.txt"
+    original = Originals([folder]).opened(document("計画/手引.txt"))
+    assert isinstance(original, Original)
+    other = path.with_name("new")
+    other.write_bytes(b"other")
+    other.replace(path)
+    assert list(original.pieces()) == [DATA]

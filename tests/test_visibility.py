@@ -293,3 +293,18 @@ def test_names_of_a_part_are_its_own(kept: Kept) -> None:
     assert not any("紅葉谷" in name for name in directory(part).organizations)
     reply = ask(part, kept.encoder, "紅葉谷市の担当部署の電話番号は？")
     assert (reply.answerable, "紅葉谷" in str(reply.citations)) == (False, False)
+
+
+@pytest.mark.parametrize("fate", ["removed", "moved"])
+def test_what_was_hidden_and_is_gone_is_not_named_by_the_last_changes(tmp_path: Path, fate: str) -> None:
+    """Nothing of the version in use is hidden then: its list of changes still tells of what was."""
+    own = Kept(tmp_path)
+    if fate == "moved":
+        shutil.move(own.documents / "人事" / "評価.md", own.documents / "公表.md")
+    shutil.rmtree(own.documents / "人事")
+    build(own.documents, tmp_path / "index", own.encoder)
+    assert "人事/" in own.whole.get("/documents", headers=own.headers("chief")).text
+    for who in (None, "suzuki"):
+        page = own.whole.get("/documents", headers=own.headers(who)).text
+        assert [mark for mark in ("人事/", "評価.md", "控え.csv", "0000-77-6666") if mark in page] == []
+        assert ("公表.md" in page) == (fate == "moved")

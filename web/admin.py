@@ -44,7 +44,7 @@ from index.library import (
     shown_name,
 )
 from index.plan import MAX_FILE_BYTES
-from index.report import BuildReport, narrowed, read_report
+from index.report import BuildReport, narrowed, paths_of, read_report
 from index.store import Index
 from index.versions import (
     BuildingError,
@@ -397,7 +397,9 @@ class Parts:
     def recent(self, index: Index | None, visible: Callable[[str], bool]) -> dict[str, Any] | None:
         """What the build of a version changed, for everybody; of a part of it, only of the files whose paths are `visible`."""
         report = read_report(self.current.root / "versions" / index.version) if index is not None else None
-        if report is not None and index is not None and index.is_narrowed:
+        # what was hidden and is gone hides nothing of the index, but its path still stands in the report
+        told = set() if report is None else paths_of(report)
+        if report is not None and index is not None and (index.is_narrowed or not all(map(visible, told))):
             chunks = sum(index.chunk_counts.values())
             report = narrowed(report, visible, index.listing, cases=len(index.cases), chunks=chunks)
         if report is None or not report.changes:

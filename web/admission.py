@@ -102,5 +102,9 @@ class Share:
 
 
 def asks_nothing(request: Request) -> bool:
-    """Whether a request is for the page on which people ask, and nothing is asked yet."""
-    return request.method == "GET" and not any(request.query_params.values())
+    """Whether a request is for a page on which people ask or read, and nothing is asked: that of a document answers the question that
+    it was come to from, and nothing else."""
+    given = request.query_params
+    if "document_id" in request.path_params:
+        return not given.get("q", "").strip()
+    return request.method == "GET" and not any(given.values())

@@ -5,14 +5,15 @@ In: an index, and the folders that its documents were read from. Out: pages, pic
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response, params
+from fastapi.responses import HTMLResponse, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from corpus.records import Document
 from index.store import Index
@@ -24,7 +25,7 @@ from web.contract import Asked, asked
 from web.document_view import Reading
 from web.finding import MAX_WORDS
 from web.gate import person_of
-from web.originals import Originals, State
+from web.originals import Original, Originals, State
 from web.page_pictures import MOST_WORDS, PagePictures, PictureError, Wanted
 from web.parts import part_of, parts
 from web.site import Loaded, Site, document_of
@@ -42,10 +43,29 @@ _FILE_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 _PICTURE_S = 3600  # a browser keeps a page of a file that never changes under its address
 
 
+class _Given(StreamingResponse):
+    """A file as it is given out, piece by piece as it is taken."""
+
+    def __init__(self, original: Original, **more: Any) -> None:
+        super().__init__(original.pieces(), **more)
+        self._original = original
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it; lets go of it also where its reader has gone."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._original.close()
+
+
 def router(
-    site: Site, recent: Callable[[Index | None, Callable[[str], bool]], Any], originals: Originals
+    site: Site,
+    recent: Callable[[Index | None, Callable[[str], bool]], Any],
+    originals: Originals,
+    admitted: Sequence[params.Depends] = (),
 ) -> APIRouter:
-    """The routes of the pages; `recent` gives the last changes of an index, of the files whose paths it is told to show."""
+    """The routes of the pages; `recent` gives the last changes of an index, of the files whose paths it is told to show. `admitted` lets in
+    who comes with a question: the page of a document answers it, to show its passages."""
     routes = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
     pictures = PagePictures()
 
@@ -56,7 +76,7 @@ def router(
         changes = recent(index, lambda path: site.visibility.sees_path(path, person))
         return site.page(request, "documents.html", **listed, recent=changes)
 
-    @routes.get("/documents/{document_id}")
+    @routes.get("/documents/{document_id}", dependencies=admitted)
     def page_document(
         request: Request,
         document_id: str,
@@ -106,11 +126,15 @@ def router(
     @routes.get("/documents/{document_id}/file", response_class=Response)
     def file(document_id: str, index: Loaded) -> Response:
         document = document_of(index, document_id)
-        data = _original(originals, document)
-        return Response(
-            data,
+        original = originals.opened(document)
+        if not isinstance(original, Original):
+            raise _not_there(original)
+        # never the whole of it in memory: many who take it slowly would fill that
+        return _Given(
+            original,
             media_type=_TYPES.get(document.format, "application/octet-stream"),
             headers={
+                "Content-Length": str(original.size),
                 "Content-Disposition": view.disposition(PurePosixPath(document.path).name, "document"),
                 "Content-Security-Policy": _FILE_POLICY,
                 "Cache-Control": "private, no-store",

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from access.accounts import BROWSER_S, PROGRAM_MARK, Accounts
-from access.people import ANYBODY, MAX_NAME_CHARS, Person
+from access.people import ANYBODY, Person, WrongNameError, account_key
 from web.peers import address, is_this_computer
 from web.rates import Rate
 from web.sign_on import SignOn
@@ -38,6 +38,8 @@ closed door opens for one bearer token every `WRONG_LONGEST_S`: whoever has the 
 from the same address (a common proxy), and guessing stays below one a second."""
 WRONG_NAME_WINDOW_S, WRONG_NAME_MOST = 600, 50
 """Wrong passwords for one name, whoever sends them: who guesses from many computers gets no further."""
+RIGHT_NAME_WINDOW_S, RIGHT_NAME_MOST = 60, 30
+"""Right passwords for one name: each costs as much as a wrong one, and nobody needs more."""
 HASHED_AT_ONCE = 2
 """Passwords: each takes 64 MB and a tenth of a second."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -55,6 +57,7 @@ class Gate:
         self._looks = Rate(1, WRONG_LONGEST_S)
         """Bearer tokens that are looked at behind a closed door."""
         self._wrong_names = Rate(WRONG_NAME_MOST, WRONG_NAME_WINDOW_S)
+        self._right_names = Rate(RIGHT_NAME_MOST, RIGHT_NAME_WINDOW_S)
         self._hashing = asyncio.Semaphore(HASHED_AT_ONCE)
         self._ended: dict[str, int] = {}
         """Sessions that were signed out, and when they would have ended."""
@@ -159,8 +162,8 @@ class Gate:
     async def sign_in(self, request: Request, given: str) -> str:
         """The cookie for the right token; raises an HTTPException, a little later each time, for a wrong one."""
         tries = self._tries(request)
+        # a right one forgives no wrong ones: whoever has an account would sign in between his guesses
         if self._is_token(given.strip().encode("utf-8", "replace")):
-            self._wrong.clear(tries)
             return self.session(time.time())
         await self._count(tries)
         raise HTTPException(401, "合言葉が違います。大文字・小文字や前後の空白も確かめてください。")
@@ -168,21 +171,27 @@ class Gate:
     async def sign_in_account(self, request: Request, name: str, password: str) -> str:
         """The cookie for a name and its password; raises an HTTPException, a little later each time, where they do not belong
         together."""
-        tries = self._tries(request)
-        asked = name.strip().casefold()[:MAX_NAME_CHARS]
-        # counted before it is known to be wrong: many that come at once would else all be looked at
-        if not self._wrong_names.hit(asked):
+        tries, asked = self._tries(request), _asked(name)
+        if not self._wrong_names.is_open(asked):
             raise _too_many(WRONG_NAME_WINDOW_S)
-        self._wrong.hit(tries)
+        if not self._right_names.is_open(asked):
+            raise _too_many(RIGHT_NAME_WINDOW_S)
+        # before it is known to be wrong: many that come at once would else all be looked at
+        self._wrong.begin(tries)
+        self._wrong_names.begin(asked)
         secret = None
-        if self.accounts is not None:
-            async with self._hashing:
-                secret = await run_in_threadpool(self.accounts.sign_in, name, password)
+        try:
+            if self.accounts is not None:
+                async with self._hashing:
+                    secret = await run_in_threadpool(self.accounts.sign_in, name, password)
+        finally:
+            self._wrong.end(tries, counts=secret is None)
+            self._wrong_names.end(asked, counts=secret is None)
         if secret is None:
             await self._delay(tries)
             raise HTTPException(401, "名前かパスワードが違います。大文字・小文字も確かめてください。")
-        self._wrong.clear(tries)
         self._wrong_names.clear(asked)
+        self._right_names.hit(asked)
         return secret
 
     async def sign_out(self, request: Request) -> None:
@@ -260,6 +269,14 @@ def person_of(request: Request) -> Person:
     """Who asks, as `web.door` found; ANYBODY before it did."""
     person = getattr(request.state, "person", ANYBODY)
     return person if isinstance(person, Person) else ANYBODY
+
+
+def _asked(name: str) -> str:
+    """The key of a name, however it is spelt; empty for all that no account can have."""
+    try:
+        return account_key(name)
+    except WrongNameError:
+        return ""
 
 
 def _no_token() -> HTTPException:

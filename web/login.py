@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from access.people import account_key
 from web.gate import TOKEN_HOLDER, Gate, person_of
 from web.logs import audit
 from web.metrics import Metrics
@@ -39,7 +40,7 @@ def pages(site: Site, gate: Gate) -> APIRouter:
             secret = await gate.sign_in_account(request, name, password)
             response = RedirectResponse(own_path(str(form.get("next", "/"))), 303)
             gate.keep(request, response, account=secret)
-            _said(request, name)
+            _said(request, account_key(name))  # one account is one name in the log, however it was typed
             return response
 
         return await _taken(request, "login.html", "名前とパスワードを入力してください。", signed_in)

@@ -1,6 +1,7 @@
 """The original files of documents: found in the documents folder again, and given out only while they are what was indexed.
 
-In: folders and documents of the index. Out: bytes whose SHA-256 is the document's, or the reason why there are none. A path that
+In: folders and documents of the index. Out: bytes whose SHA-256 is the document's, at once or piece by piece, or the reason why there are
+none. A path that
 leads out of the folders, by `..` or by a link, is no original; the folders may be gone.
 """
 
@@ -10,7 +11,9 @@ import hashlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -18,7 +21,45 @@ from corpus.records import Document
 from index.plan import MAX_FILE_BYTES
 
 State = Literal["same", "changed", "missing"]
+_PIECE_BYTES = 256 * 1024
 _REMEMBERED = 10_000  # hashes of files as they were, by size, times and inode
+
+
+class FileChangedError(Exception):
+    """A file was written to while it was given out."""
+
+
+class Original:
+    """An open file that is what was indexed; of one thread at a time."""
+
+    def __init__(self, handle: BufferedReader) -> None:
+        self._handle, self._seen = handle, _stamp(handle)
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self._seen[0]
+
+    def sha256(self) -> str:
+        """Of what it holds; empty where it is larger than any that is indexed."""
+        if self.size > MAX_FILE_BYTES:
+            return ""
+        self._handle.seek(0)
+        digest = hashlib.file_digest(self._handle, "sha256").hexdigest()
+        self._handle.seek(0)
+        return digest
+
+    def pieces(self) -> Iterator[bytes]:
+        """What it holds, piece by piece, then closed; raises FileChangedError where it is written to meanwhile."""
+        with closing(self):
+            while piece := self._handle.read(_PIECE_BYTES):
+                if _stamp(self._handle) != self._seen:
+                    raise FileChangedError("written to while it is given out")
+                yield piece
+
+    def close(self) -> None:
+        """Lets go of the file; may be done twice."""
+        self._handle.close()
 
 
 class Originals:
@@ -45,6 +86,19 @@ class Originals:
             data = _bytes(file)
             if data is not None and hashlib.sha256(data).hexdigest() == document.sha256:
                 return data
+            state = "changed"
+        return state
+
+    def opened(self, document: Document) -> Original | Literal["changed", "missing"]:
+        """The same, open at its beginning and not in memory; whoever is given it closes it."""
+        state: Literal["changed", "missing"] = "missing"
+        for file in self._files(document):
+            handle = _handle(file)
+            if handle is not None:
+                original = Original(handle)
+                if original.sha256() == document.sha256:
+                    return original
+                original.close()
             state = "changed"
         return state
 
@@ -93,12 +147,28 @@ def _inside(folder: Path, path: str) -> Path | None:
     return file
 
 
+def _handle(file: Path) -> BufferedReader | None:
+    """A file, open; None where it cannot be read."""
+    try:
+        return os.fdopen(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    except (OSError, UnicodeEncodeError):
+        return None
+
+
+def _stamp(handle: BufferedReader) -> tuple[int, int]:
+    """What tells that an open file was written to; where another one takes its name, it was not."""
+    state = os.fstat(handle.fileno())
+    return state.st_size, state.st_mtime_ns
+
+
 def _bytes(file: Path) -> bytes | None:
     """A file's bytes; None where it cannot be read or is larger than any that is indexed."""
+    handle = _handle(file)
+    if handle is None:
+        return None
     try:
-        opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(opened, "rb") as handle:
+        with handle:
             data = handle.read(MAX_FILE_BYTES + 1)
-    except (OSError, UnicodeEncodeError):
+    except OSError:
         return None
     return data if len(data) <= MAX_FILE_BYTES else None
