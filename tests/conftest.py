@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import logging
 import os
@@ -40,8 +41,11 @@ def models_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def encoder(models_dir: Path) -> SentenceEncoder:
-    """The product's default encoder, with the real model."""
-    return SentenceEncoder.load(None, models_dir=models_dir, precision=best_precision())
+    """The product's default encoder, with the real model; made by one process, if it is not there, while others wait."""
+    models_dir.mkdir(parents=True, exist_ok=True)
+    with (models_dir / ".made-by-one").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return SentenceEncoder.load(None, models_dir=models_dir, precision=best_precision())
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

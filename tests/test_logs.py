@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_server import Service
 
+from access.people import Person
 from build_index import visible
 from qa.usage import Usage
 from web import logs
@@ -149,7 +150,7 @@ def test_in_a_request_messages_of_exceptions_that_may_hold_a_question_are_left_o
 
 def test_an_audit_line_says_who_did_what_from_where(tmp_path: Path) -> None:
     configure("json", tmp_path / "log")
-    scope = {"client": ("10.0.0.7", 5), "state": {"person": "佐藤\n花子"}}
+    scope = {"client": ("10.0.0.7", 5), "state": {"person": Person("佐藤\n花子")}}
     token = NOW.set(Now("0123456789ab", scope))
     audit("remove", files=["a\x1b[2J.docx"])
     NOW.reset(token)

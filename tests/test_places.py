@@ -51,8 +51,11 @@ def test_lines_are_those_that_a_reader_counts(index: Index, start: int, length: 
 
 
 def test_they_are_made_once_an_index(index: Index) -> None:
-    assert places(index) is places(index)
-    assert isinstance(places(index), Places)
+    first, second = places(index), places(index)
+    assert isinstance(first, Places)
+    first.of(next(iter(index.documents)), 0, 1)
+    assert second._lines is first._lines  # the lines of a document are counted once
+    assert len(second._lines) >= 1
 
 
 def test_a_row_of_a_sheet_is_named_by_its_number(tmp_path: Path) -> None:

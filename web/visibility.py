@@ -15,18 +15,25 @@ from access.labels import Labels, Table
 from access.people import Person
 from index.store import Index
 
-MOST = 16
-"""Parts of one version that are kept, the last ones that were asked for."""
+MOST = 64
+"""Parts of one version that are kept, the last ones that were asked for: of some hundred documents each has a few megabytes."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """One part; whoever needs it first makes it, and who needs it too waits. None is the whole: it would else keep itself."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    is_made: bool = False
+    index: Index | None = None
 
 
 @dataclass(slots=True)
 class _Parts:
-    """The parts of one version under one state of the labels, by the groups that count; None is the whole: it would else keep
-    itself."""
+    """The parts of one version under one state of the labels, by the groups that count."""
 
     table: Table
-    made: OrderedDict[frozenset[str], Index | None] = field(default_factory=OrderedDict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    by_groups: OrderedDict[frozenset[str], _Part] = field(default_factory=OrderedDict)
 
 
 class Visibility:
@@ -44,26 +51,26 @@ class Visibility:
         table = self._labels.table()
         if not table:
             return index
+        groups = person.groups & table.groups
         with self._lock:
             parts = self._parts.get(index)
             if parts is None or parts.table is not table:
                 parts = self._parts[index] = _Parts(table)
-        groups = person.groups & table.groups
-        with parts.lock:
-            if groups not in parts.made:
-                parts.made[groups] = self._part(index, table, person)
-            part = parts.made[groups]
-            parts.made.move_to_end(groups)
-            while len(parts.made) > MOST:
-                parts.made.popitem(last=False)
-        return index if part is None else part
+            part = parts.by_groups.setdefault(groups, _Part())
+            parts.by_groups.move_to_end(groups)
+            while len(parts.by_groups) > MOST:
+                parts.by_groups.popitem(last=False)
+        with part.lock:
+            if not part.is_made:
+                part.index, part.is_made = self._narrowed(index, table, person), True
+        return index if part.index is None else part.index
 
     def sees_path(self, path: str, person: Person) -> bool:
         """Whether a person may see a file of the documents folder."""
         return self._labels is None or person.administrator or person.may_see(self._labels.table().of(path))
 
     @staticmethod
-    def _part(index: Index, table: Table, person: Person) -> Index | None:
+    def _narrowed(index: Index, table: Table, person: Person) -> Index | None:
         paths = {path for entry in index.manifest["documents"] for path in entry["paths"]}
         paths |= {problem["path"] for problem in index.manifest["errors"]}
         hidden = {path for path in paths if not person.may_see(table.of(path))}
