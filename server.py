@@ -8,6 +8,8 @@ serves. Pages are server-rendered and work without JavaScript; nothing is fetche
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import re
 import signal
 import socket
@@ -17,6 +19,7 @@ from argparse import ArgumentTypeError
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, Literal
 
 import uvicorn
@@ -414,7 +417,10 @@ def _keep_threads() -> None:
 _ERROR_PAGES = {
     401: ("入り直してください", "ログインのページか、管理のページから入り直してください。"),
     408: ("送信に時間がかかりすぎました", "回線を確かめて、送り直してください。"),
-    403: ("この操作はできません", "管理者に相談するか、管理のページから操作し直してください。"),
+    403: (
+        "この操作はできません",
+        "管理者に相談してください。管理者の方は、管理者のアカウントでログインし、管理のページから操作し直してください。",
+    ),
     405: ("この呼び出し方は使えません", "質問のページから操作し直してください。"),
     409: ("いまはこの操作ができません", "管理のページを開き直して、いまの状態を確かめてください。"),
     413: ("送信された内容が大きすぎます", "ファイルを減らすか分割して、送り直してください。"),
@@ -651,6 +657,30 @@ def _entry(args: Any, accounts: Accounts) -> Entry:
     return Entry(closed, args.trusted_proxies, sign_on, args.questions_a_minute)
 
 
+def _why_not(error: OSError) -> str:
+    """Why an address cannot be listened at."""
+    return {
+        errno.EADDRINUSE: "ほかのプログラムか、すでに動いているこのサーバーが使っています",
+        errno.EACCES: "1024より小さい番号は、管理者（root）だけが使えます",
+        errno.EADDRNOTAVAIL: "このコンピューターのアドレスではありません",
+    }.get(error.errno or 0, error.strerror or str(error))
+
+
+class _Server(uvicorn.Server):
+    """A server that says that it was told to stop, and is told once: a key pressed again cuts nothing off, as the time is limited."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called by a signal, in the main thread."""
+        if self.should_exit:
+            return
+        with contextlib.suppress(OSError):  # a terminal that was closed
+            print(
+                "終えています。途中の返事が終わるまで、しばらくお待ちください（長くても1分ほど）。",
+                flush=True,
+            )
+        super().handle_exit(sig, frame)
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(description="DX資料アシスタントを動かします。")
@@ -772,15 +802,17 @@ def main(argv: list[str] | None = None) -> int:
             pass
     except OSError as error:
         print(
-            f"{args.host} のポート {args.port} で待ち受けられません（{error.strerror}）。--port で別の番号を指定してください。",
+            f"{args.host} のポート {args.port} で待ち受けられません（{_why_not(error)}）。"
+            "--port で別の番号を指定してください（make serve では make serve PORT=8080 のように）。",
             file=sys.stderr,
         )
         return 1
     print(f"http://{args.host}:{args.port}/ で動いています（終えるには Ctrl+C）。", flush=True)
-    threading.Thread(target=encoder.backend.warm, daemon=True).start()
+    warming = threading.Thread(target=encoder.backend.warm, daemon=True)
+    warming.start()
     # uvicorn ends its work and then gives the signal on: being told to stop is no failure
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
+    configuration = uvicorn.Config(
         app,
         host=args.host,
         port=args.port,
@@ -793,8 +825,23 @@ def main(argv: list[str] | None = None) -> int:
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=STOPPING_S,
     )
+    server = _Server(configuration)
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        if not server.should_exit:  # typed before the server listened to it
+            raise
+    finally:
+        warming.join()  # ended in the middle of it, the model's library aborts the process
+    if not server.started:
+        return 1
+    print("終えました。", flush=True)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("起動を中断しました。索引と資料はそのままです。", file=sys.stderr)
+        sys.exit(1)

@@ -18,6 +18,7 @@ import pwd
 import secrets
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,7 +26,7 @@ from access.accounts import MAX_DAYS, Account, Accounts, NoAccountError, TakenEr
 from access.file import AccessFile
 from access.labels import Labels, WrongPathError, matching
 from access.passwords import WeakPasswordError
-from access.people import WrongNameError
+from access.people import WrongNameError, account_key
 from database import DatabaseUnavailableError
 
 HOME = Path(__file__).resolve().parent.parent
@@ -119,9 +120,7 @@ def main(argv: list[str] | None = None) -> int:
             lambda: accounts.set_administrator(args.name, args.switch == "on"),
             f"「{args.name}」を管理者に{'しました' if args.switch == 'on' else 'しないことにしました'}。",
         ),
-        "disable": lambda: _then(
-            lambda: accounts.set_disabled(args.name, True), f"「{args.name}」を止めました。"
-        ),
+        "disable": lambda: _disable(accounts, args.name),
         "enable": lambda: _then(
             lambda: accounts.set_disabled(args.name, False), f"「{args.name}」を使えるようにしました。"
         ),
@@ -208,13 +207,37 @@ def _shown(args: argparse.Namespace, password: str) -> None:
         print("この画面にだけ表示しています。本人に安全な方法で伝えてください。")
 
 
+def _disable(accounts: Accounts, name: str) -> int:
+    accounts.set_disabled(name, True)
+    print(
+        f"「{name}」を止めました。プログラムの合言葉も無効にしました（再び使えるようにしても、戻りません）。"
+    )
+    everybody = accounts.all()
+    key = account_key(name)
+    stopped = any(account.name == key and account.administrator for account in everybody)
+    if stopped and not any(account.administrator and not account.disabled for account in everybody):
+        print(
+            "注意：使える管理者のアカウントが、ほかにありません。「python -m access administrator 名前 on」で管理者を決めるか、"
+            "「enable」で戻してください。",
+            file=sys.stderr,
+        )
+    return 0
+
+
+def _when(moment: str) -> str:
+    """A moment as kept (ISO 8601), in the time of this computer."""
+    return f"{datetime.fromisoformat(moment).astimezone():%Y年%m月%d日 %H:%M}"
+
+
 def _list(accounts: list[Account]) -> int:
     if not accounts:
         print("アカウントはまだありません。「python -m access add 名前」で作れます。")
     for account in accounts:
         marks = [word for word, on in (("管理者", account.administrator), ("停止中", account.disabled)) if on]
         groups = "、".join(account.groups) or "なし"
-        print(f"{account.name}\t{'・'.join(marks) or '利用者'}\t所属：{groups}\t作成 {account.created_at}")
+        print(
+            f"{account.name}\t{'・'.join(marks) or '利用者'}\t所属：{groups}\t作成 {_when(account.created_at)}"
+        )
     return 0
 
 
@@ -234,7 +257,9 @@ def _token(accounts: Accounts, args: argparse.Namespace) -> int:
 
 def _tokens(accounts: Accounts) -> int:
     for program in accounts.programs():
-        print(f"{program.mark}\t{program.account}\t{program.note or '（メモなし）'}\t{program.ends_at} まで")
+        print(
+            f"{program.mark}\t{program.account}\t{program.note or '（メモなし）'}\t{_when(program.ends_at)} まで"
+        )
     return 0
 
 

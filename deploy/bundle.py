@@ -209,7 +209,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     )
     given, pip_arguments = parser.parse_known_args(list(arguments) if arguments is not None else None)
     try:
-        print("パッケージをそろえています…", flush=True)
+        print("パッケージをそろえています（初めてのときは数分かかります）…", flush=True)
         collect_wheels(HOME, given.wheels, pip_arguments)
         print("一つのファイルにまとめています…", flush=True)
         archive = write_bundle(HOME, given.wheels, given.to, datetime.now(UTC).astimezone())

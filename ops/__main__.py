@@ -11,6 +11,7 @@ something is wrong, 2 wrong use, with one Japanese sentence on standard error.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sqlite3
 import sys
 from pathlib import Path
@@ -101,6 +102,16 @@ def _backup(args: argparse.Namespace) -> int:
     return 1 if report.problems else 0
 
 
+def _start(places: Places) -> str:
+    """The line that starts a server on these places, to be copied; what is not there is left to the server's own."""
+    words = [sys.executable, str(HOME / "server.py")]
+    for part in PARTS:
+        place = places.of_part(part).absolute()
+        if place.exists():
+            words += [f"--{part}", str(place)]
+    return shlex.join(words)
+
+
 def _restore(args: argparse.Namespace) -> int:
     file = Path(args.file)
     if not file.is_file():
@@ -110,10 +121,7 @@ def _restore(args: argparse.Namespace) -> int:
     elif args.to:
         places = Places.inside(Path(args.to))
         lines = told_of_restore(restore(file, places, only=args.only, replace=args.replace))
-        lines.append(
-            f"ここで動かすには：server.py --documents {places.documents} --index {places.index} --usage {places.usage}"
-            f" --synonyms {places.synonyms}"
-        )
+        lines.append(f"ここで動かすには：{_start(places)}")
     else:
         lines = told_of_restore(restore(file, Places.of(args), only=args.only, replace=args.replace))
         lines.append(

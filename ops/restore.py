@@ -67,7 +67,7 @@ def check(file: Path) -> list[str]:
     with opened(file) as archive:
         archive.check()
         listing = archive.listing
-        lines = [f"控え「{file}」は壊れていません（{listing.made_at} に作成）。"]
+        lines = [f"控え「{file}」は壊れていません（{_when(listing.made_at)} に作成）。"]
         lines += [
             f"{PARTS[part]}：{len(own)}件・{sum(member.bytes for member in own):,}バイト"
             for part in PARTS
@@ -148,10 +148,17 @@ def _restored(archive: Archive, places: Places, parts: Sequence[str], journal: _
     return RestoreReport(archive.listing.made_at, counts, kept, tuple(notes))
 
 
+def _when(moment: str) -> str:
+    """When a backup was made, in the time of this computer; as written where that cannot be read."""
+    with suppress(ValueError):
+        return f"{datetime.fromisoformat(moment).astimezone():%Y年%m月%d日 %H:%M}"
+    return moment
+
+
 def told(report: RestoreReport) -> list[str]:
     """What a restore did, a line each, for people."""
     parts = "・".join(f"{PARTS[part]} {count}件" for part, count in report.counts.items())
-    lines = [f"控え（{report.made_at} に作成）から戻しました：{parts}"]
+    lines = [f"控え（{_when(report.made_at)} に作成）から戻しました：{parts}"]
     lines += [
         f"前の{PARTS[part]}は「{path}」にあります。確かめ終わったら消してください。"
         for part, path in report.aside.items()

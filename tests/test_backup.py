@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import resource
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -401,8 +402,13 @@ def test_the_command_line(
     assert "壊れていません" in capsys.readouterr().out
     assert main(["restore", file, *options(office)]) == 2
     assert "--replace" in capsys.readouterr().err
+    capsys.readouterr()
     assert main(["restore", file, "--to", str(tmp_path / "to")]) == 0
     assert contents(tmp_path / "to") == contents(office.index.parent)
+    started = shlex.split(capsys.readouterr().out.split("ここで動かすには：")[1])
+    assert started[:2] == [sys.executable, str(HOME / "server.py")]
+    given = dict(zip(started[2::2], started[3::2], strict=True))
+    assert given == {f"--{part}": str(Places.inside(tmp_path / "to").of_part(part)) for part in PARTS}
     assert main(["restore", str(shelf / "no.zip"), "--to", str(tmp_path / "other")]) == 2
     for arguments in (
         ["backup"],

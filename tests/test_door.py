@@ -211,7 +211,7 @@ def test_programs(closed: House) -> None:
         refused = client.get("/api/documents", headers={"Authorization": wrong})
         assert (refused.status_code, refused.json()["detail"]) == (
             401,
-            "管理者の合言葉（トークン）が必要です。",
+            "この合言葉（トークン）は使えません。書き間違いか、期限が切れたか、無効にされています。",
         )
     assert client.get("/api/documents", headers={"Authorization": "Basic eDp5"}).status_code == 401
 

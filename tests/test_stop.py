@@ -110,6 +110,30 @@ def _stopped_in_the_middle(server: Running, office: Path, version: str | None) -
     assert "Traceback" not in server.log.read_text()
 
 
+def test_keys_that_are_pressed_again_cut_nothing_off(office: Path, tiny_folder: Path) -> None:
+    """Ctrl+C three times in the middle of answers: it says that it is ending, and all are finished and recorded."""
+    with running(
+        office, documents=str(office / "documents"), model=str(tiny_folder), precision="fp32"
+    ) as server:
+        connections = [begun(server, number) for number in range(CLIENTS)]
+        time.sleep(0.3)
+        for _ in range(3):
+            server.process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+        assert server.process.poll() is None
+        for connection in connections:
+            connection.send(b"}")
+        assert [connection.getresponse().status for connection in connections] == [200] * CLIENTS
+        for connection in connections:
+            connection.close()
+        assert server.process.wait(3 * STOPPING_S) == 0
+        said = server.log.read_text()
+        assert said.count("終えています") == 1
+        assert "終えました" in said
+        assert "Traceback" not in said
+        assert len(recorded(office)) == CLIENTS
+
+
 def test_a_build_and_somebody_who_never_ends_do_not_hold_it_up(office: Path, tiny_folder: Path) -> None:
     """One request stands still in its middle, others go on coming, and the index is being built: the time is limited, and
     nothing is left of the build."""

@@ -125,7 +125,9 @@ class Gate:
         if not self.needs_sign_in() and not given.startswith(PROGRAM_MARK):
             return None
         await self._count(tries)
-        raise _no_token()
+        raise _no_token(
+            "この合言葉（トークン）は使えません。書き間違いか、期限が切れたか、無効にされています。"
+        )
 
     async def check(self, request: Request) -> None:
         """Lets an administrator through; raises an HTTPException for others and for what another site sends."""
@@ -279,10 +281,8 @@ def _asked(name: str) -> str:
         return ""
 
 
-def _no_token() -> HTTPException:
-    return HTTPException(
-        401, "管理者の合言葉（トークン）が必要です。", headers={"WWW-Authenticate": "Bearer"}
-    )
+def _no_token(words: str = "管理者の合言葉（トークン）が必要です。") -> HTTPException:
+    return HTTPException(401, words, headers={"WWW-Authenticate": "Bearer"})
 
 
 def _too_many(seconds: int) -> HTTPException:
