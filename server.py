@@ -97,7 +97,7 @@ from web.checks import health_and_numbers
 from web.contract import Asked, AskRequest, FilterRequest, Question
 from web.deadlines import Deadlines
 from web.described import describe, methods_of
-from web.door import Door
+from web.door import Door, unreadable
 from web.entry import QUESTIONS_A_MINUTE, Entry
 from web.examples import Examples
 from web.gate import Gate
@@ -371,10 +371,14 @@ def create_app(
     def on_gone(_: Request, error: ClientDisconnect) -> Response:
         return Response(status_code=400)  # nobody is there to read it, and nothing of ours has failed
 
-    @app.exception_handler(DatabaseUnavailableError)
     @app.exception_handler(StoreUnavailableError)
-    def on_store_error(request: Request, error: Exception) -> Response:
+    def on_store_error(request: Request, error: StoreUnavailableError) -> Response:
         return failure(request, 503, str(error), str(error), {"Retry-After": "10"})
+
+    @app.exception_handler(DatabaseUnavailableError)
+    def on_database_error(request: Request, error: DatabaseUnavailableError) -> Response:
+        message = unreadable(request, error)
+        return failure(request, 503, message, message, {"Retry-After": "10"})
 
     def on_library_error(request: Request, error: Exception) -> Response:
         return failure(request, statuses[type(error)], str(error), str(error))

@@ -251,7 +251,10 @@ def test_the_labels_of_a_running_server_change(kept: Kept, tmp_path: Path) -> No
         closed = own.whole.get(address)
         assert closed.status_code == 503, address
         assert not [mark for mark in MARKS if mark in closed.text]
-        assert "控え" in closed.text
+        assert "管理者に知らせてください" in closed.text
+        assert "access.sqlite3" not in closed.text  # where it lies is for administrators
+    told = own.whole.get("/admin", headers={"Authorization": "Bearer ひみつ".encode()})
+    assert (told.status_code, "access.sqlite3" in told.text, "控え" in told.text) == (503, True, True)
     assert own.whole.get("/healthz").status_code == 200
 
 

@@ -6,6 +6,7 @@ are named here, so that a new page is behind it too.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -19,14 +20,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from access.people import ANYBODY
 from database import DatabaseUnavailableError
-from web.gate import Gate
+from web.gate import Gate, person_of
 
 OPEN = frozenset({"/login", "/logout", "/admin/login", "/healthz", "/readyz", "/metrics"})
 """Paths that are open to whoever reaches the server; those of metrics and of the administrator look for themselves."""
 LOGIN = "ログインが必要です。"
+UNREADABLE = "資料を読める人の記録を確かめられないため、いまは資料を示せません。管理者に知らせてください。"
+_log = logging.getLogger("dxqa.server")
 
 Refuse = Callable[[Request, int, Any, str, Any], Response]
 """Makes the page or the JSON of an error: request, status, detail, message, headers."""
+
+
+def unreadable(request: Request, error: DatabaseUnavailableError) -> str:
+    """What is said where accounts or labels cannot be read: administrators and the log are told why, others nothing of the server."""
+    _log.error("%s", error)
+    return str(error) if person_of(request).administrator else UNREADABLE
 
 
 class Door:
@@ -54,7 +63,9 @@ class Door:
                 reply = await self._refused(request, error.status_code, str(error.detail), error.headers)
             except DatabaseUnavailableError as error:
                 if not is_open:
-                    reply = await self._refused(request, 503, str(error), {"Retry-After": "10"})
+                    reply = await self._refused(
+                        request, 503, unreadable(request, error), {"Retry-After": "10"}
+                    )
             if reply is None and not is_open and not request.state.may_read:
                 reply = await self._to_login(request)
 
