@@ -163,7 +163,7 @@ class DatabaseFile:
                 connection.execute(f"PRAGMA user_version = {self._kept.schema}")
                 version = self._kept.schema
             connection.execute("COMMIT")
-            connection.execute("PRAGMA journal_mode = WAL")
+            self._to_wal(connection)
         if connection.execute("PRAGMA application_id").fetchone()[0] != self._kept.application:
             raise self._foreign()
         if version != self._kept.schema:
@@ -172,6 +172,23 @@ class DatabaseFile:
                 f"{self._kept.name}「{self.path}」は、このソフトウェアより新しい版で作られています（形式 {version}、"
                 f"読めるのは {self._kept.schema}）。新しい版のソフトウェアを使うか、このファイルを別の名前にしてください。",
             )
+
+    @staticmethod
+    def _to_wal(connection: sqlite3.Connection) -> None:
+        """Lets readers and a writer be at work beside each other from now on; SQLite does not wait here for who reads or writes just now."""
+        until = time.monotonic() + BUSY_S
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in {
+                    sqlite3.SQLITE_BUSY,
+                    sqlite3.SQLITE_LOCKED,
+                }
+                if not busy or time.monotonic() > until:
+                    raise
+            time.sleep(0.005)
 
     def _foreign(self) -> DatabaseUnavailableError:
         return DatabaseUnavailableError(

@@ -25,7 +25,7 @@ from index.passages import model_record
 from index.store import Index, current_version, load_current
 from qa.answer import ask
 
-POINTS = 25
+POINTS = 40
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree", "os.truncate"}
 
 

@@ -107,6 +107,12 @@ def everything(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that stands still for some seconds, under other tests, is not what these look at."""
+    monkeypatch.setattr(database, "BUSY_S", 30.0)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()

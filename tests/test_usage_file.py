@@ -274,3 +274,25 @@ def test_a_process_that_is_killed_leaves_whole_transactions(tmp_path: Path) -> N
         assert set(map(int, found)) <= set(range(int(rest[-1] if rest and rest[-1].isdigit() else last) + 2))
         with file.writing() as connection:
             connection.execute("DELETE FROM ratings")
+
+
+def test_many_begin_with_a_file_that_is_not_there_yet(tmp_path: Path) -> None:
+    """Who makes the tables and who comes right after: none is told that the file is in use."""
+    for number in range(30):
+        file, problems = UsageFile(tmp_path / str(number)), []
+
+        def write(file: UsageFile = file, problems: list[Exception] = problems) -> None:
+            try:
+                with file.writing() as connection:
+                    connection.execute("INSERT OR IGNORE INTO documents VALUES ('a', 'b', 'c')")
+            except DatabaseUnavailableError as error:
+                problems.append(error)
+
+        threads = [threading.Thread(target=write) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert problems == []
+        with file.reading() as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
