@@ -489,18 +489,15 @@ def _reranker(name: str, allow_hub: bool) -> Reranker | str | None:
         return str(error)
 
 
-def _days(text: str) -> int:
-    """How long records are kept, from an option."""
-    if not text.isdecimal() or not 0 <= int(text) <= MAX_DAYS:
-        raise ArgumentTypeError(f"0から{MAX_DAYS}までの日数で指定してください：{text}")
-    return int(text)
+def _whole(least: int, most: int, unit: str) -> Callable[[str], int]:
+    """Reads a whole number between two from an option; `unit` is what it counts, for people."""
 
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise ArgumentTypeError(f"{least}から{most}までの{unit}で指定してください：{text}")
+        return int(text)
 
-def _log_days(text: str) -> int:
-    """How long log files are kept, from an option."""
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_DAYS:
-        raise ArgumentTypeError(f"1から{MOST_DAYS}までの日数で指定してください：{text}")
-    return int(text)
+    return read
 
 
 def _hosts(text: str) -> frozenset[str]:
@@ -584,13 +581,6 @@ def _header(text: str) -> str:
     return text.lower()
 
 
-def _number(text: str) -> int:
-    """A whole number from 0, from an option."""
-    if not text.isdecimal() or int(text) > 1_000_000:
-        raise ArgumentTypeError(f"0以上の整数で指定してください：{text}")
-    return int(text)
-
-
 def _add_entry_options(parser: Parser) -> None:
     """The options that say who comes in how."""
     parser.add_argument(
@@ -630,7 +620,7 @@ def _add_entry_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--questions-a-minute",
-        type=_number,
+        type=_whole(0, 1_000_000, "数"),
         default=setting("QUESTIONS_A_MINUTE", str(QUESTIONS_A_MINUTE)),
         help=f"一人（一つのアドレスかアカウント）が1分に送れる質問の数（既定 {QUESTIONS_A_MINUTE}。0 なら制限しない）",
     )
@@ -712,7 +702,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--usage-days",
-        type=_days,
+        type=_whole(0, MAX_DAYS, "日数"),
         default=setting("USAGE_DAYS", str(DEFAULT_DAYS)),
         help=f"利用の記録を残す日数（既定 {DEFAULT_DAYS}。0 なら記録しない）",
     )
@@ -736,7 +726,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--log-days",
-        type=_log_days,
+        type=_whole(1, MOST_DAYS, "日数"),
         default=setting("LOG_DAYS", str(DAYS)),
         help=f"記録（ログ）のファイルを残す日数（既定 {DAYS}）",
     )

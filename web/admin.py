@@ -459,7 +459,6 @@ class Parts:
                 "file_bytes": MAX_FILE_BYTES,
             },
             "suffixes": SUFFIXES,
-            "needs_token": self.gate.needs_token,
         }
 
 

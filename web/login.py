@@ -20,8 +20,6 @@ from web.logs import audit
 from web.metrics import Metrics
 from web.site import Site
 
-NO_ACCOUNTS = "このサーバーには、アカウントがありません。管理者に確かめてください。"
-
 
 def pages(site: Site, gate: Gate) -> APIRouter:
     """The routes."""
