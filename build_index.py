@@ -10,7 +10,6 @@ Every option has an environment variable (DXQA_DOCUMENTS, DXQA_INDEX, DXQA_MODEL
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 import unicodedata
@@ -54,6 +53,7 @@ from index.versions import (
     older_version,
     switch,
 )
+from options import Parser, setting, whole
 
 HOME = Path(__file__).resolve().parent
 SAMPLES = HOME / "corpus" / "samples"
@@ -71,27 +71,6 @@ STAGES = {
 
 class UsageError(ValueError):
     """Wrong use; the message is a Japanese sentence for people."""
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that reports wrong use as one Japanese sentence."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        """Exit status 2, with the sentence on standard error."""
-        print(f"指定が正しくありません（{message}）。--help で使い方を確かめてください。", file=sys.stderr)
-        raise SystemExit(2)
-
-
-def setting(name: str, default: str) -> str:
-    """The environment variable of an option, or its default."""
-    return os.environ.get(f"DXQA_{name}") or default
-
-
-def _versions(text: str) -> int:
-    """A number of versions to keep: at least the one in use."""
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError("残す版の数は1以上の整数で指定してください")
-    return int(text)
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
@@ -130,7 +109,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--keep",
-        type=_versions,
+        type=whole(1, 1000, "数"),
         default=setting("KEEP", str(KEEP_VERSIONS)),
         help=f"残す版の数（既定 {KEEP_VERSIONS}）",
     )

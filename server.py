@@ -39,14 +39,12 @@ from build_index import (
     HOME,
     SAMPLES,
     Bar,
-    Parser,
     UsageError,
     add_common_options,
     documents_folder,
     index_folder,
     load_encoder,
     outdated,
-    setting,
     summary,
     visible,
 )
@@ -63,6 +61,7 @@ from index.report import BuildReport
 from index.reranker import Reranker, RerankerError
 from index.store import StoreUnavailableError
 from index.versions import ModelRecord, NewerIndexError, WrongFolderError, named_version
+from options import Parser, setting, whole
 from qa.answer import Passages, Reply
 from qa.catalog import (
     CaseEntry,
@@ -489,17 +488,6 @@ def _reranker(name: str, allow_hub: bool) -> Reranker | str | None:
         return str(error)
 
 
-def _whole(least: int, most: int, unit: str) -> Callable[[str], int]:
-    """Reads a whole number between two from an option; `unit` is what it counts, for people."""
-
-    def read(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise ArgumentTypeError(f"{least}から{most}までの{unit}で指定してください：{text}")
-        return int(text)
-
-    return read
-
-
 def _hosts(text: str) -> frozenset[str]:
     """Names in a list like 「dx.example.jp, 192.0.2.10」."""
     names = frozenset(name.strip().lower() for name in text.split(",") if name.strip())
@@ -620,7 +608,7 @@ def _add_entry_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--questions-a-minute",
-        type=_whole(0, 1_000_000, "数"),
+        type=whole(0, 1_000_000, "数"),
         default=setting("QUESTIONS_A_MINUTE", str(QUESTIONS_A_MINUTE)),
         help=f"一人（一つのアドレスかアカウント）が1分に送れる質問の数（既定 {QUESTIONS_A_MINUTE}。0 なら制限しない）",
     )
@@ -661,7 +649,19 @@ def _why_not(error: OSError) -> str:
 
 
 class _Server(uvicorn.Server):
-    """A server that says that it was told to stop, and is told once: a key pressed again cuts nothing off, as the time is limited."""
+    """A server that says when it listens, and that it was told to stop; it is told once: a key pressed again cuts nothing off, as the
+    time is limited."""
+
+    def __init__(self, config: uvicorn.Config, listening: str) -> None:
+        """`listening` is what is said once whoever comes is heard."""
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Opens the port."""
+        await super().startup(sockets)
+        if self.started:
+            print(self._listening, flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by a signal, in the main thread."""
@@ -683,7 +683,10 @@ def main(argv: list[str] | None = None) -> int:
         "--host", default=setting("HOST", "127.0.0.1"), help="待ち受けるアドレス（既定 127.0.0.1）"
     )
     parser.add_argument(
-        "--port", type=int, default=setting("PORT", "8000"), help="待ち受けるポート（既定 8000）"
+        "--port",
+        type=whole(0, 65535, "番号"),
+        default=setting("PORT", "8000"),
+        help="待ち受けるポート（既定 8000）",
     )
     parser.add_argument(
         "--synonyms",
@@ -702,7 +705,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--usage-days",
-        type=_whole(0, MAX_DAYS, "日数"),
+        type=whole(0, MAX_DAYS, "日数"),
         default=setting("USAGE_DAYS", str(DEFAULT_DAYS)),
         help=f"利用の記録を残す日数（既定 {DEFAULT_DAYS}。0 なら記録しない）",
     )
@@ -726,7 +729,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--log-days",
-        type=_whole(1, MOST_DAYS, "日数"),
+        type=whole(1, MOST_DAYS, "日数"),
         default=setting("LOG_DAYS", str(DAYS)),
         help=f"記録（ログ）のファイルを残す日数（既定 {DAYS}）",
     )
@@ -801,7 +804,6 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    print(f"http://{args.host}:{args.port}/ で動いています（終えるには Ctrl+C）。", flush=True)
     warming = threading.Thread(target=encoder.backend.warm, daemon=True)
     warming.start()
     # uvicorn ends its work and then gives the signal on: being told to stop is no failure
@@ -819,7 +821,7 @@ def main(argv: list[str] | None = None) -> int:
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=STOPPING_S,
     )
-    server = _Server(configuration)
+    server = _Server(configuration, f"http://{args.host}:{args.port}/ で動いています（終えるには Ctrl+C）。")
     try:
         server.run()
     except KeyboardInterrupt:

@@ -20,7 +20,6 @@ import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import NoReturn
 
 from access.accounts import MAX_DAYS, Account, Accounts, NoAccountError, TakenError
 from access.file import AccessFile
@@ -28,28 +27,17 @@ from access.labels import Labels, WrongPathError, matching
 from access.passwords import WeakPasswordError
 from access.people import WrongNameError, account_key
 from database import DatabaseUnavailableError
+from options import Parser, setting, whole
 
 HOME = Path(__file__).resolve().parent.parent
 _WRONG = (WrongNameError, WeakPasswordError, NoAccountError, TakenError, WrongPathError)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one Japanese sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        """Ends with status 2."""
-        print(
-            f"使い方が正しくありません。python -m access --help を見てください（{message}）。",
-            file=sys.stderr,
-        )
-        sys.exit(2)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="python -m access", description="アカウントと、資料を閲覧できる範囲を決めます。")
+def _parser() -> Parser:
+    parser = Parser(prog="python -m access", description="アカウントと、資料を閲覧できる範囲を決めます。")
     parser.add_argument(
         "--access",
-        default=os.environ.get("DXQA_ACCESS") or str(HOME / "var" / "access.sqlite3"),
+        default=setting("ACCESS", str(HOME / "var" / "access.sqlite3")),
         help="記録のファイル（既定 var/access.sqlite3）",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="操作")
@@ -78,7 +66,7 @@ def _parser() -> _Parser:
     named("enable", "止めたアカウントを再び使えるようにする")
     named("remove", "アカウントを消す")
     token = named("token", "プログラムが使う合言葉を作る（このとき一度だけ表示する）")
-    token.add_argument("--days", type=int, default=365, help="使える日数（既定 365）")
+    token.add_argument("--days", type=whole(1, MAX_DAYS, "日数"), default=365, help="使える日数（既定 365）")
     token.add_argument("--note", default="", help="何に使うか")
     command("tokens", "プログラムの合言葉の一覧")
     command("revoke", "プログラムの合言葉を無効にする").add_argument("mark", metavar="番号")
@@ -89,7 +77,7 @@ def _parser() -> _Parser:
     for made in (label, command("labels", "閲覧の範囲の一覧")):
         made.add_argument(
             "--documents",
-            default=os.environ.get("DXQA_DOCUMENTS") or str(HOME / "documents"),
+            default=setting("DOCUMENTS", str(HOME / "documents")),
             help="資料のフォルダー（どの資料に当たるかを示すため）",
         )
     return parser
@@ -181,6 +169,11 @@ def _password(accounts: Accounts, args: argparse.Namespace) -> int:
     accounts.set_password(args.name, password)
     print(f"「{args.name}」のパスワードを変えました。")
     _shown(args, password)
+    left = sum(program.account == account_key(args.name) for program in accounts.programs())
+    if left:
+        print(
+            f"プログラムの合言葉{left}件は、そのまま使えます。無効にするには「python -m access tokens」と「revoke」を使ってください。"
+        )
     return 0
 
 
@@ -190,6 +183,11 @@ def _asked(args: argparse.Namespace) -> str | None:
         return secrets.token_urlsafe(15)
     if args.stdin:
         return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        print(
+            "パスワードを入力する端末がありません。--stdin か --generate を付けてください。", file=sys.stderr
+        )
+        return None
     try:
         first = getpass.getpass("パスワード（12文字以上。入力しても表示されません）：")
         second = getpass.getpass("もう一度：")
@@ -242,9 +240,6 @@ def _list(accounts: list[Account]) -> int:
 
 
 def _token(accounts: Accounts, args: argparse.Namespace) -> int:
-    if not 1 <= args.days <= MAX_DAYS:
-        print(f"日数は1から{MAX_DAYS}までで指定してください。", file=sys.stderr)
-        return 2
     secret = accounts.open_program(args.name, args.days, args.note)
     print(secret)
     print(

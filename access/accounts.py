@@ -233,6 +233,13 @@ class Accounts:
             row, name, administrator = found
             return Person(name, _groups(connection, row), bool(administrator))
 
+    def end_sign_ins(self) -> int:
+        """Signs everybody out of every browser; how many sign-ins that were. Secrets of programs stay."""
+        if not self._file.exists:
+            return 0
+        with self._file.writing() as connection:
+            return connection.execute("DELETE FROM secrets WHERE kind = 'browser'").rowcount
+
     def end(self, secret: str) -> None:
         """Ends a secret, wherever a copy of it may be."""
         if secret and self._file.exists:
@@ -240,7 +247,7 @@ class Accounts:
                 connection.execute("DELETE FROM secrets WHERE digest = ?", (_digest(secret),))
 
     def programs(self) -> list[Program]:
-        """The secrets of programs that are good now, by account."""
+        """The secrets of programs that are good now, by account and end."""
         if not self._file.exists:
             return []
         with self._file.reading() as connection:

@@ -22,7 +22,6 @@ import ir_measures
 import numpy as np
 from ir_measures import RR, R, nDCG
 
-from build_index import setting
 from corpus.chunks import sentence_lines
 from corpus.records import Passage
 from corpus.text import searchable
@@ -30,6 +29,7 @@ from index.encoder import PRECISIONS, SentenceEncoder, best_precision
 from index.engines import Engines, own_headings, probe
 from index.late import LateWriter, TokenFile
 from index.passages import encode, tokens_of
+from options import setting
 
 HOME = Path(__file__).resolve().parents[1]
 MEASURES = {"nDCG@10": nDCG @ 10, "Recall@5": R @ 5, "Recall@10": R @ 10, "MRR@10": RR @ 10}

@@ -27,6 +27,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(HOME))  # run as a file, it finds what it packs
+
+from qa.synonyms import SynonymsError, SynonymsFile  # noqa: E402
+
 INSTALLER, CHECKSUMS, FACTS = "install.sh", "SHA256SUMS", "bundle.txt"
 BESIDE = ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "synonyms.csv", "docs", "deploy")
 """What belongs to the program beside its packages and modules."""
@@ -62,7 +66,6 @@ def collect_wheels(home: Path, kept: Path, pip_arguments: Sequence[str] = ()) ->
         found = Path(scratch) / "found"
         asked = [
             "wheel",
-            "-q",
             "-w",
             str(found),
             "-c",
@@ -76,7 +79,7 @@ def collect_wheels(home: Path, kept: Path, pip_arguments: Sequence[str] = ()) ->
             _pip(*asked, "--no-index")
         except BundleError:  # the first time, and where a package has changed
             shutil.rmtree(found, ignore_errors=True)
-            _pip(*asked, *pip_arguments)
+            _pip(*asked, *pip_arguments, shown=True)
         for wheel in found.iterdir():
             if wheel.name.startswith(("nvidia_", "triton-")):
                 raise BundleError(
@@ -180,18 +183,19 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _pip(*arguments: str) -> str:
-    """What pip says on standard output; raises BundleError with the last line of its errors."""
+def _pip(*arguments: str, shown: bool = False) -> str:
+    """What pip says on standard output, unless it is `shown`; raises BundleError with the first line of its errors."""
     done = subprocess.run(  # noqa: S603  # nosec B603  # pip of this environment
         [sys.executable, "-m", "pip", *arguments],
-        capture_output=True,
+        stdout=None if shown else subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         check=False,
     )
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["理由は不明です"]
         raise BundleError(f"パッケージをそろえられません（{lines[0].removeprefix('ERROR: ')[:300]}）。")
-    return done.stdout
+    return done.stdout or ""
 
 
 def main(arguments: Iterable[str] | None = None) -> int:
@@ -209,11 +213,13 @@ def main(arguments: Iterable[str] | None = None) -> int:
     )
     given, pip_arguments = parser.parse_known_args(list(arguments) if arguments is not None else None)
     try:
+        # what is wrong with it would only be seen where the archive is installed
+        SynonymsFile(HOME / "synonyms.csv")
         print("パッケージをそろえています（初めてのときは数分かかります）…", flush=True)
         collect_wheels(HOME, given.wheels, pip_arguments)
         print("一つのファイルにまとめています…", flush=True)
         archive = write_bundle(HOME, given.wheels, given.to, datetime.now(UTC).astimezone())
-    except BundleError as error:
+    except (BundleError, SynonymsError) as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:

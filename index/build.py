@@ -188,7 +188,7 @@ class _Build:
     def merged(self, report: BuildReport) -> BuildReport:
         """The report of a build, after the segments of its version were written anew together that have become too many."""
         manifest = self.manifest or self.old.manifest
-        assert manifest is not None  # nosec B101  # it tells the type checker what holds anyway
+        assert manifest is not None
         entries: list[dict[str, Any]] = manifest["documents"]
         segments = {
             name: self.old.segments.get(name) or StoredSegment(self.root / "segments" / name)
@@ -226,7 +226,7 @@ class _Build:
         self, report: BuildReport, together: Sequence[tuple[str, Sequence[str]]], rows: int
     ) -> BuildReport:
         """Writes groups of segments anew, each as one, and switches to a version of the same documents."""
-        assert self.old.manifest is not None  # nosec B101  # it tells the type checker what holds anyway
+        assert self.old.manifest is not None
         items = [
             Item(entry["id"], entry["sha256"], tuple(entry["paths"]), "unchanged", tuple(entry["paths"]))
             for entry in self.entries.values()

@@ -145,7 +145,7 @@ class DenseIndex:
 
     def _by_codes(self, vector: Vectors, k: int) -> tuple[Rows, Vectors]:
         """The k nearest as far as their codes say, and the cosines that these tell roughly, best first."""
-        assert self._codes is not None  # nosec B101  # it tells the type checker what holds anyway
+        assert self._codes is not None
         scores, found = self._codes.search(vector[None], k)
         held = found[0] >= 0
         return found[0][held], scores[0][held]

@@ -72,8 +72,8 @@ class ReaderProcess:
         return self._process
 
     def _exchange(self, process: subprocess.Popen[bytes], line: bytes) -> bytes:
-        assert process.stdin is not None  # nosec B101  # it tells the type checker what holds anyway
-        assert process.stdout is not None  # nosec B101  # it tells the type checker what holds anyway
+        assert process.stdin is not None
+        assert process.stdout is not None
         process.stdin.write(line)
         process.stdin.flush()
         received: list[bytes] = []

@@ -94,7 +94,7 @@ class Spool(Mapping[str, Parsed]):
         if identity in self._kept:
             return self._kept[identity]
         start, size = self._places[identity]
-        assert self._file is not None  # nosec B101  # it tells the type checker what holds anyway
+        assert self._file is not None
         self._file.seek(start)
         return parsed_of(json.loads(self._file.read(size)))
 

@@ -16,20 +16,14 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from build_index import HOME, Parser, add_common_options, setting, visible
+from build_index import HOME, add_common_options, visible
 from ops.archive import ArchiveError
 from ops.backup import BackupError, WrongTargetError, backup
 from ops.backup import told as told_of_backup
 from ops.places import PARTS, Places
 from ops.restore import RestoreRefusedError, check, restore
 from ops.restore import told as told_of_restore
-
-
-def _count(text: str) -> int:
-    """How many backups are kept: at least the one just made."""
-    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
-        raise argparse.ArgumentTypeError("残す控えの数は1以上の整数で指定してください")
-    return int(text)
+from options import Parser, setting, whole
 
 
 def _parts(text: str) -> list[str]:
@@ -50,7 +44,9 @@ def _add_place_options(parser: argparse.ArgumentParser) -> None:
         "--usage", default=setting("USAGE", str(var / "usage.sqlite3")), help="利用の記録のファイル"
     )
     parser.add_argument(
-        "--access", default=setting("ACCESS", str(var / "access.sqlite3")), help="利用者の登録のファイル"
+        "--access",
+        default=setting("ACCESS", str(var / "access.sqlite3")),
+        help="アカウントと閲覧の範囲の記録のファイル",
     )
     parser.add_argument(
         "--synonyms", default=setting("SYNONYMS", str(HOME / "synonyms.csv")), help="同義語の表"
@@ -59,13 +55,16 @@ def _add_place_options(parser: argparse.ArgumentParser) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    whole = Parser(prog="python -m ops", description="DX資料アシスタントを点検し、控え、戻します。")
-    commands = whole.add_subparsers(dest="command", required=True, metavar="{doctor,backup,restore}")
+    made = Parser(prog="python -m ops", description="DX資料アシスタントを点検し、控え、戻します。")
+    commands = made.add_subparsers(dest="command", required=True, metavar="{doctor,backup,restore}")
     doctor = commands.add_parser("doctor", help="どこに問題があるかを調べる（何も変えない）")
     _add_place_options(doctor)
     doctor.add_argument("--host", default=setting("HOST", "127.0.0.1"), help="サーバーが待ち受けるアドレス")
     doctor.add_argument(
-        "--port", type=int, default=setting("PORT", "8000"), help="サーバーが待ち受けるポート"
+        "--port",
+        type=whole(0, 65535, "番号"),
+        default=setting("PORT", "8000"),
+        help="サーバーが待ち受けるポート",
     )
     doctor.add_argument("--json", action="store_true", help="結果を JSON で示す")
     # --keep is that of backups here, not the server's of versions, nor is DXQA_KEEP
@@ -76,7 +75,9 @@ def parser() -> argparse.ArgumentParser:
     kept.add_argument(
         "--all-versions", action="store_true", help="索引の残っている版をすべて入れる（既定は使用中の版だけ）"
     )
-    kept.add_argument("--keep", type=_count, help="残す控えの数（フォルダーに置くとき。既定はすべて残す）")
+    kept.add_argument(
+        "--keep", type=whole(1, 10_000, "数"), help="残す控えの数（フォルダーに置くとき。既定はすべて残す）"
+    )
     back = commands.add_parser("restore", help="控えから戻す")
     _add_place_options(back)
     back.add_argument("file", metavar="FILE.zip", help="控えのファイル")
@@ -84,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     back.add_argument("--only", type=_parts, default=[], help=f"戻すもの（{','.join(PARTS)}。既定はすべて）")
     back.add_argument("--replace", action="store_true", help="いまあるものを別の名前で残して、置き換える")
     back.add_argument("--check", action="store_true", help="控えが壊れていないかを調べるだけで、戻さない")
-    return whole
+    return made
 
 
 def _backup(args: argparse.Namespace) -> int:

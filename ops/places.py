@@ -19,7 +19,7 @@ PARTS = {
     INDEX: "索引",
     DOCUMENTS: "資料",
     USAGE: "利用の記録",
-    ACCESS: "利用者の登録",
+    ACCESS: "アカウントと閲覧の範囲",
     SYNONYMS: "同義語の表",
 }
 """What is kept, in the order in which it is told of, and what people call it."""

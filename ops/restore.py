@@ -24,6 +24,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from access.accounts import Accounts
+from access.file import AccessFile
+from database import DatabaseUnavailableError
 from index.versions import BuildingError, alone, sync
 from ops.archive import Archive, ArchiveError, Member, opened
 from ops.places import ACCESS, FILE_NAMES, FOLDERS, INDEX, PARTS, USAGE, Places
@@ -118,6 +121,8 @@ def _restored(archive: Archive, places: Places, parts: Sequence[str], journal: _
     journal.write(list(moves.values()))  # nothing was moved yet: what is written goes again
     for part, move in list(moves.items()):
         _write_part(archive, archive.listing.of_part(part), Path(move.new or ""), Path(move.target))
+        if part == ACCESS:
+            _sign_everybody_out(Path(move.new or ""))
         moves[part] = dataclasses.replace(move, inode=Path(move.new or "").lstat().st_ino)
     order = [*beside, *moves.values()]
     with ExitStack() as held:
@@ -141,7 +146,11 @@ def _restored(archive: Archive, places: Places, parts: Sequence[str], journal: _
         elif os.path.lexists(left):
             kept[part] = left
     if ACCESS in parts:
-        notes.append("利用者の登録を戻しました。サーバーが動いているときは、起動し直してください。")
+        notes.append(
+            "アカウントを戻しました。サーバーが動いているときは、起動し直してください。ログインしていた人は、入り直しになります。"
+            "控えの後で変えたパスワードや、無効にした合言葉は、控えのときのものに戻っています。"
+            "「python -m access list」と「tokens」で確かめてください。"
+        )
     if INDEX not in parts:
         notes.append("索引は戻していません。build_index.py を動かすと、資料から作られます。")
     counts = {part: len(archive.listing.of_part(part)) for part in parts}
@@ -239,6 +248,14 @@ def _write_part(archive: Archive, members: Sequence[Member], new: Path, target: 
             os.chown(folder, *owner)
         sync(folder)
     sync(new.parent)
+
+
+def _sign_everybody_out(file: Path) -> None:
+    """Ends the sign-ins of restored accounts: who signed out, or was signed out, after the backup would else be in again."""
+    # what is no file of accounts that we know is restored as it is: whoever opens it says so
+    with suppress(DatabaseUnavailableError):
+        Accounts(AccessFile(file)).end_sign_ins()
+        sync(file)
 
 
 def _is_public(member: Member) -> bool:

@@ -250,7 +250,7 @@ def with_whole_lists(index: Index, query: Query, chosen: Sequence[Quotation]) ->
     shown: list[Quotation] = []
     for chunk_id in dict.fromkeys(s.chunk_id for s in chosen):
         chunk = index.chunk(chunk_id)
-        assert chunk is not None  # nosec B101  # it tells the type checker what holds anyway
+        assert chunk is not None
         lines = all_sentences(chunk)
         own = [s for s in chosen if s.chunk_id == chunk_id]
         for run in runs(chunk.text):
@@ -350,7 +350,7 @@ def with_contact(index: Index, query: Query, chosen: Sequence[Quotation]) -> lis
     if not calls:
         return list(chosen)
     chunk = index.chunk(max(calls, key=lambda s: s.weight).chunk_id)
-    assert chunk is not None  # nosec B101  # it tells the type checker what holds anyway
+    assert chunk is not None
     case = index.cases.get(chunk.case_id or "")
     fields = [case.fields[name] for name in CONTACT_FIELDS if case and name in case.fields]
     near = [s for s in chosen if s.chunk_id == chunk.id]
@@ -388,7 +388,7 @@ def with_heads(index: Index, chosen: Sequence[Quotation], others: Sequence[Chunk
     tables: dict[str, list[Run]] = {}
     for sentence in chosen:
         chunk = index.chunk(sentence.chunk_id)
-        assert chunk is not None  # nosec B101  # it tells the type checker what holds anyway
+        assert chunk is not None
         if chunk.id not in tables:
             tables[chunk.id] = [run for run in runs(chunk.text) if run.table]
         at = sentence.start - chunk.start
@@ -431,7 +431,7 @@ def with_names(index: Index, query: Query, chosen: Sequence[Quotation]) -> list[
     asked = squeeze(query.question)
     for chunk_id in dict.fromkeys(s.chunk_id for s in chosen):
         chunk = index.chunk(chunk_id)
-        assert chunk is not None  # nosec B101  # it tells the type checker what holds anyway
+        assert chunk is not None
         own = [s for s in chosen if s.chunk_id == chunk_id]
         title = squeeze(chunk.heading_path[-1]) if chunk.heading_path else ""
         wordless = any(_WORDLESS.fullmatch(normalize(s.text)) for s in own)

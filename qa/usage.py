@@ -279,7 +279,7 @@ class Usage:
         self.problem = error
 
     def _write(self, rows: Sequence[Asked]) -> None:
-        assert self.file is not None  # nosec B101  # it tells the type checker what holds anyway
+        assert self.file is not None
         with self._writing, self.file.writing() as connection:
             self._bounded(connection)
             for row in rows:
@@ -322,7 +322,7 @@ class Usage:
 
     def _bounded(self, connection: sqlite3.Connection) -> None:
         """Lets the oldest tenth go early where the file is nearly as large as it may be."""
-        assert self.file is not None  # nosec B101  # it tells the type checker what holds anyway
+        assert self.file is not None
         pages, free, size = (
             connection.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("page_count", "freelist_count", "page_size")
@@ -406,7 +406,7 @@ class Usage:
 
     def _leapt(self) -> bool:
         """Whether the clock stands far later than the newest record (of the first look), or than the time that has gone by."""
-        assert self.file is not None  # nosec B101  # it tells the type checker what holds anyway
+        assert self.file is not None
         now, passed = self._clock(), time.monotonic()
         if self._read is not None:
             leap = now - self._read[0] - timedelta(seconds=passed - self._read[1])
@@ -442,7 +442,7 @@ class Usage:
 
     def set_aside(self) -> str:
         """The new name of a file that cannot be used; a new one begins."""
-        assert self.file is not None  # nosec B101  # it tells the type checker what holds anyway
+        assert self.file is not None
         with self._writing:
             aside = self.file.set_aside()
         self._mended()
@@ -451,7 +451,7 @@ class Usage:
     @contextmanager
     def _removing(self) -> Iterator[sqlite3.Connection]:
         """A transaction after which nothing is left of what was deleted in it."""
-        assert self.file is not None  # nosec B101  # it tells the type checker what holds anyway
+        assert self.file is not None
         with self._writing:
             with self.file.writing() as connection:
                 yield connection

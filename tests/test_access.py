@@ -424,7 +424,12 @@ def test_the_command_line_in_this_process(
         out = capsys.readouterr()
         return status, out.out + out.err
 
+    assert said("add", "tanaka") == (
+        2,
+        "パスワードを入力する端末がありません。--stdin か --generate を付けてください。\n",
+    )
     typed = iter([PASSWORD, OTHER, PASSWORD, PASSWORD])
+    monkeypatch.setattr(command_line.sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(command_line.getpass, "getpass", lambda _: next(typed))
     assert said("add", "tanaka") == (2, "二つのパスワードが違います。もう一度やり直してください。\n")
     assert said("add", "tanaka")[0] == 0
@@ -441,7 +446,8 @@ def test_the_command_line_in_this_process(
         (("list",), 0, "停止中"),
         (("token", "tanaka"), 2, "使えません"),
         (("enable", "tanaka"), 0, "使えるように"),
-        (("token", "tanaka", "--days", "0"), 2, "日数は1から"),
+        (("token", "tanaka"), 0, "365日間"),
+        (("password", "tanaka", "--generate"), 0, "プログラムの合言葉1件は、そのまま使えます"),
         (("revoke", "00000000"), 2, "ありません"),
         (("label", "../x", "a"), 2, "指定できません"),
         (("unlabel", "x"), 2, "範囲の指定はありません"),
@@ -455,9 +461,10 @@ def test_the_command_line_in_this_process(
     (tmp_path / "access.sqlite3").write_bytes(b"x" * 5000)
     found = said("list")
     assert (found[0], "控え" in found[1]) == (1, True)
-    with pytest.raises(SystemExit) as ended:
-        said("nothing")
-    assert ended.value.code == 2
+    for wrong in (["nothing"], ["token", "tanaka", "--days", "0"]):
+        with pytest.raises(SystemExit) as ended:
+            said(*wrong)
+        assert ended.value.code == 2
 
 
 def test_root_makes_no_file_that_the_server_could_not_read(

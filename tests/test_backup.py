@@ -27,6 +27,8 @@ from fastapi.testclient import TestClient
 from running import running, surroundings
 from test_faults import counted
 
+from access.accounts import Accounts
+from access.file import AccessFile
 from build_index import HOME
 from index.build import build
 from index.current import CurrentIndex
@@ -300,6 +302,27 @@ def test_only_some_parts(office: Places, shelf: Path, tmp_path: Path) -> None:
     with pytest.raises(RestoreRefusedError, match="資料は入っていません"):
         restore(made.path, Places.inside(tmp_path / "other"), only=["documents"])
     assert not (tmp_path / "other").exists()
+
+
+def test_who_signed_out_after_the_backup_is_not_in_again(office: Places, shelf: Path, tmp_path: Path) -> None:
+    office.access.unlink()
+    accounts = Accounts(AccessFile(office.access))
+    accounts.add("tanaka", "ながい合言葉のかわりです１２３", groups=["総務課"])
+    in_browser = accounts.sign_in("tanaka", "ながい合言葉のかわりです１２３")
+    of_program = accounts.open_program("tanaka", 3)
+    made = backup(office, shelf)
+    assert in_browser
+    accounts.end(in_browser)
+    to = Places.inside(tmp_path / "to")
+    report = restore(made.path, to)
+    restored = Accounts(AccessFile(to.access))
+    assert restored.recognised(in_browser, "browser") is None
+    person = restored.recognised(of_program, "program")
+    assert person is not None
+    assert (person.name, person.groups) == ("tanaka", {"総務課"})
+    assert restored.sign_in("tanaka", "ながい合言葉のかわりです１２３")
+    assert any("入り直し" in note for note in report.notes)
+    assert stat.S_IMODE(to.access.stat().st_mode) == 0o600
 
 
 # ---------------------------------------------------------------- what is wrong with the service

@@ -399,3 +399,16 @@ def test_a_bundle_is_installed_and_answers_without_any_network(roomy: Path, mode
     assert f"戻すには：ln -sfn releases/old '{prefix}/current'" in said
     assert f"起動するには：{prefix}/start.sh" in said
     assert (prefix / "dxqa.env").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_table_of_synonyms_that_cannot_be_used_is_told_of_before_anything_is_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bundle, "HOME", tmp_path)
+    (tmp_path / "synonyms.csv").write_text("手数料\n", encoding="utf-8")
+    assert bundle.main(["--to", str(tmp_path / "to"), "--wheels", str(tmp_path / "wheels")]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "synonyms.csv" in err
+    assert "1行目" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["synonyms.csv"]

@@ -274,7 +274,7 @@ FAULTS: list[tuple[str, Callable[[Path], object], str, str, str]] = [
     ("a usage file that is none", usage_of_nothing, "利用の記録", "wrong", "restore"),
     ("a newer usage file", newer_usage, "利用の記録", "wrong", "新しいほう"),
     ("another program's usage file", foreign_usage, "利用の記録", "wrong", "ファイル名"),
-    ("damaged accounts", damaged_access, "利用者の登録", "wrong", "restore"),
+    ("damaged accounts", damaged_access, "アカウントと閲覧の範囲", "wrong", "restore"),
     ("accounts that all can read", lambda s: (s / "access.sqlite3").chmod(0o644), "記録を読める人", "wrong", "chmod 600"),
     ("no documents folder", no_documents, "資料のフォルダー", "wrong", "--documents"),
     ("a document that is not indexed", new_document, "索引の新しさ", "notice", "build_index.py"),

@@ -240,6 +240,34 @@ def test_one_name_is_not_guessed_from_many_computers(closed: House, monkeypatch:
     assert sign_in(closed.client("10.7.1.1"), "tanaka").status_code == 303
 
 
+def test_strangers_who_guess_do_not_keep_the_owner_of_a_name_out(
+    closed: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where somebody signed in before, tries count for that computer alone; and what strangers tried is not forgiven for it."""
+    monkeypatch.setattr(closed.app.state.gate, "_wrong_names", Rate(5, 600))
+    assert sign_in(closed.client("10.7.5.1"), "chief").status_code == 303
+    for number in range(5):
+        assert sign_in(closed.client(f"10.7.4.{number}"), "chief", "wrong").status_code == 401
+    late = sign_in(closed.client("10.7.4.9"), "chief")
+    assert (late.status_code, 590 < int(late.headers["retry-after"]) <= 600) == (429, True)
+    assert "間違いが続いているため、いまは確かめられません。10分ほど待ってから" in late.text
+    assert sign_in(closed.client("10.7.5.1"), "chief").status_code == 303
+    assert sign_in(closed.client("10.7.4.9"), "chief").status_code == 429
+    for _ in range(5):
+        assert sign_in(closed.client("10.7.5.1"), "chief", "wrong").status_code == 401
+    assert sign_in(closed.client("10.7.5.1"), "chief").status_code == 429
+
+
+def test_computers_that_are_known_are_forgotten_the_oldest_first(
+    closed: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web.gate, "MOST_KNOWN", 2)
+    closed.app.state.gate._known.clear()
+    for number in (1, 2, 1, 3):
+        assert sign_in(closed.client(f"10.7.6.{number}"), "chief").status_code == 303
+    assert list(closed.app.state.gate._known) == ["chief 10.7.6.1", "chief 10.7.6.3"]
+
+
 def test_one_name_is_not_guessed_under_many_spellings(closed: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is the same account; counted apart, a name of n letters would have 3^n times as many tries."""
     monkeypatch.setattr(closed.app.state.gate, "_wrong_names", Rate(5, 600))

@@ -11,6 +11,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 OURS = {
     "access",
     "database",
+    "options",
     "corpus",
     "index",
     "ops",
@@ -25,20 +26,23 @@ OURS = {
 }
 ALLOWED = {
     "database": set(),
-    "access": {"access", "database"},
+    "options": set(),
+    "access": {"access", "database", "options"},
     "corpus": {"corpus"},
     "index": {"corpus", "index"},
     "qa": {"corpus", "database", "index", "qa"},
-    "build_index": {"corpus", "index"},
+    "build_index": {"corpus", "index", "options"},
     "web": {"access", "corpus", "database", "index", "qa", "web", "build_index"},
-    "server": {"access", "corpus", "database", "index", "qa", "web", "build_index"},
-    "ops": {"access", "corpus", "database", "index", "ops", "qa", "build_index"},
-    "deploy": set(),  # it stands outside the program, and starts it as a process
+    "server": {"access", "corpus", "database", "index", "options", "qa", "web", "build_index"},
+    "ops": {"access", "corpus", "database", "index", "ops", "options", "qa", "build_index"},
+    # it stands outside the program, and starts it as a process; what goes into a bundle is looked at before
+    "deploy": {"qa"},
     "benchmarks": {
         "access",
         "corpus",
         "database",
         "index",
+        "options",
         "qa",
         "web",
         "build_index",
@@ -69,7 +73,7 @@ def imported(source: str, package: str) -> set[str]:
 
 
 def files() -> list[Path]:
-    found = [REPOSITORY / name for name in ("server.py", "build_index.py", "database.py")]
+    found = [REPOSITORY / name for name in ("server.py", "build_index.py", "database.py", "options.py")]
     for folder in ("access", "corpus", "index", "ops", "qa", "web", "benchmarks", "deploy"):
         found += sorted((REPOSITORY / folder).rglob("*.py"))
     return found

@@ -81,7 +81,7 @@ Persons = Annotated[
         {
             "anyOf": [
                 {"type": "integer", "minimum": 0, "maximum": MOST_PERSONS},
-                {"type": "string", "pattern": "^([0-9]{0,8}|[0-9]{1,4}万)$"},
+                {"type": "string", "pattern": "^([0-9]{0,8}|[1-9][0-9]{0,3}万)$"},
                 {"type": "null"},
             ],
             "description": "人。「30000」「3万」「三万五千」のようにも書ける",

@@ -13,8 +13,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import math
 import secrets
 import time
+from collections import OrderedDict
+from typing import Literal
 
 from fastapi import HTTPException
 from starlette.concurrency import run_in_threadpool
@@ -37,7 +40,10 @@ WRONG_WINDOW_S, WRONG_DELAY_S, WRONG_LONGEST_S, WRONG_MOST = 60, 0.5, 2, 20
 closed door opens for one bearer token every `WRONG_LONGEST_S`: whoever has the right one gets in beside a stranger who guesses
 from the same address (a common proxy), and guessing stays below one a second."""
 WRONG_NAME_WINDOW_S, WRONG_NAME_MOST = 600, 50
-"""Wrong passwords for one name, whoever sends them: who guesses from many computers gets no further."""
+"""Wrong passwords for one name, whoever sends them: who guesses from many computers gets no further. Where somebody has signed in with
+the name since the start, that computer counts for itself: strangers who guess do not keep the name's owner out there."""
+MOST_KNOWN = 10_000
+"""Names with a computer on which they signed in, the last ones."""
 RIGHT_NAME_WINDOW_S, RIGHT_NAME_MOST = 60, 30
 """Right passwords for one name: each costs as much as a wrong one, and nobody needs more."""
 HASHED_AT_ONCE = 2
@@ -58,6 +64,8 @@ class Gate:
         """Bearer tokens that are looked at behind a closed door."""
         self._wrong_names = Rate(WRONG_NAME_MOST, WRONG_NAME_WINDOW_S)
         self._right_names = Rate(RIGHT_NAME_MOST, RIGHT_NAME_WINDOW_S)
+        self._known: OrderedDict[str, None] = OrderedDict()
+        """Names with the address from which somebody signed in with them."""
         self._hashing = asyncio.Semaphore(HASHED_AT_ONCE)
         self._ended: dict[str, int] = {}
         """Sessions that were signed out, and when they would have ended."""
@@ -114,7 +122,7 @@ class Gate:
         """Whose a bearer token is, None where there is nothing that one could belong to; a wrong one is counted and refused."""
         tries = address(request)
         if not self._wrong.is_open(tries) and not self._looks.hit(tries):
-            raise _too_many(WRONG_LONGEST_S)
+            raise _too_many(TOO_MANY_WRONG, WRONG_LONGEST_S)
         # a right one does not forgive the wrong ones: they may be somebody else's
         if self._is_token(given.encode("latin-1", "replace")):
             return TOKEN_HOLDER
@@ -122,7 +130,7 @@ class Gate:
             person = await run_in_threadpool(self.accounts.recognised, given, "program")
             if person is not None:
                 return person
-        if not self.needs_sign_in() and not given.startswith(PROGRAM_MARK):
+        if not given.startswith(PROGRAM_MARK) and not await run_in_threadpool(self.needs_sign_in):
             return None
         await self._count(tries)
         raise _no_token(
@@ -174,13 +182,15 @@ class Gate:
         """The cookie for a name and its password; raises an HTTPException, a little later each time, where they do not belong
         together."""
         tries, asked = self._tries(request), _asked(name)
-        if not self._wrong_names.is_open(asked):
-            raise _too_many(WRONG_NAME_WINDOW_S)
+        here = f"{asked} {tries}"  # no name has a blank in it
+        guessed = here if here in self._known else asked
+        if not self._wrong_names.is_open(guessed):
+            raise _too_many(TOO_MANY_WRONG, self._wrong_names.wait_s(guessed))
         if not self._right_names.is_open(asked):
-            raise _too_many(RIGHT_NAME_WINDOW_S)
+            raise _too_many(TOO_MANY_RIGHT, self._right_names.wait_s(asked))
         # before it is known to be wrong: many that come at once would else all be looked at
         self._wrong.begin(tries)
-        self._wrong_names.begin(asked)
+        self._wrong_names.begin(guessed)
         secret = None
         try:
             if self.accounts is not None:
@@ -188,12 +198,16 @@ class Gate:
                     secret = await run_in_threadpool(self.accounts.sign_in, name, password)
         finally:
             self._wrong.end(tries, counts=secret is None)
-            self._wrong_names.end(asked, counts=secret is None)
+            self._wrong_names.end(guessed, counts=secret is None)
         if secret is None:
             await self._delay(tries)
             raise HTTPException(401, "名前かパスワードが違います。大文字・小文字も確かめてください。")
-        self._wrong_names.clear(asked)
+        self._wrong_names.clear(guessed)
         self._right_names.hit(asked)
+        self._known[here] = None
+        self._known.move_to_end(here)
+        if len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
         return secret
 
     async def sign_out(self, request: Request) -> None:
@@ -210,7 +224,7 @@ class Gate:
         """The key of an address; raises an HTTPException where its door is closed."""
         tries = address(request)
         if not self._wrong.is_open(tries):
-            raise _too_many(WRONG_WINDOW_S)
+            raise _too_many(TOO_MANY_WRONG, self._wrong.wait_s(tries))
         return tries
 
     async def _count(self, tries: str) -> None:
@@ -249,6 +263,7 @@ class Gate:
     def keep(self, request: Request, response: Response, *, token: str = "", account: str = "") -> None:
         """Gives a browser its cookies; an empty one is taken away."""
         # a link to a passage in a mail shall find its reader signed in; what changes something asks where it comes from anyway
+        same_site: Literal["strict", "lax"]
         for name, value, same_site in ((TOKEN_COOKIE, token, "strict"), (ACCOUNT_COOKIE, account, "lax")):
             if value or name in request.cookies:
                 response.set_cookie(
@@ -256,7 +271,7 @@ class Gate:
                     value,
                     max_age=TOKEN_S if value else 0,
                     httponly=True,
-                    samesite="strict" if same_site == "strict" else "lax",
+                    samesite=same_site,
                     secure=request.url.scheme == "https",
                 )
 
@@ -285,9 +300,10 @@ def _no_token(words: str = "管理者の合言葉（トークン）が必要で�
     return HTTPException(401, words, headers={"WWW-Authenticate": "Bearer"})
 
 
-def _too_many(seconds: int) -> HTTPException:
-    return HTTPException(
-        429,
-        "合言葉の間違いが続いています。1分ほど待ってから、もう一度お試しください。",
-        headers={"Retry-After": str(seconds)},
-    )
+TOO_MANY_WRONG = "間違いが続いているため、いまは確かめられません。{}ほど待ってから、もう一度お試しください。"
+TOO_MANY_RIGHT = "同じ名前でのログインが続いています。{}ほど待ってから、もう一度お試しください。"
+
+
+def _too_many(words: str, seconds: int) -> HTTPException:
+    wait = f"{seconds}秒" if seconds < 60 else f"{math.ceil(seconds / 60)}分"
+    return HTTPException(429, words.format(wait), headers={"Retry-After": str(seconds)})

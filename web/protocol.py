@@ -26,7 +26,7 @@ class TimedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins to wait for the first request."""
-        assert isinstance(transport, asyncio.Transport)  # nosec B101  # it tells the type checker what holds anyway
+        assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
         self._wait_for_head()
 

@@ -472,7 +472,7 @@ class _Reader:
         while True:
             line = self.lines[at]
             found = self._item(line)
-            assert found is not None  # nosec B101  # it tells the type checker what holds anyway
+            assert found is not None
             own = not found["dash"] or bool(found["inner"])
             begin = found.end("dash") if found["dash"] else found.end("indent")
             pieces = [_Piece(line.start, begin, "mk")] if begin > line.start else []
