@@ -90,7 +90,6 @@ from web import (
     similar,
     view,
 )
-from web.admin_visibility import label_words
 from web.admission import Admission, Share
 from web.checks import health_and_numbers
 from web.contract import Asked, AskRequest, FilterRequest, Question
@@ -210,7 +209,12 @@ def create_app(
         page=site.page,
     )
     if labels is not None and gate.accounts is not None:
-        parts_of_admin.label_of = lambda path: label_words(labels.table().of(path))
+
+        def label_of(path: str) -> str:
+            table = labels.table()
+            return table.words(table.of(path))
+
+        parts_of_admin.label_of = label_of
         app.include_router(admin_visibility.pages(site, labels, gate.accounts, parts_of_admin.places))
     app.include_router(admin.api(parts_of_admin, looking))
 

@@ -275,8 +275,8 @@ def _revoke(accounts: Accounts, mark: str) -> int:
 def _label(labels: Labels, args: argparse.Namespace) -> int:
     labels.set(args.path, args.groups.split(","))
     found = matching(args.path, _files(Path(args.documents)))
-    groups = "、".join(word.strip() for word in args.groups.split(",") if word.strip()) or "管理者だけ"
-    print(f"「{args.path}」を閲覧できるグループ：{groups}")
+    table = labels.table()
+    print(f"「{args.path}」を閲覧できるグループ：{table.words(table.own(args.path))}")
     if found:
         print(
             f"いま当てはまる資料：{len(found)}件（{'、'.join(found[:5])}{' ほか' if len(found) > 5 else ''}）"
@@ -302,8 +302,9 @@ def _unlabel(labels: Labels, path: str) -> int:
 
 def _labels(labels: Labels, args: argparse.Namespace) -> int:
     files = _files(Path(args.documents))
-    for path, groups in labels.table().labels.items():
-        print(f"{path}\t{'、'.join(sorted(groups)) or '管理者だけ'}\t資料 {len(matching(path, files))}件")
+    table = labels.table()
+    for path, label in table.labels.items():
+        print(f"{path}\t{table.words(label)}\t資料 {len(matching(path, files))}件")
     return 0
 
 

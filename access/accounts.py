@@ -17,7 +17,7 @@ from typing import Literal
 
 from access import passwords
 from access.file import AccessFile
-from access.people import Person, WrongNameError, account_key, group_keys
+from access.people import Person, WrongNameError, account_key, group_keys, group_names
 
 BROWSER_S = 12 * 3600
 """A working day: who signs in in the morning is not asked again before the evening."""
@@ -42,7 +42,7 @@ class TakenError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account as it is listed; times are UTC."""
+    """An account as it is listed, its groups as they are spelt; times are UTC."""
 
     name: str
     groups: tuple[str, ...]
@@ -106,7 +106,7 @@ class Accounts:
         self, name: str, password: str, *, groups: Collection[str] = (), administrator: bool = False
     ) -> str:
         """Makes an account and gives its name; raises WrongNameError, WeakPasswordError, TakenError."""
-        key, own = account_key(name), group_keys(groups)
+        key, own = account_key(name), group_names(groups)
         kept, now = passwords.hashed(passwords.checked(password, key)), self._now()
         with self._file.writing() as connection:
             try:
@@ -116,7 +116,9 @@ class Accounts:
                 ).lastrowid
             except sqlite3.IntegrityError as error:
                 raise TakenError(f"アカウント「{key}」は、すでにあります。") from error
-            connection.executemany("INSERT INTO members VALUES (?, ?)", [(row, group) for group in own])
+            connection.executemany(
+                "INSERT INTO members VALUES (?, ?)", [(row, group) for group in own.values()]
+            )
         return key
 
     def set_password(self, name: str, password: str) -> None:
@@ -132,11 +134,13 @@ class Accounts:
 
     def set_groups(self, name: str, groups: Collection[str]) -> None:
         """Puts an account into these groups and no others, at once also where it is signed in."""
-        key, own = account_key(name), group_keys(groups)
+        key, own = account_key(name), group_names(groups)
         with self._file.writing() as connection:
             row = _row(connection, key)
             connection.execute("DELETE FROM members WHERE account = ?", (row,))
-            connection.executemany("INSERT INTO members VALUES (?, ?)", [(row, group) for group in own])
+            connection.executemany(
+                "INSERT INTO members VALUES (?, ?)", [(row, group) for group in own.values()]
+            )
 
     def set_administrator(self, name: str, administrator: bool) -> None:
         """Says whether an account may change documents and the index."""
@@ -231,7 +235,7 @@ class Accounts:
             if found is None:
                 return None
             row, name, administrator = found
-            return Person(name, _groups(connection, row), bool(administrator))
+            return Person(name, group_keys(_groups(connection, row)), bool(administrator))
 
     def end_sign_ins(self) -> int:
         """Signs everybody out of every browser; how many sign-ins that were. Secrets of programs stay."""
@@ -277,9 +281,10 @@ def _row(connection: sqlite3.Connection, key: str) -> int:
     return int(found[0])
 
 
-def _groups(connection: sqlite3.Connection, row: int) -> frozenset[str]:
+def _groups(connection: sqlite3.Connection, row: int) -> list[str]:
+    """The groups of an account, as they are spelt."""
     rows = connection.execute("SELECT member_of FROM members WHERE account = ?", (row,)).fetchall()
-    return frozenset(group for (group,) in rows)
+    return [group for (group,) in rows]
 
 
 def _digest(secret: str) -> bytes:

@@ -25,7 +25,7 @@ CREATE TABLE accounts (
 );
 CREATE TABLE members (
   account INTEGER NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
-  member_of TEXT NOT NULL,       -- access.people.group_key
+  member_of TEXT NOT NULL,       -- access.people.group_name
   PRIMARY KEY (account, member_of)
 ) WITHOUT ROWID;
 CREATE TABLE secrets (           -- what a browser or a program shows instead of the password
@@ -40,7 +40,7 @@ CREATE INDEX secrets_account ON secrets (account);
 CREATE TABLE labels (path TEXT PRIMARY KEY) WITHOUT ROWID;  -- a file, or a folder with all in it
 CREATE TABLE labelled (
   path TEXT NOT NULL REFERENCES labels (path) ON DELETE CASCADE,
-  visible_to TEXT NOT NULL,      -- access.people.group_key
+  visible_to TEXT NOT NULL,      -- access.people.group_name
   PRIMARY KEY (path, visible_to)
 ) WITHOUT ROWID;
 """

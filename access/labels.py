@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import PurePosixPath
 
 from access.file import AccessFile
-from access.people import Label, group_keys
+from access.people import Label, group_key, group_names
 from database import DatabaseUnavailableError
 
 FRESH_S = 1.0
@@ -56,11 +56,13 @@ class Labels:
 
         Raises WrongPathError, WrongNameError.
         """
-        place, own = label_path(path), group_keys(groups)
+        place, own = label_path(path), group_names(groups)
         with self._file.writing() as connection:
             connection.execute("DELETE FROM labels WHERE path = ?", (place,))
             connection.execute("INSERT INTO labels VALUES (?)", (place,))
-            connection.executemany("INSERT INTO labelled VALUES (?, ?)", [(place, group) for group in own])
+            connection.executemany(
+                "INSERT INTO labelled VALUES (?, ?)", [(place, group) for group in own.values()]
+            )
         self._seen, self._looked = True, float("-inf")
 
     def remove(self, path: str) -> bool:
@@ -83,23 +85,26 @@ class Labels:
             labels: dict[str, set[str]] = {
                 path: set() for (path,) in connection.execute("SELECT path FROM labels")
             }
+            spelt: list[str] = []
             for path, group in connection.execute("SELECT path, visible_to FROM labelled"):
-                labels[path].add(group)
+                labels[path].add(group_key(group))
+                spelt.append(group)
         self._seen = True
-        return Table({path: frozenset(groups) for path, groups in labels.items()})
+        return Table({path: frozenset(groups) for path, groups in labels.items()}, group_names(sorted(spelt)))
 
 
 class Table:
     """All labels of one moment, by path."""
 
-    def __init__(self, labels: Mapping[str, Label]) -> None:
-        self.labels = dict(sorted(labels.items()))
+    def __init__(self, labels: Mapping[str, Label], names: Mapping[str, str] | None = None) -> None:
+        """`names` are how groups are spelt, by their keys."""
+        self.labels, self.names = dict(sorted(labels.items())), dict(names or {})
         self.groups: frozenset[str] = frozenset().union(*self.labels.values())
         """Every group that some label names."""
         self._of: dict[str, Label | None] = {}
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Table) and self.labels == other.labels
+        return isinstance(other, Table) and (self.labels, self.names) == (other.labels, other.names)
 
     def __hash__(self) -> int:
         return hash(tuple(self.labels.items()))
@@ -120,6 +125,12 @@ class Table:
                 None,
             )
         return self._of[path]
+
+    def words(self, label: Label | None) -> str:
+        """Who may see something, in words; empty where everybody may."""
+        if label is None:
+            return ""
+        return "・".join(sorted(self.names.get(group, group) for group in label)) or "管理者だけ"
 
     def own(self, path: str) -> Label | None:
         """The label of a path itself."""

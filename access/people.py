@@ -38,12 +38,17 @@ class WrongNameError(ValueError):
 
 def account_key(name: str) -> str:
     """The form in which an account is known: 「Ｔａｎａｋａ」 and 「tanaka」 are one. Raises WrongNameError."""
-    return _key(name, "アカウントの名前", " ,、;:|/\\")
+    return _spelling(name, "アカウントの名前", " ,、;:|/\\").casefold()
 
 
 def group_key(name: str) -> str:
-    """The form in which a group is known: 「ＤＸ推進課」 and 「DX推進課」 are one. Raises WrongNameError."""
-    return _key(name, "グループの名前", ",、;|")
+    """The form by which a group is told from others: 「ＤＸ推進課」 and 「dx推進課」 are one. Raises WrongNameError."""
+    return group_name(name).casefold()
+
+
+def group_name(name: str) -> str:
+    """The form in which a group is kept and shown: 「ＤＸ推進課」 is 「DX推進課」. Raises WrongNameError."""
+    return _spelling(name, "グループの名前", ",、;|")
 
 
 def group_keys(names: Iterable[str]) -> frozenset[str]:
@@ -51,17 +56,22 @@ def group_keys(names: Iterable[str]) -> frozenset[str]:
     return frozenset(group_key(name) for name in names if name.strip())
 
 
-def _key(name: str, what: str, without: str) -> str:
+def group_names(names: Iterable[str]) -> dict[str, str]:
+    """Several groups as `group_name` writes them, each once, by their keys; empty words are none. Raises WrongNameError."""
+    found: dict[str, str] = {}
+    for name in names:
+        if name.strip():
+            found.setdefault(group_key(name), group_name(name))
+    return found
+
+
+def _spelling(name: str, what: str, without: str) -> str:
     # what is far too long is not looked at: one letter may become eighteen
-    key = (
-        " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
-        if len(name) <= 16 * MAX_NAME_CHARS
-        else ""
-    )
-    if not key or len(key) > MAX_NAME_CHARS:
+    words = " ".join(unicodedata.normalize("NFKC", name).split()) if len(name) <= 16 * MAX_NAME_CHARS else ""
+    if not words or len(words.casefold()) > MAX_NAME_CHARS:
         raise WrongNameError(f"{what}は、1文字以上{MAX_NAME_CHARS}文字以内にしてください。")
     # control and format characters, half characters, and what separates names in a list
-    wrong = next((c for c in key if unicodedata.category(c)[0] == "C" or c in without), None)
+    wrong = next((c for c in words if unicodedata.category(c)[0] == "C" or c in without), None)
     if wrong is not None:
-        raise WrongNameError(f"{what}に使えない文字（{wrong!a}）が含まれています：{key!a}")
-    return key
+        raise WrongNameError(f"{what}に使えない文字（{wrong!a}）が含まれています：{words!a}")
+    return words

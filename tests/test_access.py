@@ -20,7 +20,16 @@ from access.accounts import BROWSER_S, DAY_S, MAX_SECRETS, PROGRAM_MARK, Account
 from access.file import AccessFile
 from access.labels import FRESH_S, Labels, Table, WrongPathError, label_path, matching
 from access.passwords import WeakPasswordError, checked, hashed, is_right
-from access.people import ANYBODY, Person, WrongNameError, account_key, group_key, group_keys
+from access.people import (
+    ANYBODY,
+    Person,
+    WrongNameError,
+    account_key,
+    group_key,
+    group_keys,
+    group_name,
+    group_names,
+)
 from database import DatabaseUnavailableError
 
 PASSWORD, OTHER = "かえるの池に三つの石がある", "みずうみの底にある青い鍵"
@@ -94,6 +103,8 @@ def test_names_in_one_form() -> None:
     assert group_key("ＤＸ推進課") == "dx推進課"
     assert group_key("Domain  Users") == "domain users"
     assert group_keys(["人事課", "", " ", "人事課"]) == {"人事課"}
+    assert group_name(" ＤＸ  推進課") == "DX 推進課"
+    assert group_names(["dx", "ＤＸ", "", "総務課"]) == {"dx": "dx", "総務課": "総務課"}
     for wrong in ("", " ", "a" * 65, "a b", "a,b", "a/b", "a\x00b", "\u202etanaka", "a:b", "\ud800"):
         with pytest.raises(WrongNameError):
             account_key(wrong)
@@ -271,6 +282,22 @@ def test_many_at_once(accounts: Accounts) -> None:
 
 
 # ---------------------------------------------------------------- labels
+
+
+def test_groups_are_told_apart_by_their_keys_and_shown_as_they_are_spelt(file: AccessFile) -> None:
+    accounts, labels = Accounts(file), Labels(file)
+    accounts.add("tanaka", PASSWORD, groups=["ＤＸ推進課", "dx推進課", "IT係"])
+    assert accounts.all()[0].groups == ("DX推進課", "IT係")
+    labels.set("計画", ["dx推進課", "It係"])
+    labels.set("計画/案", ["DX推進課"])
+    table = labels.table()
+    secret = accounts.sign_in("tanaka", PASSWORD)
+    person = accounts.recognised(secret or "", "browser")
+    assert person == Person("tanaka", frozenset({"dx推進課", "it係"}))
+    assert person.may_see(table.of("計画/案/一.txt"))
+    assert table.words(table.of("計画/案/一.txt")) == "DX推進課"
+    assert table.words(table.of("計画/一.txt")) == "DX推進課・It係"
+    assert (table.words(None), table.words(frozenset())) == ("", "管理者だけ")
 
 
 def test_the_nearest_label_counts() -> None:

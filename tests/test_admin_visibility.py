@@ -30,7 +30,7 @@ def test_a_label_from_the_page(house: House) -> None:
     labels: Labels = house.app.state.site.visibility._labels
     assert labels.table().labels == {}
     page = client.get("/admin/visibility?path=人事/事例集.txt", headers=chief).text
-    for part in ("dx推進課", "人事課", 'href="/admin/visibility?path=%E4%BA%BA%E4%BA%8B"', "書き間違い"):
+    for part in ("DX推進課", "人事課", 'href="/admin/visibility?path=%E4%BA%BA%E4%BA%8B"', "書き間違い"):
         assert part in page
 
     def change(**form: object) -> int:
@@ -43,7 +43,14 @@ def test_a_label_from_the_page(house: House) -> None:
     assert "閲覧：人事課・総務課" in listed
     page = client.get("/admin/visibility?path=事例集.txt", headers=chief).text
     assert re.search(r'value="人事課" checked', page)
-    assert not re.search(r'value="dx推進課" checked', page)
+    assert 'value="DX推進課"' in page
+    assert 'value="DX推進課" checked' not in page
+    # as it is spelt it is shown, however the other one spells it
+    assert change(path="事例集.txt", who="groups", group=["DX推進課"], more="dx推進課, ｄｘ推進課") == 303
+    assert labels.table().labels == {"事例集.txt": {"dx推進課"}}
+    assert "閲覧：DX推進課<" in client.get("/admin", headers=chief).text
+    assert 'value="DX推進課" checked' in client.get("/admin/visibility?path=事例集.txt", headers=chief).text
+    assert change(path="事例集.txt", who="groups", group=["人事課"], more=" 総務課 ,,") == 303
     for form in (
         {"path": "事例集.txt", "who": "groups"},
         {"path": "事例集.txt", "who": "groups", "more": "a|b"},

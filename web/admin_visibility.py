@@ -17,24 +17,13 @@ from starlette.concurrency import run_in_threadpool
 
 from access.accounts import Accounts
 from access.labels import MAX_PATH_CHARS, Labels, Table, WrongPathError, label_path, matching
-from access.people import Label, WrongNameError
+from access.people import WrongNameError, group_names
 from web.admin import visitor
 from web.logs import audit
 from web.site import Site
 
 EVERYBODY, SOME, NOBODY = "everybody", "groups", "administrators"
 NO_GROUP = "グループを選ぶか、書いてください。だれにも見せないときは「管理者だけ」を選びます。"
-
-
-def label_words(label: Label | None) -> str:
-    """Who may see something, in words; empty where everybody may.
-
-    >>> label_words(None), label_words(frozenset()), label_words(frozenset({"総務課", "人事課"}))
-    ('', '管理者だけ', '人事課・総務課')
-    """
-    if label is None:
-        return ""
-    return "・".join(sorted(label)) or "管理者だけ"
 
 
 def pages(site: Site, labels: Labels, accounts: Accounts, paths: Callable[[], Iterable[str]]) -> APIRouter:
@@ -71,7 +60,7 @@ def pages(site: Site, labels: Labels, accounts: Accounts, paths: Callable[[], It
                 _set(labels, place, who, groups)
             except (WrongNameError, ValueError) as error:
                 return show(request, place, 422, str(error), who=who, more=more)
-            audit("visibility", path=place, groups=label_words(labels.table().own(place)))
+            audit("visibility", path=place, groups=_own_words(labels, place))
             return RedirectResponse(f"/admin/visibility?path={quote(place, safe='')}#labels", 303)
 
         return await run_in_threadpool(done)
@@ -96,21 +85,28 @@ def visibility_page(table: Table, accounts: Accounts, paths: Iterable[str], plac
     files = sorted(set(paths))
     own = table.own(place) if place else None
     around = [str(parent) for parent in PurePosixPath(place).parents] if place else []
-    known = table.groups | {group for account in accounts.all() for group in account.groups}
+    known = table.names | group_names(sorted(group for account in accounts.all() for group in account.groups))
     return {
         "labels": [
-            {"path": path, "words": label_words(label), "count": len(matching(path, files))}
+            {"path": path, "words": table.words(label), "count": len(matching(path, files))}
             for path, label in table.labels.items()
         ],
         "place": place,
         "files": matching(place, files) if place else [],
         "folders": [folder for folder in around if folder != "."],
         "who": EVERYBODY if own is None else SOME if own else NOBODY,
-        "chosen": own or frozenset(),
-        "groups": sorted(known),
+        "groups": [
+            {"name": name, "chosen": key in (own or ())}
+            for key, name in sorted(known.items(), key=lambda one: one[1])
+        ],
         "more": "",
-        "inherited": label_words(table.of(place)) if place and own is None else "",
+        "inherited": table.words(table.of(place)) if place and own is None else "",
     }
+
+
+def _own_words(labels: Labels, place: str) -> str:
+    table = labels.table()
+    return table.words(table.own(place))
 
 
 def _place(path: str) -> str:
