@@ -28,7 +28,7 @@ from index.e5_weights import quiet_and_offline
 from index.late import TokenVectors
 from index.model_folder import DEFAULT_MODEL, ModelNotFoundError, find_folder, fingerprint, prompts_of
 from index.openvino_backend import OpenVinoBackend, QuantizedModelError, is_whole
-from index.quantize import quantized
+from index.quantize import quantized, refusal
 from index.torch_backend import TorchBackend
 
 _log = logging.getLogger("dxqa.index")
@@ -288,6 +288,9 @@ def _quantized(
     """The quantized model of a folder; None, and a notice, where there can be none."""
     try:
         if not is_whole(target):
+            known = refusal(target)
+            if known is not None:
+                raise QuantizedModelError(known)
             notice("モデルをこのコンピューター向けに変換しています（初回だけ、1分ほどかかります）。")
         return OpenVinoBackend(quantized(folder, target), threads or process_threads())
     except QuantizedModelError as error:

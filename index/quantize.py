@@ -20,6 +20,8 @@ import subprocess  # nosec B404  # it starts modules of ours only
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,8 @@ from index.openvino_backend import (
 from index.own_process import surroundings
 
 TIMEOUT_S = 900
+UNFIT = 3
+"""Exit status where the model itself is the reason: whatever is tried again, it will be so again."""
 CALIBRATED, CHECKED = 64, 24
 """Texts that the ranges are measured on, and others that the result is judged by."""
 LENGTHS = (40, 100, 200, 400)
@@ -54,7 +58,7 @@ MIGRATED = 0.7
 def quantized(folder: Path, target: Path) -> Path:
     """The quantized model of a folder, at `target`; made where it is not there yet, which takes half a minute.
 
-    Raises QuantizedModelError with a sentence for the log.
+    Raises QuantizedModelError with a sentence for the log; where a model was found unfit, `refusal` knows it from then on.
     """
     if not is_whole(target):
         try:
@@ -70,8 +74,30 @@ def quantized(folder: Path, target: Path) -> Path:
             raise QuantizedModelError(f"モデルを変換できませんでした（{type(error).__name__}）。") from error
         if done.returncode != 0:
             told = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["理由は不明です。"]
-            raise QuantizedModelError(f"モデルを変換できませんでした（{told[-1][:300]}）。")
+            reason = f"モデルを変換できませんでした（{told[-1][:300]}）。"
+            if done.returncode == UNFIT:
+                with suppress(OSError):
+                    _note(target).write_text(json.dumps({"by": _by(), "reason": reason}), encoding="utf-8")
+            raise QuantizedModelError(reason)
     return target
+
+
+def refusal(target: Path) -> str | None:
+    """Why a model was found unfit before, by the same libraries: to try it again would take a minute of each start."""
+    try:
+        note = json.loads(_note(target).read_text(encoding="utf-8"))
+        return str(note["reason"]) if note["by"] == _by() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _note(target: Path) -> Path:
+    return target.with_name(f"{target.name}.refused.json")
+
+
+def _by() -> dict[str, str]:
+    """What a judgement depends on, beside the model."""
+    return {"format": str(FORMAT)} | {name: version(name) for name in ("openvino", "nncf", "torch")}
 
 
 def make(folder: Path, target: Path) -> float:
@@ -226,7 +252,7 @@ def _cosine(a: TokenStates, b: TokenStates) -> float:
 
 
 def main() -> int:
-    """Exit status: 0 done, 1 with one sentence on standard error."""
+    """Exit status: 0 done, 1 and UNFIT with one sentence on standard error."""
     folder, target = map(Path, sys.argv[1:3])
     try:
         with quiet_and_offline():
@@ -236,7 +262,7 @@ def main() -> int:
             str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
             file=sys.stderr,
         )
-        return 1
+        return UNFIT if isinstance(error, QuantizedModelError) else 1
     print(f"{cosine:.5f}")
     return 0
 
