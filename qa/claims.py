@@ -1,0 +1,294 @@
+"""What a text states that can be looked up: quotations, addresses, dates, times of day, numbers with what they count, and names.
+
+In: a text. Out: `Claim`s in the order in which they stand, each with a value that two spellings of one thing share: 「令和6年4月」 and
+「2024年4月」, 「8,000千円」 and 「八百万円」. Whether another text bears one out is known by `qa.support`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from index.tokenizer import Word, in_digits, words
+
+Kind = Literal["quotation", "email", "url", "code", "date", "time", "number", "name"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A date as far as it is stated: a western year, else what stands before 年 without an era; `fiscal` where it is a 年度."""
+
+    year: int | None = None
+    bare_year: int | None = None
+    fiscal: bool = False
+    month: int | None = None
+    day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A number, what it counts (empty where nothing says it), and how it is bounded (「以上」)."""
+
+    value: Decimal
+    unit: str = ""
+    bound: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Something stated, where it stands in the text as `readable` gives it, and its value."""
+
+    kind: Kind
+    text: str
+    start: int
+    end: int
+    value: str | int | Moment | Amount
+
+
+def readable(text: str) -> str:
+    """The form in which claims are read: NFKC, one blank for white space, numbers in kanji in digits.
+
+    >>> readable("令和六年　四月に三万五千人")
+    '令和6年 4月に3万5000人'
+    """
+    plain = re.sub(r"\s+", " ", _hyphens(unicodedata.normalize("NFKC", text)))
+    if not _KANJI_NUMBER.search(plain):
+        return plain
+    numerals = {
+        place
+        for word in words(plain)
+        if word.pos2 == "数詞"
+        for place in range(word.start, word.end)
+    }
+
+    def digits(found: re.Match[str]) -> str:
+        before = plain[found.start() - 1 : found.start()]
+        if not numerals.issuperset(range(*found.span())) or before.isdigit() or before in {".", "数", "何"}:
+            return found[0]
+        return in_digits(found[0])
+
+    return _KANJI_NUMBER.sub(digits, plain)
+
+
+def folded(text: str) -> str:
+    """The form in which quotations and names are compared: NFKC without white space, and nothing else.
+
+    >>> folded("Ｃ Ｄ Ｏ\\nの")
+    'CDOの'
+    """
+    return re.sub(r"\s+", "", unicodedata.normalize("NFKC", text))
+
+
+def claims(text: str) -> list[Claim]:
+    """What a text states; it may be in any form."""
+    return list(claims_in(readable(text)))
+
+
+def claims_in(text: str) -> Iterator[Claim]:
+    """What a text states that `readable` has made."""
+    found: list[Claim] = []
+    free = text  # what was read is blanked, so that it is not read again as something else
+
+    def take(kind: Kind, match: re.Match[str], value: str | int | Moment | Amount, group: int = 0) -> None:
+        nonlocal free
+        start, end = match.span(group)
+        found.append(Claim(kind, text[start:end], start, end, value))
+        free = free[:start] + "\x00" * (end - start) + free[end:]
+
+    for match in _QUOTATION.finditer(text):
+        take("quotation", match, folded(match[1] or match[2] or match[3]))
+    for match in _URL.finditer(free):
+        take("url", match, match[0].rstrip("/.,").lower())
+    for match in _EMAIL.finditer(free):
+        take("email", match, match[0].lower())
+    for match in _CODE.finditer(free):
+        if not _DATE.fullmatch(match[0]):
+            take("code", match, re.sub(r"\D+", "-", match[0]).strip("-"))
+    for match in _ABOUT.finditer(free):
+        take("name", match, folded(match[0]))
+    for match in _DATE.finditer(free):
+        moment = _moment(match)
+        if moment is not None:
+            take("date", match, moment)
+    for match in _LATIN.finditer(free):
+        if match[0].lower() not in _LABELS:
+            take("name", match, folded(match[0]).lower())
+    for match in _TIME.finditer(free):
+        value = _minutes(match)
+        if value is not None:
+            take("time", match, value)
+    for match in _PART_OF.finditer(free):
+        take("number", match, Amount(Decimal(match[2]), f"/{match[1]}"))
+    found += _numbers(text, free)
+    taken = {place for claim in found for place in range(claim.start, claim.end)}
+    found += [claim for claim in _names(text) if not taken.intersection(range(claim.start, claim.end))]
+    yield from sorted(found, key=lambda claim: (claim.start, claim.end))
+
+
+# ---------------------------------------------------------------- forms
+
+_HYPHEN = re.compile(r"(?<=\d)[‐‑‒–—―−ーｰ﹣](?=\d)")
+_KANJI_NUMBER = re.compile(r"[〇一二三四五六七八九十百千]+")
+_QUOTATION = re.compile(r"「([^「」]{1,2000})」|『([^『』]{1,2000})』|[“\"]([^“”\"]{1,2000})[”\"]")
+_URL = re.compile(r"https?://[!-~]+?(?=[)>\]}\"']|[^!-~]|$)", re.IGNORECASE)
+_EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+# 「023-123-4567」「(023)123-4567」「〒990-8560」: groups of digits with a hyphen or brackets between them
+_CODE = re.compile(r"(?<![\d.])(?:\(\d{2,5}\) ?\d{1,4}-\d{3,4}|\d{2,6}(?:[-(]\d{1,4}\)?)*-?[-)]\d{1,6}(?:-\d{1,6})*)(?![\d.])")
+# 「kintone」「Windows11」「GovTech」「A4」: a word of Latin letters, with its digits; units of measure are none
+_LATIN = re.compile(r"(?<![A-Za-z0-9])(?!(?:[A-Za-z]|km|cm|mm|kg|ha|GB|MB|TB|KB|kW|kWh)(?![A-Za-z0-9]))(?:\d{1,4}(?=[A-Z][a-z]?(?![A-Za-z])))?[A-Za-z][A-Za-z0-9+#&_]*(?:[-.][A-Za-z0-9]+)*")
+_LABELS = frozenset({"mail", "e-mail", "email", "tel", "fax", "url", "web", "http", "https", "www"})
+_ABOUT = re.compile(r"[数何][十百千万億]+(?:[一-龠々つ]|か月|か所)?")  # 「数十人」 is only itself
+_ERAS = {"令和": 2018, "平成": 1988, "昭和": 1925, "大正": 1911, "明治": 1867} | {
+    "R": 2018, "H": 1988, "S": 1925, "T": 1911, "M": 1867
+}  # fmt: skip
+"""The western year before the first of an era."""
+_DATE = re.compile(
+    r"(?:(?P<era>令和|平成|昭和|大正|明治|(?<![A-Za-z])[RHSTM]) ?(?P<number>\d{1,2}|元)|(?<!\d)(?P<western>(?:19|20)\d\d)|(?<![\d.])(?P<bare>\d{1,2}|元))"
+    r" ?年(?P<fiscal>度)?(?!間|[^度月]{0,1}生)(?: ?(?P<month>\d{1,2}) ?月(?!間)(?: ?(?P<day>\d{1,2}) ?日(?!間))?)?"
+    r"|(?<![A-Za-z\d])(?:(?P<era2>[RHSTM])(?P<number2>\d{1,2})|(?P<western2>(?:19|20)\d\d))(?P<sep>[./-])(?P<month2>\d{1,2})(?:(?P=sep)(?P<day2>\d{1,2}))?(?![\d.])"
+    r"|(?<![\d.])(?P<month3>\d{1,2}) ?月(?!間)(?: ?(?P<day3>\d{1,2}) ?日(?!間))?"
+)
+_TIME = re.compile(r"(?P<half>午前|午後)? ?(?<![\d.:])(?P<hour>\d{1,2}) ?(?:時(?!間|代|期|点|速)(?: ?(?:(?P<minute>\d{1,2}) ?分|(?P<thirty>半)))?|:(?P<digits>[0-5]\d)(?![\d:]))")
+_PART_OF = re.compile(r"(?<![\d.])(\d{1,4}) ?分の ?(\d{1,4})(?![\d.])")
+_GROUP = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?[百千]?(?:万|億|兆)?"
+_NUMBER = re.compile(
+    rf"(?P<sign>マイナス|[▲△−-](?=\d))?(?P<yen>[¥￥] ?)?(?<![\d.])(?P<number>{_GROUP}(?:(?<=[百千万億兆]){_GROUP})*)"
+    r"(?:(?P<percent> ?(?:%|パーセント|割(?![引り当])(?:(?P<bu>\d)分)?))|(?P<unit> ?(?:{units})|[一-龠ァ-ヴ々])?)".replace(
+        "{units}",
+        r"[ヶケカヵか箇個]月間?|[ヶケカヵか箇]所|[ヶケカヵか]国|年間?|日間?|週間?|時間|分間?|秒間?|名様?|人|世帯|団体|市町村|自治体|職員|回目|[つ]|ポイント|歳|才|km|cm|mm|m|kg|g|ha|GB|MB|TB|KB|kWh?|円|件|社|台|部署|校|名|倍",
+    )
+    + r"(?P<bound> ?(?:以上|以下|以内|以降|未満|超(?!過)|を(?:超|越)え|を(?:上|下)回))?"
+)
+_UNITS = (
+    (re.compile(r"[ヶケカヵか箇個]月"), "か月"),
+    (re.compile(r"[ヶケカヵか箇]所"), "か所"),
+    (re.compile(r"[ヶケカヵか]国"), "か国"),
+    (re.compile(r"名"), "人"),
+    (re.compile(r"才"), "歳"),
+    (re.compile(r"回目"), "第回"),
+)
+_BOUNDS = (("を超", "超"), ("を越", "超"), ("を上", "超"), ("を下", "未満"))
+_RANGE = re.compile(r" ?(?:[~〜～-]|から|ないし) ?$")
+
+
+def _hyphens(text: str) -> str:
+    """The marks that stand for a hyphen between digits, as one."""
+    return _HYPHEN.sub("-", text)
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else 1 if text == "元" else int(text)
+
+
+def _moment(match: re.Match[str]) -> Moment | None:
+    era, number = match["era"] or match["era2"], match["number"] or match["number2"]
+    western, bare = match["western"] or match["western2"], match["bare"]
+    month = _number(match["month"] or match["month2"] or match["month3"])
+    day = _number(match["day"] or match["day2"] or match["day3"])
+    if bare is not None and not match["fiscal"] and month is None:
+        return None  # 「3年」 is how long it takes
+    if not (month is None or 1 <= month <= 12) or not (day is None or 1 <= day <= 31):
+        return None
+    year = int(western) if western else _ERAS[era] + (_number(number) or 0) if era else None
+    return Moment(year, _number(bare) if year is None else None, bool(match["fiscal"]), month, day)
+
+
+def _minutes(match: re.Match[str]) -> int | None:
+    hour, minute = int(match["hour"]), int(match["minute"] or match["digits"] or (30 if match["thirty"] else 0))
+    if match["half"] == "午後" and hour < 12:
+        hour += 12
+    return hour * 60 + minute if hour <= 30 and minute < 60 else None
+
+
+def _numbers(text: str, free: str) -> list[Claim]:
+    found: list[tuple[re.Match[str], Amount]] = []
+    for match in _NUMBER.finditer(free):
+        value = Decimal(in_digits(match["number"].replace(",", "")))
+        unit = (match["unit"] or "").strip()
+        if free[max(0, match.start() - 1) : match.start()] == "第":
+            unit = f"第{unit}"
+        if match["yen"]:
+            unit = "円"
+        if match["percent"]:
+            tenths = "割" in match["percent"]
+            value = value * 10 + int(match["bu"] or 0) if tenths else value
+            unit = "%"
+        for form, name in _UNITS:
+            if form.match(unit):
+                unit = name
+        if unit.endswith("間") and unit not in {"時間"}:
+            unit = unit.removesuffix("間")
+        bound = (match["bound"] or "").strip()
+        bound = next((name for begin, name in _BOUNDS if bound.startswith(begin)), bound)
+        found.append((match, Amount(-value if match["sign"] and match["sign"] != "-" else value, unit, bound)))
+    made: list[Claim] = []
+    for place, (match, amount) in enumerate(found):
+        if not amount.unit and place + 1 < len(found):  # 「5～10人」: what the second counts, the first does
+            after, other = found[place + 1]
+            if _RANGE.fullmatch(free[match.end() : after.start()]):
+                amount = Amount(amount.value, other.unit, amount.bound)
+        made.append(Claim("number", text[match.start() : match.end()], match.start(), match.end(), amount))
+    return made
+
+
+# ---------------------------------------------------------------- names
+
+_PLACE_ENDS = ("都", "道", "府", "県", "市", "区", "町", "村", "郡")
+_BODY_ENDS = (
+    "課", "室", "係", "部", "局", "署", "センター", "会社", "協会", "大学", "銀行", "組合", "機構", "法人", "財団", "社団",
+    "委員会", "協議会", "本部", "庁", "省", "研究所", "事務所",
+)  # fmt: skip
+_GENERIC = re.compile(
+    r"(?:担当|各|関係|関連|当該|同|本|当|他|全|両|主管|所管|原|庁内|市|町|村|区|県|府|道|都|役所|役場|部|課|室|係|局|部署|自|他|窓口|民間|事業|地方|公共|公|新|旧|一|外|内|別|業務|システム|行政|情報|国|自治体|市町村|都道府県|専門|支援|相談|[0-9]+)*"
+)
+_HONORIFICS = ("氏", "さん", "様", "先生", "市長", "町長", "村長", "知事", "課長", "部長", "係長", "室長", "局長", "主査", "主任")
+
+
+def _names(text: str) -> list[Claim]:
+    found: list[Claim] = []
+    for run in _runs(words(text)):
+        own = "".join(word.text for word in run)
+        for place, word in enumerate(run):
+            if word.pos2 != "固有名詞" and not _is_product(word):
+                continue
+            after = run[place + 1] if place + 1 < len(run) else None
+            last = after if word.pos3 == "地名" and after is not None and after.text in _PLACE_ENDS else word
+            found.append(_name(text, word.start, last.end))
+        if own.endswith(_BODY_ENDS):
+            # the place before it is a name of its own: 「酒田市デジタル推進課」
+            start = max((claim.end for claim in found if claim.end <= run[-1].start), default=0)
+            start = max(start, run[0].start)
+            if not _GENERIC.fullmatch(text[start : run[-1].end]):
+                found.append(_name(text, start, run[-1].end))
+        honoured = next((end for end in _HONORIFICS if text.startswith(end, run[-1].end)), None)
+        if honoured is not None and not _GENERIC.fullmatch(own):
+            found.append(_name(text, run[0].start, run[-1].end))
+    return list({(claim.start, claim.end): claim for claim in found}.values())
+
+
+def _name(text: str, start: int, end: int) -> Claim:
+    return Claim("name", text[start:end], start, end, folded(text[start:end]).lower())
+
+
+def _is_product(word: Word) -> bool:
+    """Whether a word is one that no dictionary has, in katakana: the name of something."""
+    return not word.known and re.fullmatch(r"[ァ-ヴー]{3,}", word.text) is not None
+
+
+def _runs(found: list[Word]) -> Iterator[list[Word]]:
+    """Nouns that stand together without anything between them."""
+    run: list[Word] = []
+    for word in found:
+        is_noun = (word.pos1 in {"名詞", "接尾辞", "接頭辞"} and word.pos2 != "数詞") or not word.known
+        is_noun = is_noun and word.text not in _HONORIFICS and any(c.isalnum() for c in word.text)
+        if run and (not is_noun or word.start != run[-1].end):
+            yield run
+            run = []
+        if is_noun:
+            run.append(word)
+    if run:
+        yield run
