@@ -509,3 +509,11 @@ def test_a_place_is_kept_while_it_is_not_known_whether_one_counts() -> None:
     rate.end("a", counts=True)
     assert [rate.begin("a"), rate.begin("a")] == [True, False]
     assert rate.used("a") == 1
+
+
+def test_only_who_may_administer_is_led_to_administration(closed: House) -> None:
+    link = 'href="/admin"'
+    reader, chief = closed.client("10.9.9.1"), closed.client("10.9.9.2")
+    for client, name, led in ((reader, "tanaka", False), (chief, "chief", True)):
+        assert sign_in(client, name).status_code == 303
+        assert (link in client.get("/").text) == led
