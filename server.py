@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import re
 import signal
 import socket
@@ -20,7 +21,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
@@ -62,7 +63,7 @@ from index.reranker import Reranker, RerankerError
 from index.store import StoreUnavailableError
 from index.versions import ModelRecord, NewerIndexError, WrongFolderError, named_version
 from options import Parser, setting, whole
-from qa.answer import Passages, Reply
+from qa.answer import Passages
 from qa.catalog import (
     CaseEntry,
     DocumentDetail,
@@ -72,14 +73,15 @@ from qa.catalog import (
     document_entries,
 )
 from qa.names import directory, keep_readings
-from qa.quote import LIST_CASES
 from qa.similar import SimilarCase, similar_cases
 from qa.synonyms import SynonymsError, SynonymsFile
 from qa.usage import DEFAULT_DAYS, MAX_DAYS, Usage
+from qa.written import MOST_WRITING_S, TIMEOUT_S, ModelSettingsError, Unsupported
 from web import (
     admin,
     admin_usage,
     admin_visibility,
+    ask_api,
     asking,
     cases,
     compare,
@@ -92,7 +94,7 @@ from web import (
 )
 from web.admission import Admission, Share
 from web.checks import health_and_numbers
-from web.contract import Asked, AskRequest, FilterRequest, Question
+from web.contract import FilterRequest, Question
 from web.deadlines import Deadlines
 from web.described import describe, methods_of
 from web.door import Door, unreadable
@@ -110,6 +112,7 @@ from web.sign_on import SignOn
 from web.site import Loaded, Site, case_of, document_of, environment
 from web.visibility import Visibility
 from web.watch import Watched
+from web.writing import Writing
 
 VERSION = "0.1.0"
 MOST_CONNECTIONS = 800
@@ -137,6 +140,7 @@ def create_app(
     hosts: Collection[str] | None = (),
     access: AccessFile | None = None,
     entry: Entry | None = None,
+    writing: Writing | None = None,
     web: Path = HOME / "web",
 ) -> FastAPI:
     """The application over an index, an encoder and a function that rebuilds.
@@ -146,7 +150,7 @@ def create_app(
     `library` is the folder that documents are added to, None where none can be; `samples` is what is indexed while it
     is empty, if anything. `usage` records what is asked and how it is rated, None where nothing is recorded. `hosts` are
     names, beside the local ones, that this server may be called by; None is any. `access` holds accounts and labels, None where there
-    are none; `entry` says how people come in.
+    are none; `entry` says how people come in. `writing` writes answers, None where no language model is configured.
     """
     usage = usage if usage is not None else Usage(None, 0)
     entry = entry if entry is not None else Entry()
@@ -196,6 +200,7 @@ def create_app(
         visibility,
         gate,
         metrics,
+        writing,
     )
     app.mount("/static", StaticFiles(directory=web / "static"), name="static")
 
@@ -220,43 +225,7 @@ def create_app(
 
     # ---- JSON
 
-    @app.post(
-        "/api/ask",
-        summary="質問に答える",
-        responses={503: {"description": "索引がまだない、または混み合っている（Retry-After 秒後に）"}},
-        dependencies=admitted,
-    )
-    def api_ask(body: AskRequest, index: Loaded) -> Reply:
-        if body.answer == "generated":
-            raise RequestValidationError(
-                [
-                    {
-                        "type": "value_error",
-                        "loc": ("body", "answer"),
-                        "msg": "言語モデルが設定されていないため、generated は選べません。",
-                        "input": body.answer,
-                    }
-                ]
-            )
-        state = Asked(
-            body.question,
-            tuple(text for text in body.history if text),
-            body.filters.filters(),
-            tuple(body.without),
-        )
-        reply = site.ask(
-            index,
-            state.question,
-            history=state.history,
-            filters=state.filters,
-            top_k=body.top_k,
-            # a client that says how many passages it wants gets no more
-            most=0 if "top_k" in body.model_fields_set else LIST_CASES,
-            without=state.without,
-        )
-        site.given(reply, state.pairs(), "api")
-        return reply
-
+    app.include_router(ask_api.router(site, admitted))
     app.include_router(feedback.api(site))
 
     @app.get(
@@ -618,6 +587,51 @@ def _add_entry_options(parser: Parser) -> None:
     )
 
 
+def _add_model_options(parser: Parser) -> None:
+    """The options of the language model that writes answers; its key is a matter of the environment alone."""
+    parser.add_argument(
+        "--llm-url",
+        default=setting("LLM_URL", ""),
+        help="文章で答える言語モデルのアドレス（OpenAI 互換。例 http://127.0.0.1:11434/v1。既定は使わない。鍵は DXQA_LLM_KEY）",
+    )
+    parser.add_argument(
+        "--llm-model", default=setting("LLM_MODEL", ""), help="言語モデルの名前（例 gemma3:12b）"
+    )
+    parser.add_argument(
+        "--llm-timeout",
+        type=whole(1, MOST_WRITING_S, "秒数"),
+        default=setting("LLM_TIMEOUT", str(round(TIMEOUT_S))),
+        help=f"言語モデルを待つ秒数（既定 {round(TIMEOUT_S)}。過ぎたら原文の引用で答える）",
+    )
+    parser.add_argument(
+        "--llm-unsupported",
+        choices=get_args(Unsupported),
+        default=setting("LLM_UNSUPPORTED", "remove"),
+        help="原文で確かめられない文を除く（remove）か、「原文未確認」と示す（mark）か（既定 remove）",
+    )
+
+
+def _writing(args: Any) -> Writing | None:
+    """What writes answers, from the options; raises ModelSettingsError, and UsageError where its client is not installed."""
+    if not args.llm_url:
+        return None
+    # OpenAI's client takes half a second and 30 MB: who writes no answers has none of it
+    from qa.language_model import LanguageModel, ModelSettings
+
+    settings = ModelSettings(
+        args.llm_url, args.llm_model, os.environ.get("DXQA_LLM_KEY", ""), float(args.llm_timeout)
+    )
+    try:
+        model = LanguageModel(settings)
+    except ImportError as error:
+        raise UsageError(
+            "言語モデルを使うための部品がありません。「pip install openai」で入れてから起動してください。"
+        ) from error
+    return Writing(
+        model, name=settings.model, on_unsupported=args.llm_unsupported, timeout_s=settings.timeout_s
+    )
+
+
 def _entry(args: Any, accounts: Accounts) -> Entry:
     """How people come in, from the options; raises UsageError where they do not go together."""
     sign_on = None
@@ -720,6 +734,7 @@ def main(argv: list[str] | None = None) -> int:
         help="このサーバーを呼んでよい名前（コンマ区切り。localhost などは常に使える）",
     )
     _add_entry_options(parser)
+    _add_model_options(parser)
     parser.add_argument(
         "--log-format",
         choices=FORMS,
@@ -751,6 +766,7 @@ def main(argv: list[str] | None = None) -> int:
         synonyms = SynonymsFile(Path(args.synonyms))
         access = AccessFile(Path(args.access))
         entry = _entry(args, Accounts(access))
+        writing = _writing(args)
         folder, root = documents_folder(args.documents), index_folder(args)
         older = outdated(root, folder)
         encoder = load_encoder(args)
@@ -770,6 +786,7 @@ def main(argv: list[str] | None = None) -> int:
         ModelNotFoundError,
         SynonymsError,
         StoreAddressError,
+        ModelSettingsError,
         DatabaseUnavailableError,
     ) as error:
         print(visible(str(error)), file=sys.stderr)
@@ -797,6 +814,7 @@ def main(argv: list[str] | None = None) -> int:
         hosts=args.allowed_hosts if args.allowed_hosts or is_local(args.host) else None,
         access=access,
         entry=entry,
+        writing=writing,
     )
     try:
         with socket.create_server((args.host, args.port)):

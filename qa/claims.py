@@ -59,10 +59,7 @@ def readable(text: str) -> str:
     if not _KANJI_NUMBER.search(plain):
         return plain
     numerals = {
-        place
-        for word in words(plain)
-        if word.pos2 == "数詞"
-        for place in range(word.start, word.end)
+        place for word in words(plain) if word.pos2 == "数詞" for place in range(word.start, word.end)
     }
 
     def digits(found: re.Match[str]) -> str:
@@ -137,9 +134,13 @@ _QUOTATION = re.compile(r"「([^「」]{1,2000})」|『([^『』]{1,2000})』|[�
 _URL = re.compile(r"https?://[!-~]+?(?=[)>\]}\"']|[^!-~]|$)", re.IGNORECASE)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 # 「023-123-4567」「(023)123-4567」「〒990-8560」: groups of digits with a hyphen or brackets between them
-_CODE = re.compile(r"(?<![\d.])(?:\(\d{2,5}\) ?\d{1,4}-\d{3,4}|\d{2,6}(?:[-(]\d{1,4}\)?)*-?[-)]\d{1,6}(?:-\d{1,6})*)(?![\d.])")
+_CODE = re.compile(
+    r"(?<![\d.])(?:\(\d{2,5}\) ?\d{1,4}-\d{3,4}|\d{2,6}(?:[-(]\d{1,4}\)?)*-?[-)]\d{1,6}(?:-\d{1,6})*)(?![\d.])"
+)
 # 「kintone」「Windows11」「GovTech」「A4」: a word of Latin letters, with its digits; units of measure are none
-_LATIN = re.compile(r"(?<![A-Za-z0-9])(?!(?:[A-Za-z]|km|cm|mm|kg|ha|GB|MB|TB|KB|kW|kWh)(?![A-Za-z0-9]))(?:\d{1,4}(?=[A-Z][a-z]?(?![A-Za-z])))?[A-Za-z][A-Za-z0-9+#&_]*(?:[-.][A-Za-z0-9]+)*")
+_LATIN = re.compile(
+    r"(?<![A-Za-z0-9])(?!(?:[A-Za-z]|km|cm|mm|kg|ha|GB|MB|TB|KB|kW|kWh)(?![A-Za-z0-9]))(?:\d{1,4}(?=[A-Z][a-z]?(?![A-Za-z])))?[A-Za-z][A-Za-z0-9+#&_]*(?:[-.][A-Za-z0-9]+)*"
+)
 _LABELS = frozenset({"mail", "e-mail", "email", "tel", "fax", "url", "web", "http", "https", "www"})
 _ABOUT = re.compile(r"[数何][十百千万億]+(?:[一-龠々つ]|か月|か所)?")  # 「数十人」 is only itself
 _ERAS = {"令和": 2018, "平成": 1988, "昭和": 1925, "大正": 1911, "明治": 1867} | {
@@ -152,7 +153,9 @@ _DATE = re.compile(
     r"|(?<![A-Za-z\d])(?:(?P<era2>[RHSTM])(?P<number2>\d{1,2})|(?P<western2>(?:19|20)\d\d))(?P<sep>[./-])(?P<month2>\d{1,2})(?:(?P=sep)(?P<day2>\d{1,2}))?(?![\d.])"
     r"|(?<![\d.])(?P<month3>\d{1,2}) ?月(?!間)(?: ?(?P<day3>\d{1,2}) ?日(?!間))?"
 )
-_TIME = re.compile(r"(?P<half>午前|午後)? ?(?<![\d.:])(?P<hour>\d{1,2}) ?(?:時(?!間|代|期|点|速)(?: ?(?:(?P<minute>\d{1,2}) ?分|(?P<thirty>半)))?|:(?P<digits>[0-5]\d)(?![\d:]))")
+_TIME = re.compile(
+    r"(?P<half>午前|午後)? ?(?<![\d.:])(?P<hour>\d{1,2}) ?(?:時(?!間|代|期|点|速)(?: ?(?:(?P<minute>\d{1,2}) ?分|(?P<thirty>半)))?|:(?P<digits>[0-5]\d)(?![\d:]))"
+)
 _PART_OF = re.compile(r"(?<![\d.])(\d{1,4}) ?分の ?(\d{1,4})(?![\d.])")
 _GROUP = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?[百千]?(?:万|億|兆)?"
 _NUMBER = re.compile(
@@ -198,7 +201,10 @@ def _moment(match: re.Match[str]) -> Moment | None:
 
 
 def _minutes(match: re.Match[str]) -> int | None:
-    hour, minute = int(match["hour"]), int(match["minute"] or match["digits"] or (30 if match["thirty"] else 0))
+    hour, minute = (
+        int(match["hour"]),
+        int(match["minute"] or match["digits"] or (30 if match["thirty"] else 0)),
+    )
     if match["half"] == "午後" and hour < 12:
         hour += 12
     return hour * 60 + minute if hour <= 30 and minute < 60 else None
@@ -224,7 +230,9 @@ def _numbers(text: str, free: str) -> list[Claim]:
             unit = unit.removesuffix("間")
         bound = (match["bound"] or "").strip()
         bound = next((name for begin, name in _BOUNDS if bound.startswith(begin)), bound)
-        found.append((match, Amount(-value if match["sign"] and match["sign"] != "-" else value, unit, bound)))
+        found.append(
+            (match, Amount(-value if match["sign"] and match["sign"] != "-" else value, unit, bound))
+        )
     made: list[Claim] = []
     for place, (match, amount) in enumerate(found):
         if not amount.unit and place + 1 < len(found):  # 「5～10人」: what the second counts, the first does
@@ -245,7 +253,23 @@ _BODY_ENDS = (
 _GENERIC = re.compile(
     r"(?:担当|各|関係|関連|当該|同|本|当|他|全|両|主管|所管|原|庁内|市|町|村|区|県|府|道|都|役所|役場|部|課|室|係|局|部署|自|他|窓口|民間|事業|地方|公共|公|新|旧|一|外|内|別|業務|システム|行政|情報|国|自治体|市町村|都道府県|専門|支援|相談|[0-9]+)*"
 )
-_HONORIFICS = ("氏", "さん", "様", "先生", "市長", "町長", "村長", "知事", "課長", "部長", "係長", "室長", "局長", "主査", "主任")
+_HONORIFICS = (
+    "氏",
+    "さん",
+    "様",
+    "先生",
+    "市長",
+    "町長",
+    "村長",
+    "知事",
+    "課長",
+    "部長",
+    "係長",
+    "室長",
+    "局長",
+    "主査",
+    "主任",
+)
 
 
 def _names(text: str) -> list[Claim]:

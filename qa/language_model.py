@@ -16,15 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from qa.written import NOT_REACHED, TIMEOUT_S, TOO_SLOW, UNUSABLE, WriterError
+from qa.written import NOT_REACHED, TIMEOUT_S, TOO_SLOW, UNUSABLE, ModelSettingsError, WriterError
 
 CONNECT_S = 5.0
 MOST_TOKENS = 1200
 """Of an answer: twice what eight sentences of Japanese have in any tokenizer in use."""
-
-
-class ModelSettingsError(ValueError):
-    """Settings of a language model that cannot be; the message is one Japanese sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +95,11 @@ class _Reading:
     """One call of a model, read in its own thread."""
 
     def __init__(
-        self, client: Any, model: str, told: list[dict[str, str]], pieces: queue.SimpleQueue[str | WriterError | None]
+        self,
+        client: Any,
+        model: str,
+        told: list[dict[str, str]],
+        pieces: queue.SimpleQueue[str | WriterError | None],
     ) -> None:
         self._client, self._model, self._told, self._pieces = client, model, told, pieces
         self._stream: Any = None

@@ -22,8 +22,19 @@ from qa.claims import Amount, Claim, Moment, claims_in, folded, readable
 _VALUES = frozenset({"number", "date", "time", "code", "email", "url"})
 _CLAUSE = re.compile(r"[、。,;:()「」『』\[\]|・!?/]|(?<=\D)[.](?=\D)|\n")
 _SENTENCE = re.compile(r"[。!?|]|\n")
-_DECLARED = re.compile(r"\((?:単位 ?: ?)?([百千万億]*)(円|人|件|%|世帯|時間|台|か所|校|社|回|団体)\)|単位 ?: ?([百千万億]*)(円|人|件|%|世帯|時間|台|か所|校|社|回|団体)")
-_TIMES = {"": 1, "百": 10**2, "千": 10**3, "万": 10**4, "十万": 10**5, "百万": 10**6, "千万": 10**7, "億": 10**8}
+_DECLARED = re.compile(
+    r"\((?:単位 ?: ?)?([百千万億]*)(円|人|件|%|世帯|時間|台|か所|校|社|回|団体)\)|単位 ?: ?([百千万億]*)(円|人|件|%|世帯|時間|台|か所|校|社|回|団体)"
+)
+_TIMES = {
+    "": 1,
+    "百": 10**2,
+    "千": 10**3,
+    "万": 10**4,
+    "十万": 10**5,
+    "百万": 10**6,
+    "千万": 10**7,
+    "億": 10**8,
+}
 _MUNICIPALITY = re.compile(r".+[都道府県市区町村]")
 
 
@@ -65,7 +76,9 @@ class _Stated:
 def unsupported(sentence: str, cited: Sequence[Evidence]) -> list[Claim]:
     """The claims of a sentence that no passage bears out which it cites, in their order."""
     own = _stated(sentence)
-    bodies = [one.claim for one in own if one.claim.kind == "name" and _MUNICIPALITY.fullmatch(str(one.claim.value))]
+    bodies = [
+        one.claim for one in own if one.claim.kind == "name" and _MUNICIPALITY.fullmatch(str(one.claim.value))
+    ]
     return [one.claim for one in own if not _borne_out(one, bodies, cited)]
 
 
@@ -77,16 +90,18 @@ def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence])
         return any(str(claim.value) in evidence.names for evidence in cited)
     before = [body for body in bodies if body.start < claim.start]
     body = before[-1] if before else bodies[0] if bodies else None
-    fitting = [
-        evidence for evidence in cited if body is None or str(body.value) in evidence.names
+    fitting = [evidence for evidence in cited if body is None or str(body.value) in evidence.names]
+    candidates = [
+        stated for evidence in fitting for stated in evidence.stated if stated.claim.kind == claim.kind
     ]
-    candidates = [stated for evidence in fitting for stated in evidence.stated if stated.claim.kind == claim.kind]
     candidates += [
         stated for evidence in fitting for stated in evidence.stated
         if claim.kind == "number" and stated.claim.kind == "date" and _part_of_date(claim, stated.claim)
     ]  # fmt: skip
     right = [stated for stated in candidates if _same(claim, stated.claim)]
-    others = [stated for stated in candidates if not _same(claim, stated.claim) and _alike(claim, stated.claim)]
+    others = [
+        stated for stated in candidates if not _same(claim, stated.claim) and _alike(claim, stated.claim)
+    ]
     return any(not any(_nearer(one, other, own) for other in others) for own in right)
 
 
@@ -119,7 +134,9 @@ def _covers(a: Moment, b: Moment) -> bool:
     """Whether a date says of another one nothing that it is not."""
     same_year = a.year is None or a.year == b.year
     if a.bare_year is not None:  # 「6年度」 is 「令和6年度」, of whatever era
-        same_year = b.bare_year == a.bare_year or (b.year is not None and a.bare_year in {b.year - 2018, b.year - 1988})
+        same_year = b.bare_year == a.bare_year or (
+            b.year is not None and a.bare_year in {b.year - 2018, b.year - 1988}
+        )
     has_year = a.year is not None or a.bare_year is not None
     return (
         same_year

@@ -22,7 +22,8 @@ Unsupported = Literal["remove", "mark"]
 MOST_PASSAGES = 8
 KEPT_SHARE = 0.5
 """Of the sentences of a draft: where fewer can be checked, what is left is no answer any more."""
-TIMEOUT_S = 30.0
+TIMEOUT_S, MOST_WRITING_S = 30.0, 50
+"""How long a model may take, and at the most: a minute after it was asked, a request is answered with 503 (`web.deadlines`)."""
 
 _INSTEAD = "原文の引用で答えます。"
 NOT_REACHED = f"言語モデルを使えなかったので、{_INSTEAD}"
@@ -41,6 +42,10 @@ class WriterError(RuntimeError):
     def __init__(self, message: str, note: str = NOT_REACHED) -> None:
         super().__init__(message)
         self.note = note
+
+
+class ModelSettingsError(ValueError):
+    """Settings of a language model that cannot be; the message is one Japanese sentence."""
 
 
 class Writer(Protocol):

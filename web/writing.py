@@ -75,10 +75,16 @@ def streamed(events: Iterator[Words | Reply], reply: Reply, asdicts: Any = asdic
     def lines() -> Iterator[bytes]:
         yield _event("citations", asdicts(reply))
         for one in events:
-            yield _event("words", {"text": one.text}) if isinstance(one, Words) else _event("verdict", asdicts(one))
+            yield (
+                _event("words", {"text": one.text})
+                if isinstance(one, Words)
+                else _event("verdict", asdicts(one))
+            )
 
     return StreamingResponse(
-        lines(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        lines(),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
