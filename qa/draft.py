@@ -86,14 +86,16 @@ def drafted(text: str) -> list[Drafted]:
     [Drafted(text='費用は3万円です。', citations=(1,)), Drafted(text='窓口は二つです。', citations=(1, 2))]
     """
     found: dict[str, Drafted] = {}
+    last = ""
     for part in _parts(text.replace("］", "]").replace("［", "[")):
         numbers = [int(n) for mark in _CITED.findall(part) for n in re.findall(r"\d+", mark)]
         words = _LIST_MARK.sub("", _CITED.sub("", part)).replace("**", "").strip()
-        if letters(words):
-            one = Drafted(words, tuple(dict.fromkeys(numbers)))
-            known = found.setdefault(words, one)
-            if known is not one:
-                found[words] = Drafted(words, tuple(dict.fromkeys((*known.citations, *one.citations))))
+        if not letters(words):  # marks alone belong to the sentence before them: 「…です。\n[1]」
+            words = last if numbers else ""
+        if words:
+            known = found[words].citations if words in found else ()
+            found[words] = Drafted(words, tuple(dict.fromkeys((*known, *numbers))))
+            last = words
     return list(found.values())
 
 

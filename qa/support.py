@@ -4,7 +4,7 @@ that it cites.
 In: a sentence and the passages it cites. Out: the claims that none of them bears out; none where the sentence may be shown as checked.
 
 To stand there is not enough for a number: 「昨年度300万円、今年度500万円」 does not bear out 「今年度300万円」. Where another value of the same kind
-stands among more of the sentence's own words, both in its clause and in its sentence, the one that was given is not borne out. And where a
+stands among more of the sentence's own words, in its clause and in its sentence, the one that was given is not borne out. And where a
 sentence names a municipality, its values must stand in a passage of, or about, that one.
 """
 
@@ -20,8 +20,8 @@ from index.tokenizer import tokenize
 from qa.claims import Amount, Claim, Moment, claims_in, folded, readable
 
 _VALUES = frozenset({"number", "date", "time", "code", "email", "url"})
-_CLAUSE = re.compile(r"[、。,;:()「」『』\[\]|・!?/]|(?<=\D)[.](?=\D)|\n")
-_SENTENCE = re.compile(r"[。!?|]|\n")
+_CLAUSE = re.compile(r"[、。,;()「」『』\[\]|・!?/]|(?<=\D)[.](?=\D)|\n")
+_SENTENCE = re.compile(r"[。!?]|\n")
 _DECLARED = re.compile(
     r"\((?:単位 ?: ?)?([百千万億]*)(円|人|件|%|世帯|時間|台|か所|校|社|回|団体)\)|単位 ?: ?([百千万億]*)(円|人|件|%|世帯|時間|台|か所|校|社|回|団体)"
 )
@@ -106,14 +106,14 @@ def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence])
 
 
 def _nearer(one: _Stated, other: _Stated, own: _Stated) -> bool:
-    """Whether another value stands among more of a claim's words than the right one, in its clause and in its sentence."""
+    """Whether another value stands among more of a claim's words than the right one: in its clause or in its sentence, and in neither
+    among fewer."""
 
     def shared(stated: _Stated) -> tuple[int, int]:
         return len(one.clause & stated.clause), len(one.sentence & stated.sentence)
 
-    clause, sentence = shared(other)
-    own_clause, own_sentence = shared(own)
-    return clause > own_clause and sentence >= own_sentence
+    theirs, ours = shared(other), shared(own)
+    return theirs != ours and all(a >= b for a, b in zip(theirs, ours, strict=True))
 
 
 def _same(claim: Claim, stated: Claim) -> bool:
