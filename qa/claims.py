@@ -58,13 +58,19 @@ def readable(text: str) -> str:
     plain = re.sub(r"\s+", " ", _hyphens(unicodedata.normalize("NFKC", text)))
     if not _KANJI_NUMBER.search(plain):
         return plain
-    numerals = {
-        place for word in words(plain) if word.pos2 == "数詞" for place in range(word.start, word.end)
-    }
+    numerals: set[int] = set()
+    names: set[int] = set()
+    for word in words(plain):
+        (numerals if word.pos2 == "数詞" else names if word.pos2 == "固有名詞" else set()).update(
+            range(word.start, word.end)
+        )
 
     def digits(found: re.Match[str]) -> str:
         before = plain[found.start() - 1 : found.start()]
-        if not numerals.issuperset(range(*found.span())) or before.isdigit() or before in {".", "数", "何"}:
+        # the dictionary has 「一日」 and 「一人」 as one word
+        counts = plain[found.end() : found.end() + 1] in {"年", "月", "日"} and found.start() not in names
+        is_number = counts or numerals.issuperset(range(*found.span()))
+        if not is_number or before.isdigit() or before in {".", "数", "何"}:
             return found[0]
         return in_digits(found[0])
 

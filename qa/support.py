@@ -11,6 +11,7 @@ sentence names a municipality, its values must stand in a passage of, or about, 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -171,7 +172,9 @@ def _stated(text: str) -> list[_Stated]:
     """The claims of a text with the words around them; in a table whose unit is declared, its bare numbers count that."""
     plain = "\n".join(readable(line) for line in text.splitlines())
     clauses, sentences = _spans(_CLAUSE, plain), _spans(_SENTENCE, plain)
-    declared = [(found[1] or found[3] or "", found[2] or found[4]) for found in _DECLARED.finditer(plain)]
+    # as it is written: in digits 「千円」 would be 「1000円」
+    written = unicodedata.normalize("NFKC", text)
+    declared = [(found[1] or found[3] or "", found[2] or found[4]) for found in _DECLARED.finditer(written)]
     found: list[_Stated] = []
     for claim in claims_in(plain):
         clause, sentence = _around(plain, claim, clauses), _around(plain, claim, sentences)
