@@ -76,7 +76,8 @@ def within(passages: Sequence[Quoted], most: int = MOST_CHARS) -> list[Quoted]:
 _MARK = r"(?: ?[\[【](?:出典|引用|参考|根拠)? ?[:：]? ?\d{1,3}(?: ?[,、・] ?\d{1,3})* ?[\]】])"
 _CITED = re.compile(_MARK)
 _CLOSING = re.compile(rf"[」』）)]*(?:{_MARK})*")  # 「…です。[1]」, and a bracket that closes after 「。」
-_LIST_MARK = re.compile(r"^\s*(?:#{1,6}\s+|[-*・●○]\s*|\d{1,2}[.)、]\s+|\(\d{1,2}\)\s*)")
+_ENDS_CITED = re.compile(rf"{_MARK}$")
+_LIST_MARK = re.compile(r"^\s*(?:#{1,6}\s+|[-*]\s+|[・●○]\s*|\d{1,2}[.)、]\s+|\(\d{1,2}\)\s*)")
 
 
 def drafted(text: str) -> list[Drafted]:
@@ -112,7 +113,8 @@ def _parts(text: str) -> list[str]:
     while at < len(text):
         c = text[at]
         depth = max(0, depth + (c in "「『") - (c in "」』"))
-        if c == "\n" or (c in "。！？!?" and depth == 0):
+        # no quotation has a mark in it: where one stands before 「。」, a 「 was never closed
+        if c == "\n" or (c in "。！？!?" and (depth == 0 or _ENDS_CITED.search(text[begin:at]))):
             end = at + 1
             closing = _CLOSING.match(text, end) if c != "\n" else None
             end = closing.end() if closing else end

@@ -64,6 +64,10 @@ class LanguageModel:
             http_client=DefaultHttpxClient(follow_redirects=False, timeout=times),
         )
 
+    def close(self) -> None:
+        """Lets go of all connections."""
+        self._client.close()
+
     def write(self, told: Sequence[dict[str, str]], until: float) -> Iterator[str]:
         """The pieces of a text; raises WriterError where the model cannot be reached, fails, is late, or is cut off.
 
@@ -124,6 +128,8 @@ class _Reading:
             self._pieces.put(WriterError(f"the model failed: {kind}", note))
         else:
             self._pieces.put(None)
+        finally:
+            self.stop()
 
     def _read(self) -> None:
         self._stream = self._client.chat.completions.create(

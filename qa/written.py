@@ -95,7 +95,7 @@ def write(
 def checked(reply: Reply, text: str, shown: set[int], on_unsupported: Unsupported = "remove") -> Reply:
     """The reply with a draft in the place of its answer, as far as the draft is borne out; `shown` are the citations that it may name."""
     own = drafted(text)
-    if not own or not is_japanese("".join(one.text for one in own)):
+    if not any(is_japanese(one.text) for one in own):
         return instead(reply, UNUSABLE)
     evidence = {citation.id: _evidence(citation) for citation in reply.citations if citation.id in shown}
     judged = [_judged(one, evidence) for one in own]

@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -59,10 +60,8 @@ class ScriptedModel:
                 model.asked.append(body)
                 model.headers.append(dict(self.headers))
                 self.close_connection = True
-                try:
+                with suppress(BrokenPipeError, ConnectionResetError):  # who asked has gone
                     _answer(self, model.script(body["messages"]))
-                except (BrokenPipeError, ConnectionResetError):
-                    pass  # who asked has gone
 
             def log_message(self, *_: object) -> None: ...
 
