@@ -161,19 +161,21 @@ class AskRequest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A state of the page: a question, the earlier ones (oldest first), the person's filters, and the names of
-    conditions that must not be read from the question. Its address gives the same page to whoever opens it."""
+    """A state of the page: a question, the earlier ones (oldest first), the person's filters, the names of conditions that
+    must not be read from the question, and whether the answer is written too. Its address gives the same page to whoever opens it."""
 
     question: str = ""
     history: tuple[str, ...] = ()
     filters: Filters = field(default_factory=Filters)
     without: tuple[str, ...] = ()
+    written: bool = False
 
     def pairs(self) -> list[tuple[str, str]]:
         """The state as the pairs of an address's query, in one order."""
         pairs = [("h", text) for text in self.history]
         pairs += [("q", self.question)] if self.question else []
         pairs += [("without", name) for name in self.without]
+        pairs += [("answer", "generated")] if self.written else []
         return pairs + filter_pairs(self.filters)
 
     def address(self, path: str = "/") -> str:
@@ -234,6 +236,7 @@ def asked(
     q: str = "",
     h: Annotated[list[str] | None, Query()] = None,
     without: Annotated[list[str] | None, Query()] = None,
+    answer: str = "",
 ) -> Asked:
     """The state that an address asks for; what it says of unknown conditions is left out."""
     return Asked(
@@ -241,4 +244,5 @@ def asked(
         _recent([text.strip() for text in (h or []) if text.strip()]),
         few(given.filters()),
         tuple(name for name in get_args(ConditionName) if name in (without or [])),
+        answer == "generated",
     )
