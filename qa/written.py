@@ -97,7 +97,7 @@ def checked(reply: Reply, text: str, shown: set[int], on_unsupported: Unsupporte
     own = drafted(text)
     if not any(is_japanese(one.text) for one in own):
         return instead(reply, UNUSABLE)
-    evidence = {citation.id: _evidence(citation) for citation in reply.citations if citation.id in shown}
+    evidence = {number: one for number, one in evidence_of(reply).items() if number in shown}
     judged = [_judged(one, evidence) for one in own]
     right = sum(bool(sentence.supported) for sentence in judged)
     if not right or right < KEPT_SHARE * len(judged):
@@ -131,8 +131,9 @@ def _quoted(citation: Citation) -> Quoted:
     return Quoted(citation.id, " ＞ ".join(_around(citation)), citation.text)
 
 
-def _evidence(citation: Citation) -> Evidence:
-    return Evidence(citation.text, _around(citation))
+def evidence_of(reply: Reply) -> dict[int, Evidence]:
+    """The passages of a reply by the numbers under which they are cited."""
+    return {citation.id: Evidence(citation.text, _around(citation)) for citation in reply.citations}
 
 
 def _around(citation: Citation) -> tuple[str, ...]:
