@@ -15,7 +15,7 @@ from typing import Literal
 
 from index.tokenizer import Word, in_digits, words
 
-Kind = Literal["quotation", "email", "url", "code", "date", "time", "number", "name"]
+Kind = Literal["quotation", "email", "url", "code", "date", "weekday", "time", "number", "name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Moment:
     fiscal: bool = False
     month: int | None = None
     day: int | None = None
+    part: str = ""
+    """「上旬」, where it is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,9 @@ def claims_in(text: str) -> Iterator[Claim]:
         found.append(Claim(kind, text[start:end], start, end, value))
         free = free[:start] + "\x00" * (end - start) + free[end:]
 
-    for match in _QUOTATION.finditer(text):
-        take("quotation", match, folded(match[1] or match[2] or match[3]))
+    for start, end, quoted in _quotations(text):
+        found.append(Claim("quotation", text[start:end], start, end, folded(quoted)))
+        free = free[:start] + "\x00" * (end - start) + free[end:]
     for match in _URL.finditer(free):
         take("url", match, match[0].rstrip("/.,").lower())
     for match in _EMAIL.finditer(free):
@@ -113,6 +116,8 @@ def claims_in(text: str) -> Iterator[Claim]:
             take("code", match, re.sub(r"\D+", "-", match[0]).strip("-"))
     for match in _ABOUT.finditer(free):
         take("name", match, folded(match[0]))
+    for match in _WEEKDAY.finditer(free):
+        take("weekday", match, match[1])
     for match in _DATE.finditer(free):
         moment = _moment(match)
         if moment is not None:
@@ -125,7 +130,8 @@ def claims_in(text: str) -> Iterator[Claim]:
         if value is not None:
             take("time", match, value)
     for match in _PART_OF.finditer(free):
-        take("number", match, Amount(Decimal(match[2]), f"/{match[1]}"))
+        whole, part = (match[1], match[2]) if match[1] else (match[4], match[3])
+        take("number", match, Amount(Decimal(part), f"/{whole}"))
     found += _numbers(text, free)
     taken = {place for claim in found for place in range(claim.start, claim.end)}
     found += [claim for claim in _names(text) if not taken.intersection(range(claim.start, claim.end))]
@@ -136,7 +142,8 @@ def claims_in(text: str) -> Iterator[Claim]:
 
 _HYPHEN = re.compile(r"(?<=\d)[‐‑‒–—―−ーｰ﹣](?=\d)")
 _KANJI_NUMBER = re.compile(r"[〇一二三四五六七八九十百千]+")
-_QUOTATION = re.compile(r"「([^「」]{1,2000})」|『([^『』]{1,2000})』|[“\"]([^“”\"]{1,2000})[”\"]")
+_OPENS = {"「": "」", "『": "』", "“": "”", '"': '"'}
+_WEEKDAY = re.compile(r"([月火水木金土日])曜日?")
 _URL = re.compile(r"https?://[!-~]+?(?=[)>\]}\"']|[^!-~]|$)", re.IGNORECASE)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 # 「023-123-4567」「(023)123-4567」「〒990-8560」: groups of digits with a hyphen or brackets between them
@@ -154,15 +161,17 @@ _ERAS = {"令和": 2018, "平成": 1988, "昭和": 1925, "大正": 1911, "明治
 }  # fmt: skip
 """The western year before the first of an era."""
 _DATE = re.compile(
-    r"(?:(?P<era>令和|平成|昭和|大正|明治|(?<![A-Za-z])[RHSTM]) ?(?P<number>\d{1,2}|元)|(?<!\d)(?P<western>(?:19|20)\d\d)|(?<![\d.])(?P<bare>\d{1,2}|元))"
+    r"(?:(?:(?P<era>令和|平成|昭和|大正|明治|(?<![A-Za-z])[RHSTM]) ?(?P<number>\d{1,2}|元)|(?<!\d)(?P<western>(?:19|20)\d\d)|(?<![\d.])(?P<bare>\d{1,2}|元))"
     r" ?年(?P<fiscal>度)?(?!間|[^度月]{0,1}生)(?: ?(?P<month>\d{1,2}) ?月(?!間)(?: ?(?P<day>\d{1,2}) ?日(?!間))?)?"
     r"|(?<![A-Za-z\d])(?:(?P<era2>[RHSTM])(?P<number2>\d{1,2})|(?P<western2>(?:19|20)\d\d))(?P<sep>[./-])(?P<month2>\d{1,2})(?:(?P=sep)(?P<day2>\d{1,2}))?(?![\d.])"
-    r"|(?<![\d.])(?P<month3>\d{1,2}) ?月(?!間)(?: ?(?P<day3>\d{1,2}) ?日(?!間))?"
+    r"|(?<![\d.])(?P<month3>\d{1,2}) ?月(?!間)(?: ?(?P<day3>\d{1,2}) ?日(?!間))?)(?P<part> ?(?:上旬|中旬|下旬|末))?"
 )
 _TIME = re.compile(
     r"(?P<half>午前|午後)? ?(?<![\d.:])(?P<hour>\d{1,2}) ?(?:時(?!間|代|期|点|速)(?: ?(?:(?P<minute>\d{1,2}) ?分|(?P<thirty>半)))?|:(?P<digits>[0-5]\d)(?![\d:]))"
 )
-_PART_OF = re.compile(r"(?<![\d.])(\d{1,4}) ?分の ?(\d{1,4})(?![\d.])")
+_PART_OF = re.compile(
+    r"(?<![\d.])(\d{1,4}) ?分の ?(\d{1,4})(?![\d.])|(?<![\d/.])(\d{1,3})/(\d{1,3})(?![\d/])"
+)
 _GROUP = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?[百千]?(?:万|億|兆)?"
 _NUMBER = re.compile(
     rf"(?P<sign>マイナス|[▲△−-](?=\d))?(?P<yen>[¥￥] ?)?(?<![\d.])(?P<number>{_GROUP}(?:(?<=[百千万億兆]){_GROUP})*)"
@@ -189,6 +198,27 @@ def _hyphens(text: str) -> str:
     return _HYPHEN.sub("-", text)
 
 
+def _quotations(text: str) -> Iterator[tuple[int, int, str]]:
+    """Where quotations stand, with their words: the outermost ones, and one that is never closed up to the end."""
+    at = 0
+    while at < len(text):
+        closing = _OPENS.get(text[at])
+        if closing is None:
+            at += 1
+            continue
+        end, depth = at + 1, 1
+        while end < len(text) and depth:
+            if text[end] == closing:
+                depth -= 1
+            elif text[end] == text[at]:
+                depth += 1
+            end += 1
+        quoted = text[at + 1 : end - 1] if not depth else text[at + 1 : end].rstrip("。 ")
+        if folded(quoted):
+            yield at, end, quoted
+        at = end
+
+
 def _number(text: str | None) -> int | None:
     return None if text is None else 1 if text == "元" else int(text)
 
@@ -203,7 +233,9 @@ def _moment(match: re.Match[str]) -> Moment | None:
     if not (month is None or 1 <= month <= 12) or not (day is None or 1 <= day <= 31):
         return None
     year = int(western) if western else _ERAS[era] + (_number(number) or 0) if era else None
-    return Moment(year, _number(bare) if year is None else None, bool(match["fiscal"]), month, day)
+    return Moment(
+        year, _number(bare) if year is None else None, bool(match["fiscal"]), month, day, match["part"] or ""
+    )
 
 
 def _minutes(match: re.Match[str]) -> int | None:

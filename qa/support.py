@@ -87,6 +87,12 @@ def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence])
     claim = one.claim
     if claim.kind == "quotation":
         return any(str(claim.value) in evidence.folded for evidence in cited)
+    if claim.kind == "weekday":
+        # 「月～金」「(火)」「土・日」, and not 「(金額)」
+        day = re.compile(
+            rf"{claim.value}曜|\({claim.value}\)|(?<=[・、,~〜/-]){claim.value}(?![一-龠])|(?<![一-龠]){claim.value}(?=[・、,~〜/-])"
+        )
+        return any(day.search(evidence.folded) for evidence in cited)
     if claim.kind == "name":
         return any(str(claim.value) in evidence.names for evidence in cited)
     before = [body for body in bodies if body.start < claim.start]
@@ -99,7 +105,12 @@ def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence])
         stated for evidence in fitting for stated in evidence.stated
         if claim.kind == "number" and stated.claim.kind == "date" and _part_of_date(claim, stated.claim)
     ]  # fmt: skip
-    right = [stated for stated in candidates if _same(claim, stated.claim)]
+    right = [
+        stated
+        for stated in candidates
+        # what is said to count nothing counts what it does where its words are found too
+        if _same(claim, stated.claim) and (_counts_alike(claim, stated.claim) or one.clause & stated.sentence)
+    ]
     others = [
         stated for stated in candidates if not _same(claim, stated.claim) and _alike(claim, stated.claim)
     ]
@@ -144,6 +155,7 @@ def _covers(a: Moment, b: Moment) -> bool:
         and (a.fiscal == b.fiscal if has_year else True)
         and a.month in {None, b.month}
         and a.day in {None, b.day}
+        and a.part in {"", b.part}
     )
 
 
@@ -160,6 +172,11 @@ def _alike(claim: Claim, stated: Claim) -> bool:
     if isinstance(a, Amount) and isinstance(b, Amount):
         return a.unit == b.unit
     return claim.kind == stated.kind
+
+
+def _counts_alike(claim: Claim, stated: Claim) -> bool:
+    a, b = claim.value, stated.value
+    return not isinstance(a, Amount) or not isinstance(b, Amount) or a.unit == b.unit
 
 
 def _digits(code: str) -> str:

@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 from qa.answer import AnswerSentence, AnswerText, Reply
 from qa.cite import Citation
+from qa.claims import folded
 from qa.draft import LONGEST_DRAFT, Drafted, Quoted, drafted, is_japanese, messages, within
 from qa.support import Evidence, unsupported
 
@@ -95,11 +96,11 @@ def write(
 def checked(reply: Reply, text: str, shown: set[int], on_unsupported: Unsupported = "remove") -> Reply:
     """The reply with a draft in the place of its answer, as far as the draft is borne out; `shown` are the citations that it may name."""
     own = drafted(text)
-    if not any(is_japanese(one.text) for one in own):
-        return instead(reply, UNUSABLE)
     evidence = {number: one for number, one in evidence_of(reply).items() if number in shown}
     judged = [_judged(one, evidence) for one in own]
     right = sum(bool(sentence.supported) for sentence in judged)
+    if not right and not any(is_japanese(one.text) for one in own):
+        return instead(reply, UNUSABLE)
     if not right or right < KEPT_SHARE * len(judged):
         return instead(reply, TOO_LITTLE)
     kept = tuple(s for s in judged if s.supported or on_unsupported == "mark")
@@ -116,10 +117,15 @@ def _judged(one: Drafted, evidence: dict[int, Evidence]) -> AnswerSentence:
     borne_out = (
         bool(cited)
         and len(cited) == len(one.citations)
-        and is_japanese(one.text)
         and not unsupported(one.text, [evidence[number] for number in cited])
+        # a row of a table may have no kana; then it has to be a quotation itself
+        and (is_japanese(one.text) or any(_quotes(evidence[number], one.text) for number in cited))
     )
     return AnswerSentence(one.text, tuple(cited), supported=borne_out)
+
+
+def _quotes(evidence: Evidence, text: str) -> bool:
+    return folded(text).rstrip("。") in evidence.folded
 
 
 def instead(reply: Reply, note: str) -> Reply:

@@ -156,6 +156,15 @@ def test_words_come_before_the_verdict_and_only_what_was_found_is_sent(
     assert json.dumps(sent["messages"], ensure_ascii=False).count("質問：") == 2
 
 
+def test_a_row_without_kana_is_a_quotation_or_nothing(
+    model: ScriptedModel, writer: LanguageModel, replies: list[Reply]
+) -> None:
+    reply = next(r for r in replies if "0000-11-2345" in "".join(c.text for c in r.citations))
+    number = next(c.id for c in reply.citations if "0000-11-2345" in c.text)
+    told = asked(model, writer, reply, f"0000-11-2345[{number}]。番号是0000-11-2345[{number}]。", "mark")
+    assert [sentence.supported for sentence in told.answer.sentences] == [True, False]
+
+
 # ---------------------------------------------------------------- what others say
 
 
