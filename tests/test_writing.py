@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fire import Server
 from playwright.sync_api import Browser
 from scripted_model import Broken, Messages, ScriptedModel, Slowly
 from served import screenshot, serving, violations, watched
-from test_server import Service
+from test_server import CASE_BOOK, Service
 
+from build_index import HOME
 from qa.language_model import LanguageModel, ModelSettings
 from qa.written import LEFT_OUT, MARKED, NOT_REACHED, TOO_LITTLE
 from web.writing import BUSY, Writing
@@ -144,7 +150,6 @@ def test_who_waits_for_a_model_holds_no_place_and_too_many_are_told(
     model.asked.clear()
     replies: list[dict[str, Any]] = []
     with serving(own.app) as address:
-        import urllib.request
 
         def ask(answer: str) -> dict[str, Any]:
             body = json.dumps({"question": QUESTION, "answer": answer}).encode()
@@ -212,3 +217,71 @@ def test_a_follow_up_of_a_written_page_is_written_too(service: Service, model: S
     page = service.client.get("/", params={"q": QUESTION, "answer": "generated"}).text
     assert "電話番号は0000-11-2222です。" in page
     assert '<input type="hidden" name="answer" value="generated">' in page
+
+
+# ---------------------------------------------------------------- as a program
+
+
+def program(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=HOME,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=os.environ | environment,
+    )
+
+
+def test_without_a_model_nothing_of_it_is_loaded() -> None:
+    code = "import sys, server; print(sorted({'openai', 'mcp', 'httpx'} & set(sys.modules)), 'qa.language_model' in sys.modules)"
+    done = program("-c", code)
+    assert (done.stdout, done.stderr) == ("[] False\n", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--llm-url", "127.0.0.1:11434/v1", "--llm-model", "m"], "http://127.0.0.1:11434/v1"),
+        (["--llm-url", "http://me:himitsu@127.0.0.1/v1", "--llm-model", "m"], "DXQA_LLM_KEY"),
+        (["--llm-url", "http://127.0.0.1:11434/v1"], "DXQA_LLM_MODEL"),
+        (
+            ["--llm-url", "http://127.0.0.1/v1", "--llm-model", "m", "--llm-timeout", "51"],
+            "1から50までの秒数",
+        ),
+        (["--llm-unsupported", "show"], "remove"),
+    ],
+)
+def test_settings_that_cannot_be(tmp_path: Path, options: list[str], said: str) -> None:
+    done = program("server.py", "--index", str(tmp_path / "index"), *options, DXQA_LLM_KEY="geheim")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "himitsu" not in done.stderr
+    assert "geheim" not in done.stderr
+
+
+def test_a_real_server_writes_and_its_log_holds_neither_key_nor_question(
+    tmp_path: Path, model: ScriptedModel
+) -> None:
+    model.script = honest
+    model.headers.clear()
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "事例集.txt").write_text(CASE_BOOK, encoding="utf-8")
+    key = {"DXQA_LLM_URL": model.url, "DXQA_LLM_MODEL": "scripted", "DXQA_LLM_KEY": "geheim"}
+    with Server(tmp_path, real_model=True, environment=key) as server:
+        reply = server.ask(QUESTION, answer="generated").json()
+        assert (reply["answer"]["text"], reply["answer"]["mode"]) == (
+            "電話番号は0000-11-2222です。",
+            "generated",
+        )
+        model.script = lambda _: Broken(500, b"{}")
+        assert server.ask(QUESTION, answer="generated").json()["notes"] == [NOT_REACHED]
+    assert {name.lower(): value for name, value in model.headers[0].items()}[
+        "authorization"
+    ] == "Bearer geheim"
+    said = server.said()
+    assert "the model failed: InternalServerError" in said
+    assert "geheim" not in said
+    assert "若草市の担当部署" not in said
