@@ -30,7 +30,7 @@ ALLOWED = {
     "access": {"access", "database", "options"},
     "corpus": {"corpus"},
     "index": {"corpus", "index"},
-    "qa": {"corpus", "database", "index", "qa"},
+    "qa": {"corpus", "database", "index", "options", "qa"},
     "build_index": {"corpus", "index", "options"},
     "web": {"access", "corpus", "database", "index", "qa", "web", "build_index"},
     "server": {"access", "corpus", "database", "index", "options", "qa", "web", "build_index"},
