@@ -133,8 +133,12 @@ class Assistant:
             )
         hub = setting("ALLOW_HUB", "") == "1" if allow_hub is None else allow_hub
         cross = str(reranker or setting("RERANKER", ""))
+        place = store or setting("STORE", "")
         try:
+            # what costs least first: a mistake in a setting is said at once
             table = SynonymsFile(Path(synonyms or setting("SYNONYMS", str(HOME / "synonyms.csv"))))
+            address = Address.read(place) if place else None
+            loaded = Reranker.load(cross, allow_hub=hub) if cross else None
             encoder = SentenceEncoder.load(
                 str(model or setting("MODEL", DEFAULT_MODEL)),
                 models_dir=Path(models or setting("MODELS", str(HOME / "var" / "models"))),
@@ -143,10 +147,9 @@ class Assistant:
                 precision=best_precision() if chosen == "auto" else cast(Precision, chosen),
                 notice=_log.warning,  # which is shown also where no log was set up
             )
-            current = _current(store or setting("STORE", ""), root, model_record(encoder))
-            loaded = Reranker.load(cross, allow_hub=hub) if cross else None
         except (SynonymsError, ModelNotFoundError, RerankerError, StoreAddressError) as error:
             raise NotReadyError(str(error)) from error
+        current = _current(address, root, model_record(encoder))
         assistant = cls(current, encoder, synonyms=table, reranker=loaded)
         with assistant._index():
             return assistant
@@ -269,14 +272,14 @@ class Assistant:
         return table, (self._synonyms.problem,) if self._synonyms.problem else ()
 
 
-def _current(store: str, root: Path, model: ModelRecord) -> Current:
+def _current(store: Address | None, root: Path, model: ModelRecord) -> Current:
     """What is answered from, as `server.py` does it, but that nothing is written."""
-    if not store:
+    if store is None:
         take_readings(root / "names.json")
         return CurrentIndex(root, model, directory)
     from index.milvus_index import CurrentMilvus, MilvusStore  # for who has a store
 
-    return CurrentMilvus(MilvusStore(Milvus(Address.read(store))), root, model, directory)
+    return CurrentMilvus(MilvusStore(Milvus(store)), root, model, directory)
 
 
 def _question(text: str) -> str:

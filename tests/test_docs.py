@@ -50,7 +50,7 @@ def test_ci_runs_the_readme_test_command() -> None:
 def test_every_module_is_in_the_design() -> None:
     modules = [
         path.stem
-        for package in ("access", "corpus", "deploy", "index", "ops", "qa", "web")
+        for package in ("access", "corpus", "deploy", "index", "integrations", "ops", "qa", "web")
         for path in (HOME / package).glob("*.py")
         if path.stem != "__init__"
     ]
