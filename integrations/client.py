@@ -12,6 +12,7 @@ import logging
 import math
 import re
 import socket
+import ssl
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -127,7 +128,10 @@ class Client:
         except (OSError, http.client.HTTPException) as error:
             if late.is_set() or isinstance(error, TimeoutError):
                 raise ServiceError(self._said(f"{self.timeout_s:g}秒待っても返事がありません。")) from None
-            why = getattr(error, "strerror", None) or type(error).__name__
+            if isinstance(error, ssl.SSLCertVerificationError):
+                why = f"証明書を確かめられません：{error.verify_message}"
+            else:
+                why = getattr(error, "strerror", None) or type(error).__name__
             raise ServiceError(self._said(f"つながりません（{why}）。")) from None
         finally:
             if timer is not None:

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
+import ssl
+import subprocess
 import threading
 import time
 import traceback
@@ -205,7 +209,9 @@ def test_a_service_for_those_who_signed_in(tmp_path: Path) -> None:
 
 
 @contextmanager
-def speaking(reply: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[tuple[str, list[dict[str, str]]]]:
+def speaking(
+    reply: Callable[[BaseHTTPRequestHandler], None], certificate: Path | None = None
+) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """Another server on the loopback address: its address, and the headers of those who came."""
     came: list[dict[str, str]] = []
 
@@ -219,10 +225,14 @@ def speaking(reply: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[tuple[
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if certificate is not None:
+        secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        secure.load_cert_chain(certificate, certificate.with_suffix(".key"))
+        server.socket = secure.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", came
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}", came
     finally:
         server.shutdown()
         server.server_close()
@@ -334,6 +344,36 @@ def test_a_reply_without_end_is_cut_off_in_time(at_first: bytes) -> None:
         with pytest.raises(ServiceError, match=r"0\.5秒待っても返事がありません"):
             from_langchain(url, "窓口", timeout_s=0.5)
         assert time.monotonic() - started < 20  # it would never end
+        ended.set()
+
+
+def test_a_connection_is_secure_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate that nobody vouches for is refused before the key is sent; the time of a call holds here, too."""
+    if shutil.which("openssl") is None and not os.environ.get("CI"):
+        pytest.skip("openssl is not installed (make tools)")
+    certificate, ended = tmp_path / "own.pem", threading.Event()
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-out", certificate,
+         "-keyout", certificate.with_suffix(".key")],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+
+    def reply(handler: BaseHTTPRequestHandler) -> None:
+        if "slow" not in handler.path:
+            return saying(200, b'{"citations": []}')(handler)
+        while not ended.wait(0.05):
+            handler.wfile.write(b"1")
+        return None
+
+    with speaking(reply, certificate) as (url, came):
+        with pytest.raises(ServiceError, match="証明書を確かめられません"):
+            from_langchain(url, "窓口", api_key=KEY)
+        assert came == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert from_langchain(url, "窓口", api_key=KEY) == []
+        with pytest.raises(ServiceError, match="待っても返事がありません"):
+            Client(url, timeout_s=1.0).search("slow")
         ended.set()
 
 
