@@ -320,7 +320,7 @@ def test_a_reply_without_end_is_cut_off_in_size() -> None:
     def reply(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.end_headers()
-        while True:
+        for _ in range(64):
             handler.wfile.write(b" " * (1 << 20))
 
     with speaking(reply) as (url, _), pytest.raises(ServiceError, match="返事が大きすぎます"):
@@ -335,7 +335,8 @@ def test_a_reply_without_end_is_cut_off_in_time(at_first: bytes) -> None:
 
     def reply(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(at_first)
-        while not ended.wait(0.05):
+        end = time.monotonic() + 25  # so that the test ends, too, where nothing else ends it
+        while not ended.wait(0.05) and time.monotonic() < end:
             if at_first:
                 handler.wfile.write(b"1")
 
@@ -362,7 +363,8 @@ def test_a_connection_is_secure_or_none(tmp_path: Path, monkeypatch: pytest.Monk
     def reply(handler: BaseHTTPRequestHandler) -> None:
         if "slow" not in handler.path:
             return saying(200, b'{"citations": []}')(handler)
-        while not ended.wait(0.05):
+        end = time.monotonic() + 25
+        while not ended.wait(0.05) and time.monotonic() < end:
             handler.wfile.write(b"1")
         return None
 
