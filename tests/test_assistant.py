@@ -9,6 +9,7 @@ import doctest
 import json
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import threading
@@ -107,6 +108,16 @@ def test_a_reply_is_that_of_the_service(both: Both, asked: dict[str, Any]) -> No
     given = {**asked, "filters": Filters(**asked.get("filters", {}))}
     assert plain(both.assistant.ask(**given)) == over_http
     assert over_http["index_version"] == both.assistant.version
+
+
+def test_all_cases_that_meet_conditions_come_unless_a_number_is_given(both: Both) -> None:
+    shutil.copy(SAMPLES / "01_事例集_窓口とデータ.txt", both.documents)
+    both.built()
+    for more, count in (({}, 6), ({"top_k": 5}, 5), ({"top_k": 1}, 1)):
+        asked = {"question": "人口50万人未満の団体の事例を見せて", **more}
+        over_http = plain(both.client.post("/api/ask", json=asked).json())
+        assert plain(both.assistant.ask(**asked)) == over_http
+        assert len(over_http["citations"]) == count
 
 
 @pytest.mark.parametrize("filters", [{}, {"regions": ["東北"]}, {"prefectures": ["つくし県"]}])
