@@ -21,6 +21,7 @@ SOURCES = (
     "corpus",
     "deploy",
     "index",
+    "integrations",
     "ops",
     "qa",
     "web",

@@ -14,6 +14,7 @@ OURS = {
     "options",
     "corpus",
     "index",
+    "integrations",
     "ops",
     "qa",
     "web",
@@ -30,7 +31,9 @@ ALLOWED = {
     "access": {"access", "database", "options"},
     "corpus": {"corpus"},
     "index": {"corpus", "index"},
-    "qa": {"corpus", "database", "index", "qa"},
+    "qa": {"corpus", "database", "index", "options", "qa"},
+    # they may be taken along to a computer that has nothing else of ours
+    "integrations": {"integrations"},
     "build_index": {"corpus", "index", "options"},
     "web": {"access", "corpus", "database", "index", "qa", "web", "build_index"},
     "server": {"access", "corpus", "database", "index", "options", "qa", "web", "build_index"},
@@ -74,7 +77,7 @@ def imported(source: str, package: str) -> set[str]:
 
 def files() -> list[Path]:
     found = [REPOSITORY / name for name in ("server.py", "build_index.py", "database.py", "options.py")]
-    for folder in ("access", "corpus", "index", "ops", "qa", "web", "benchmarks", "deploy"):
+    for folder in ("access", "corpus", "index", "integrations", "ops", "qa", "web", "benchmarks", "deploy"):
         found += sorted((REPOSITORY / folder).rglob("*.py"))
     return found
 

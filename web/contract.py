@@ -5,7 +5,6 @@ In: what a client or a browser sends. Out: records that the search takes, or a m
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal, get_args
@@ -23,37 +22,29 @@ from pydantic import (
 )
 
 from corpus.numbers import whole_number
+from qa.limits import MAX_HISTORY as MAX_HISTORY  # with `clean_text`, what a question may be
+from qa.limits import MAX_QUESTION_CHARS as MAX_QUESTION_CHARS
+from qa.limits import MOST_PASSAGES, clean_text
+from qa.limits import TOP_K as TOP_K
 from qa.understand import Filters
 
-MAX_QUESTION_CHARS = 500
-MAX_HISTORY = 20
 MAX_HISTORY_CHARS = 2_000
 MAX_CONDITIONS = 50
 """On a page, all filters together: each of its links holds the whole state."""
-TOP_K = 5
-"""Passages with an answer, unless a client asks for another number: on the page, two screens of cards."""
 
 
-def _clean_text(text: str) -> str:
-    for character in text:
-        category = unicodedata.category(character)
-        if category == "Cs" or (category == "Cc" and character not in "\t\n\r"):
-            raise ValueError("制御文字など、質問に使えない文字が含まれています。取り除いてください。")
-    return text
-
-
-# what `_clean_text` and the trimming ask for, as a description can say it
+# what `clean_text` and the trimming ask for, as a description can say it
 _TEXT = "[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*"
 Question = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION_CHARS),
-    AfterValidator(_clean_text),
+    AfterValidator(clean_text),
     Field(json_schema_extra={"pattern": f"^{_TEXT}[^\\s\\x00-\\x1f\\x7f-\\x9f]{_TEXT}$"}),
 ]
 Earlier = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=MAX_QUESTION_CHARS),
-    AfterValidator(_clean_text),
+    AfterValidator(clean_text),
     Field(json_schema_extra={"pattern": f"^{_TEXT}$"}),
 ]
 Names = Annotated[list[Annotated[str, StringConstraints(max_length=200)]], Field(max_length=200)]
@@ -148,7 +139,7 @@ class AskRequest(BaseModel):
     )
     question: Question
     history: Annotated[list[Earlier], Field(max_length=MAX_HISTORY)] = []
-    top_k: Annotated[int, Field(ge=1, le=50), BeforeValidator(_no_truth_value)] = TOP_K
+    top_k: Annotated[int, Field(ge=1, le=MOST_PASSAGES), BeforeValidator(_no_truth_value)] = TOP_K
     filters: FilterRequest = FilterRequest()
     without: Annotated[
         list[ConditionName], Field(max_length=20, description="質問から読み取らないでほしい条件の名前")
@@ -189,7 +180,7 @@ class Asked:
             if len(text) > MAX_QUESTION_CHARS:
                 return f"質問は{MAX_QUESTION_CHARS}文字以内で入力してください（いま{len(text)}文字）。"
             try:
-                _clean_text(text)
+                clean_text(text)
             except ValueError as error:
                 return str(error)
         return None
