@@ -97,6 +97,7 @@ class Jobs:
         job = Job(str(uuid.uuid4()), owner, paths, now, now)
         with self._lock:
             self._forget(now)
+            self._make_room()
             if sum(not one.is_over for one in self._jobs.values()) >= MOST_WAITING:
                 raise TooManyError
             self._jobs[job.id] = job
@@ -135,13 +136,13 @@ class Jobs:
                 self._jobs[id] = replace(self._jobs[id], updated=self._clock(), **what)  # type: ignore[arg-type]
 
     def _forget(self, now: float) -> None:
-        """Makes room: what is too old goes, then the oldest ones of whoever has most, but nothing that is still to be made."""
-        over = [job for job in self._jobs.values() if job.is_over]
-        for job in over:
-            if (
-                not 0 <= now - job.updated <= self._kept_s
-            ):  # a clock that was set back must not keep it for ever
+        """Forgets what is too old; a clock that was set back keeps nothing for ever."""
+        for job in list(self._jobs.values()):
+            if job.is_over and not 0 <= now - job.updated <= self._kept_s:
                 del self._jobs[job.id]
+
+    def _make_room(self) -> None:
+        """Makes room for one more: the oldest ones of whoever has most go, but nothing that is still to be made."""
         while len(self._jobs) >= self._most:
             over = [job for job in self._jobs.values() if job.is_over]
             if not over:
