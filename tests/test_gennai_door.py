@@ -421,7 +421,7 @@ def test_what_waits_is_bounded_and_is_not_thrown_away(monkeypatch: pytest.Monkey
 def test_too_many_is_said_in_the_platforms_form(hall: TownHall, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web.gennai_jobs, "MOST_WAITING", 0)
     refused = posted(hall, "/gennai/requests", {"question": PHONE})
-    assert (refused.status_code, refused.headers["retry-after"]) == (503, "30")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "30")
     assert "いまは受け付けられません" in refused.json()["outputs"]
 
 

@@ -16,7 +16,15 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Request, params
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
 
 from index.store import Index
 from qa import dossier
@@ -24,7 +32,7 @@ from qa.answer import Reply
 from qa.dossier import CONDITION_LABELS, Occasion
 from qa.understand import Filters
 from web.ask_api import NO_MODEL
-from web.contract import MAX_HISTORY, Asked, FilterRequest, Question
+from web.contract import MAX_HISTORY, Asked, FilterRequest, Names, Persons, Question
 from web.export import base_of, file_of, occasion_of
 from web.gate import person_of
 from web.gennai_jobs import FAILED, TRY_AGAIN, Artifact, Job, Jobs, Made, State, Tell, TooManyError, moment
@@ -50,38 +58,6 @@ _BETWEEN = re.compile("[,、]")
 # ---------------------------------------------------------------- what comes in
 
 
-class Inputs(FilterRequest):
-    """A question with its conditions, by the names of our API or by their labels (「質問」「都道府県」…).
-
-    The platform sends several choices as one text with commas, and what looks like a number as a number; an empty field is none.
-    """
-
-    model_config = ConfigDict(extra="ignore")
-    question: Question
-    answer: Literal["extractive", "generated"] = "extractive"
-    conversation_histories: Annotated[Any, Field(description="源内が付ける、これまでの入力と出力")] = None
-    files: Annotated[Any, Field(description="読みません")] = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_sent(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        named = {_LABELS.get(name, name): value for name, value in given.items()}
-        known = {name: value for name, value in named.items() if value not in (None, "", [])}
-        for name, field in FilterRequest.model_fields.items():
-            if name in known and field.annotation is not None and field.default == []:
-                known[name] = _names(known[name])
-        if "question" in known:
-            known["question"] = _words(known["question"])
-        return known
-
-    def filters(self) -> Filters:
-        """The conditions alone."""
-        conditions = {name: getattr(self, name) for name in FilterRequest.model_fields}
-        return FilterRequest(**conditions).filters()
-
-
 def _words(value: Any) -> Any:
     """A text that was sent as a number or a truth value, as it was typed."""
     return json.dumps(value) if isinstance(value, bool | int | float) else value
@@ -93,6 +69,58 @@ def _names(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     return [name.strip() for name in _BETWEEN.split(value) if name.strip()]
+
+
+_SCALARS: list[dict[str, Any]] = [{"type": "number"}, {"type": "boolean"}]
+_CHOICES: dict[str, Any] = {
+    "anyOf": [
+        {"type": "array", "items": {"type": "string", "maxLength": 200}, "maxItems": 200},
+        {"type": "string", "maxLength": 200},
+        *_SCALARS,
+        {"type": "null"},
+    ],
+    "description": "一つか、コンマ区切りのいくつか",
+}
+Choices = Annotated[Names, BeforeValidator(_names), WithJsonSchema(_CHOICES)]
+_QUESTION: dict[str, Any] = {"anyOf": [TypeAdapter(Question).json_schema(), *_SCALARS], "title": "質問"}
+
+
+class Inputs(BaseModel):
+    """A question with its conditions, by the names of our API or by their labels (「質問」「都道府県」…).
+
+    The platform sends several choices as one text with commas, and what looks like a number as a number; an empty field is none.
+    """
+
+    question: Annotated[Question, BeforeValidator(_words), WithJsonSchema(_QUESTION)]
+    answer: Annotated[
+        Literal["extractive", "generated"],
+        WithJsonSchema({"enum": ["extractive", "generated", "", None], "default": "extractive"}),
+    ] = "extractive"
+    document_ids: Choices = []
+    case_ids: Choices = []
+    organizations: Choices = []
+    prefectures: Choices = []
+    regions: Choices = []
+    organization_kinds: Choices = []
+    population_bands: Choices = []
+    categories: Choices = []
+    population_min: Persons = None
+    population_max: Persons = None
+    conversation_histories: Annotated[Any, Field(description="源内が付ける、これまでの入力と出力")] = None
+    files: Annotated[Any, Field(description="読みません")] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_sent(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        named = {_LABELS.get(name, name): value for name, value in given.items()}
+        return {name: value for name, value in named.items() if value is not None and value != ""}
+
+    def filters(self) -> Filters:
+        """The conditions alone."""
+        conditions = {name: getattr(self, name) for name in FilterRequest.model_fields}
+        return FilterRequest(**conditions).filters()
 
 
 class GennaiRequest(BaseModel):
@@ -234,7 +262,7 @@ def router(site: Site, admitted: Sequence[params.Depends], jobs: Jobs | None = N
         try:
             job = jobs.start(_owner(request), frozenset(one.path for one in reply.citations), work)
         except TooManyError as error:
-            raise HTTPException(503, CROWDED, headers={"Retry-After": "30"}) from error
+            raise HTTPException(429, CROWDED, headers={"Retry-After": "30"}) from error
         root = request.scope.get("root_path", "")
         return Accepted(ACCEPTED, job.id, job.state, f"{root}{GENNAI}/status/{job.id}")
 

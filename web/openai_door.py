@@ -199,12 +199,12 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "答え。stream が true なら chat.completion.chunk が順に届き、最後の chunk に dxqa と annotations が付く",
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
                 "example": 'data: {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "…"}}]}\n\n'
                 "data: [DONE]\n\n",
             }
         },
-    }
+    },
+    404: {"description": "その名前のモデルはない"},
 }
 ModelName = Annotated[str, Path(max_length=200, description="モデルの名前", examples=[QUOTING])]
 
