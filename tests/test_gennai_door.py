@@ -24,7 +24,9 @@ from town_hall import MARKS, TownHall, town_hall, writing_by
 import web.gate
 import web.gennai_jobs
 from access.accounts import Accounts
+from web.contract import MAX_QUESTION_CHARS
 from web.entry import Entry
+from web.gennai_door import Inputs
 from web.gennai_jobs import Jobs, Made, Tell, TooManyError
 
 PHONE = "若草市の担当部署の電話番号は？"
@@ -423,6 +425,19 @@ def test_too_many_is_said_in_the_platforms_form(hall: TownHall, monkeypatch: pyt
     refused = posted(hall, "/gennai/requests", {"question": PHONE})
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "30")
     assert "いまは受け付けられません" in refused.json()["outputs"]
+
+
+def test_the_form_in_the_readme_is_one_that_the_platform_takes() -> None:
+    readme = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"```json\n(\{\n  \"question\".*?)```", readme, re.DOTALL)
+    assert block
+    form = json.loads(block[1])
+    assert set(form) - {"conversation_history"} <= set(Inputs.model_fields)
+    for one in form.values():
+        assert one["type"] in {"text", "number", "textarea", "select", "checkbox", "radio"}
+        assert one["title"]
+        assert all(set(item) == {"title", "value"} for item in one.get("items", []))
+    assert form["question"]["max_length"] == MAX_QUESTION_CHARS
 
 
 def test_it_is_described(hall: TownHall) -> None:
