@@ -88,7 +88,10 @@ from web import (
     documents,
     export,
     feedback,
+    gennai_door,
     login,
+    openai_door,
+    program_doors,
     similar,
     view,
 )
@@ -287,6 +290,11 @@ def create_app(
             raise HTTPException(404, "その番号の作業はありません。")
         return job
 
+    # ---- doors of programs of others
+
+    app.include_router(openai_door.router(site, admitted))
+    app.include_router(gennai_door.router(site, admitted))
+
     app.include_router(health_and_numbers(health, metrics, admission, jobs, library))
 
     # ---- pages
@@ -311,6 +319,10 @@ def create_app(
     # ---- errors, in one place
 
     def failure(request: Request, status: int, detail: Any, message: str, headers: Any = None) -> Response:
+        door = program_doors.door_of(request.url.path)
+        if door is not None:
+            said = program_doors.refusal(door, status, detail, message)
+            return JSONResponse(said, program_doors.status_of(door, status), headers=headers)
         if request.url.path.startswith("/api/") or request.url.path in {
             "/healthz",
             "/readyz",
@@ -337,7 +349,8 @@ def create_app(
         headers = error.headers
         if error.status_code == 405:  # of several routes at one address, the error knows the methods of one
             headers = {**(headers or {}), "Allow": methods_of(request)}
-        return failure(request, error.status_code, message, message, headers)
+        about = error.about if isinstance(error, program_doors.RefusedError) else message
+        return failure(request, error.status_code, about, message, headers)
 
     @app.exception_handler(ClientDisconnect)
     def on_gone(_: Request, error: ClientDisconnect) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -40,8 +40,8 @@ class Writing:
         self._on_unsupported, self._timeout_s = on_unsupported, timeout_s
         self._free = threading.BoundedSemaphore(at_once)
 
-    def events(self, reply: Reply, history: Sequence[str] = ()) -> Iterator[Words | Reply]:
-        """Words as they come, and one reply at the end."""
+    def events(self, reply: Reply, history: Sequence[str] = ()) -> Generator[Words | Reply, None, None]:
+        """Words as they come, and one reply at the end; whoever leaves before closes it."""
         if not self._free.acquire(blocking=False):
             yield instead(reply, BUSY)
             return
