@@ -74,6 +74,8 @@ def main(argv: list[str] | None = None) -> int:
         help="動いているサーバーのアドレス（例 http://127.0.0.1:8000。出典の場所の前に付ける。既定は付けない）",
     )
     args = parser.parse_args(argv)
+    for told in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(told, _end)
     raise_limit()
     configure()
     try:
@@ -93,7 +95,6 @@ def main(argv: list[str] | None = None) -> int:
     from web.mcp_tools import Caller, mcp_server
 
     caller = Caller(OWNER if args.everything else ANYBODY, args.address)
-    signal.signal(signal.SIGTERM, _end)
     mcp_server(site, lambda _: caller).run("stdio")
     return 0
 
@@ -144,13 +145,10 @@ def _address(text: str) -> str:
     return text.rstrip("/")
 
 
-def _end(number: int, _: FrameType | None) -> None:
-    """A signal to end: the thread that reads standard input would hold up an ordinary end until the next line."""
+def _end(_number: int, _: FrameType | None) -> None:
+    """Ends at once; the thread that reads standard input would hold up an ordinary end until the next line."""
     os._exit(0)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        os._exit(0)
+    sys.exit(main())

@@ -298,7 +298,7 @@ def create_app(
     app.include_router(health_and_numbers(health, metrics, admission, jobs, library))
     endpoint: Endpoint | None = None
     if mcp:
-        # the SDK takes 25 MB and a second: who does not offer it has none of it
+        # the SDK takes 25 MB and half a second: who does not offer it has none of it
         from web.mcp_http import Endpoint
 
         def call_failed() -> None:
