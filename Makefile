@@ -80,7 +80,7 @@ images: dev tools
 check: dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy access corpus index integrations ops qa web database.py options.py server.py build_index.py benchmarks deploy
+	@$(BIN)/mypy access corpus index integrations ops qa web database.py options.py server.py build_index.py mcp_stdio.py benchmarks deploy
 	@$(BIN)/python .ci/audit.py
 
 # All that tests/test_fire_*.py try, in full size: some hours on two processors. The table is printed and kept in var/fire.json.

@@ -87,17 +87,22 @@ def _no_truth_value(given: Any) -> Any:
     return given
 
 
+TopK = Annotated[int, Field(ge=1, le=MOST_PASSAGES), BeforeValidator(_no_truth_value)]
+
+
 class FilterRequest(BaseModel):
     """Conditions on what may be searched; empty ones do not count."""
 
-    document_ids: Names = []
-    case_ids: Names = []
-    organizations: Names = []
-    prefectures: Names = []
-    regions: Names = []
-    organization_kinds: Names = []
-    population_bands: Names = []
-    categories: Names = []
+    document_ids: Annotated[Names, Field(description="資料の番号（id）")] = []
+    case_ids: Annotated[Names, Field(description="事例の番号（id）")] = []
+    organizations: Annotated[Names, Field(description="団体（例：山形県酒田市）")] = []
+    prefectures: Annotated[Names, Field(description="都道府県（例：山形県）")] = []
+    regions: Annotated[Names, Field(description="地方（例：東北）")] = []
+    organization_kinds: Annotated[Names, Field(description="団体の種類（例：政令指定都市、市、町、村）")] = []
+    population_bands: Annotated[
+        Names, Field(description="人口規模（事例集の区分のとおり。例：5万人以上10万人未満）")
+    ] = []
+    categories: Annotated[Names, Field(description="事例集の分類（事例の category のとおり）")] = []
     population_min: Persons = None
     population_max: Persons = None
 
@@ -139,7 +144,7 @@ class AskRequest(BaseModel):
     )
     question: Question
     history: Annotated[list[Earlier], Field(max_length=MAX_HISTORY)] = []
-    top_k: Annotated[int, Field(ge=1, le=MOST_PASSAGES), BeforeValidator(_no_truth_value)] = TOP_K
+    top_k: TopK = TOP_K
     filters: FilterRequest = FilterRequest()
     without: Annotated[
         list[ConditionName], Field(max_length=20, description="質問から読み取らないでほしい条件の名前")
@@ -237,3 +242,39 @@ def asked(
         tuple(name for name in get_args(ConditionName) if name in (without or [])),
         answer == "generated",
     )
+
+
+# ---------------------------------------------------------------- what is wrong, in words
+
+# pydantic's error types, in the words of a reader; {x} is taken from the error's context
+_JAPANESE = {
+    "missing": "必要な項目がありません。",
+    "string_too_short": "1文字以上で入力してください。",
+    "string_too_long": "{max_length}文字以内で入力してください。",
+    "string_type": "文字列で指定してください。",
+    "string_unicode": "文字として正しくない内容が含まれています。",
+    "int_type": "整数で指定してください。",
+    "int_parsing": "整数で指定してください。",
+    "int_from_float": "整数で指定してください。",
+    "bool_type": "true か false で指定してください。",
+    "bool_parsing": "true か false で指定してください。",
+    "string_pattern_mismatch": "使えない文字が含まれているか、長さが違います。",
+    "list_type": "一覧（配列）で指定してください。",
+    "dict_type": "項目の組（オブジェクト）で指定してください。",
+    "model_type": "項目の組（オブジェクト）で指定してください。",
+    "model_attributes_type": "項目の組（オブジェクト）で指定してください。",
+    "greater_than_equal": "{ge}以上の数で指定してください。",
+    "less_than_equal": "{le}以下の数で指定してください。",
+    "too_long": "{max_length}件以内で指定してください。",
+    "literal_error": "次のいずれかで指定してください：{expected}。",
+    "json_invalid": "JSON として読み取れません。",
+    "extra_forbidden": "この名前の項目はありません。",
+}
+
+
+def japanese(error: Any) -> str:
+    """One of pydantic's errors (an entry of `errors()`) as a Japanese sentence."""
+    if error["type"] == "value_error":
+        return str((error.get("ctx") or {}).get("error", error["msg"]))
+    template = _JAPANESE.get(error["type"], "値が正しくありません。")
+    return template.format(**(error.get("ctx") or {}))

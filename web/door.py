@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from access.people import ANYBODY
 from database import DatabaseUnavailableError
 from web.gate import Gate, person_of
+from web.guard import for_programs
 from web.program_doors import door_of
 
 OPEN = frozenset({"/login", "/logout", "/admin/login", "/healthz", "/readyz", "/metrics"})
@@ -80,7 +81,7 @@ class Door:
 
     async def _to_login(self, request: Request) -> Response:
         path = request.url.path
-        if request.method in {"GET", "HEAD"} and not path.startswith("/api/") and door_of(path) is None:
+        if request.method in {"GET", "HEAD"} and not for_programs(path) and door_of(path) is None:
             query = f"?{request.url.query}" if request.url.query else ""
             return RedirectResponse(f"/login?next={quote(request.url.path + query, safe='')}", 303)
         return await self._refused(request, 401, LOGIN, {"WWW-Authenticate": "Bearer"})

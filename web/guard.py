@@ -26,6 +26,8 @@ MAX_UPLOAD_BYTES = MAX_REQUEST_BYTES + 1024 * 1024
 LINGER_BYTES = 1 << 30
 """Of a body that was refused so much is still let in, so that a browser comes to read why; a longer one, and one without an end in
 sight, ends the connection."""
+MCP = "/mcp"
+"""Where programs with a language model of their own ask (`web.mcp_http`)."""
 UPLOADS = frozenset({"/api/documents", "/api/uploads", "/admin/uploads"})
 MISDIRECTED = (
     "この名前（ホスト名）では利用できません。サーバーのコンピューターで http://localhost を開くか、"
@@ -53,6 +55,11 @@ def secured(headers: MutableHeaders, path: str) -> None:
     """Adds to a reply's headers what a browser is told with every reply."""
     for name, value in (ADMIN_HEADERS if private(path) else SECURITY_HEADERS).items():
         headers.setdefault(name, value)
+
+
+def for_programs(path: str) -> bool:
+    """Whether programs call a path: they are answered in JSON, and led to no page."""
+    return path.startswith("/api/") or path == MCP
 
 
 def private(path: str) -> bool:
@@ -115,7 +122,7 @@ class Guard:
             reply: Response = PlainTextResponse(message, status, closing)
             if door is not None:
                 reply = JSONResponse(refusal_at(door, status, message, message), status, closing)
-            elif path.startswith("/api/"):
+            elif for_programs(path):
                 reply = JSONResponse({"detail": message}, status, closing)
             await reply(scope, receive, sent)
             return
