@@ -115,6 +115,8 @@ def test_there_are_examples_of_everything() -> None:
 def test_the_examples_print_what_stands_below_them(place: Place, section: str) -> None:
     examples = SECTIONS[section]
     is_shell = examples[0].language == "sh"
+    if is_shell and shutil.which("curl") is None and not os.environ.get("CI"):
+        pytest.skip("curl is not installed (make tools)")
     end = f"\necho '{END}'\n" if is_shell else f"\nprint({END!r}, flush=True)\n"
     program = "".join(example.code + end for example in examples).replace(WRITTEN, place.url)
     done = subprocess.run(
