@@ -490,7 +490,8 @@ def test_who_leaves_stops_the_writing(tmp_path: Path, monkeypatch: pytest.Monkey
         with town_hall(tmp_path, writing=writing) as hall:
             body = {"model": "dxqa-written", "stream": True, "messages": [{"role": "user", "content": PHONE}]}
             with httpx.stream("POST", f"{hall.address}/v1/chat/completions", json=body, timeout=30) as reply:
-                next(reply.iter_lines())
+                next(line for line in reply.iter_lines() if line.startswith(": "))  # it is being written
+                assert not writing._free.acquire(blocking=False)
             end = time.monotonic() + 8  # the whole draft would take ten seconds, and twenty are its time
             while not writing._free.acquire(blocking=False):
                 assert time.monotonic() < end, "it is still written for nobody"
