@@ -73,7 +73,9 @@ def within(passages: Sequence[Quoted], most: int = MOST_CHARS) -> list[Quoted]:
     return kept
 
 
-_MARK = r"(?: ?[\[【](?:出典|引用|参考|根拠)? ?[:：]? ?\d{1,3}(?: ?[,、・] ?\d{1,3})* ?[\]】])"
+_MARK = (
+    r"(?: ?[\[【]\^?(?:出典|引用番号|引用|参考|根拠|番号)? ?[:：=]? ?\d{1,3}(?: ?[,、・] ?\d{1,3})* ?[\]】])"
+)
 _CITED = re.compile(_MARK)
 _CLOSING = re.compile(rf"[」』）)]*(?:{_MARK})*")  # 「…です。[1]」, and a bracket that closes after 「。」
 _ENDS_CITED = re.compile(rf"{_MARK}$")

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from index.tokenizer import tokenize
 from qa.claims import Amount, Claim, Moment, claims_in, folded, readable
@@ -57,6 +57,11 @@ class Evidence:
         return "\n".join(folded(part) for part in (self.text, *self.around)).lower()
 
     @cached_property
+    def spaced(self) -> str:
+        """The same with their blanks."""
+        return "\n".join(readable(part) for part in (self.text, *self.around)).lower()
+
+    @cached_property
     def stated(self) -> tuple[_Stated, ...]:
         """The values that the passage and its surroundings state, each with the words around it."""
         found = _stated(self.text)
@@ -72,6 +77,8 @@ class _Stated:
     claim: Claim
     clause: frozenset[str]
     sentence: frozenset[str]
+    beside: tuple[Claim, ...] = ()
+    """Claims of other kinds in its clause."""
 
 
 def unsupported(sentence: str, cited: Sequence[Evidence]) -> list[Claim]:
@@ -86,7 +93,7 @@ def unsupported(sentence: str, cited: Sequence[Evidence]) -> list[Claim]:
 def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence]) -> bool:
     claim = one.claim
     if claim.kind == "quotation":
-        return any(str(claim.value) in evidence.folded for evidence in cited)
+        return any(_whole(str(claim.value)).search(evidence.folded) for evidence in cited)
     if claim.kind == "weekday":
         # 「月～金」「(火)」「土・日」, and not 「(金額)」
         day = re.compile(
@@ -94,10 +101,18 @@ def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence])
         )
         return any(day.search(evidence.folded) for evidence in cited)
     if claim.kind == "name":
-        return any(str(claim.value) in evidence.names for evidence in cited)
+        name = _whole(str(claim.value))
+        # words of Latin letters end at blanks, which are nothing in Japanese
+        spaced = str(claim.value).isascii()
+        return any(name.search(evidence.spaced if spaced else evidence.names) for evidence in cited)
     before = [body for body in bodies if body.start < claim.start]
     body = before[-1] if before else bodies[0] if bodies else None
     fitting = [evidence for evidence in cited if body is None or str(body.value) in evidence.names]
+    if body is not None:  # one that is about it comes before one that names it on the way
+        about = [
+            one for one in fitting if any(str(body.value) in folded(part).lower() for part in one.around)
+        ]
+        fitting = about or fitting
     candidates = [
         stated for evidence in fitting for stated in evidence.stated if stated.claim.kind == claim.kind
     ]
@@ -117,6 +132,14 @@ def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence])
     return any(not any(_nearer(one, other, own) for other in others) for own in right)
 
 
+@lru_cache(maxsize=1 << 10)
+def _whole(words: str) -> re.Pattern[str]:
+    """Where words stand as they are: 「12人」 is not in 「112人」, and 「IT」 not in 「security」."""
+    begin = r"(?<!\d)(?<!\d[,.])" if words[:1].isdigit() else r"(?<![A-Za-z0-9])" if words.isascii() else ""
+    end = r"(?!\d)(?![,.]\d)" if words[-1:].isdigit() else r"(?![A-Za-z])" if words.isascii() else ""
+    return re.compile(begin + re.escape(words) + end)
+
+
 def _nearer(one: _Stated, other: _Stated, own: _Stated) -> bool:
     """Whether another value stands among more of a claim's words than the right one: in its clause or in its sentence, and in neither
     among fewer."""
@@ -124,8 +147,21 @@ def _nearer(one: _Stated, other: _Stated, own: _Stated) -> bool:
     def shared(stated: _Stated) -> tuple[int, int]:
         return len(one.clause & stated.clause), len(one.sentence & stated.sentence)
 
+    # 「令和5年度は1,850件」: what is said together with the one and not with the other decides
+    with_own, with_other = _together(one, own), _together(one, other)
+    if with_own != with_other and (with_own >= with_other or with_other >= with_own):
+        return with_other >= with_own
     theirs, ours = shared(other), shared(own)
     return theirs != ours and all(a >= b for a, b in zip(theirs, ours, strict=True))
+
+
+def _together(one: _Stated, stated: _Stated) -> set[Claim]:
+    """The claims of other kinds in a claim's clause that stand in the clause of a value of a passage too."""
+    return {
+        claim
+        for claim in one.beside
+        if any(claim.kind == other.kind and _same(claim, other) for other in stated.beside)
+    }
 
 
 def _same(claim: Claim, stated: Claim) -> bool:
@@ -156,6 +192,7 @@ def _covers(a: Moment, b: Moment) -> bool:
         and a.month in {None, b.month}
         and a.day in {None, b.day}
         and a.part in {"", b.part}
+        and (not a.edge or not b.edge or a.edge == b.edge)
     )
 
 
@@ -193,15 +230,23 @@ def _stated(text: str) -> list[_Stated]:
     written = unicodedata.normalize("NFKC", text)
     declared = [(found[1] or found[3] or "", found[2] or found[4]) for found in _DECLARED.finditer(written)]
     found: list[_Stated] = []
-    for claim in claims_in(plain):
+    every = list(claims_in(plain))
+    for claim in every:
         clause, sentence = _around(plain, claim, clauses), _around(plain, claim, sentences)
-        found.append(_Stated(claim, clause, sentence))
+        own = [span for span in clauses if span[0] < claim.end and claim.start < span[1]]
+        beside = tuple(
+            other
+            for other in every
+            if other.kind in {"date", "number", "name"} - {claim.kind}
+            and any(start <= other.start < end for start, end in own)
+        )
+        found.append(_Stated(claim, clause, sentence, beside))
         value = claim.value
         if isinstance(value, Amount) and not value.unit:
             for times, unit in declared:
                 amount = Amount(value.value * Decimal(_TIMES.get(times, 1)), unit, value.bound)
                 meant = Claim(claim.kind, claim.text, claim.start, claim.end, amount)
-                found.append(_Stated(meant, clause, sentence))
+                found.append(_Stated(meant, clause, sentence, beside))
     return found
 
 

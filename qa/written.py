@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from index.tokenizer import tokenize
 from qa.answer import AnswerSentence, AnswerText, Reply
 from qa.cite import Citation
 from qa.claims import folded
@@ -118,14 +120,19 @@ def _judged(one: Drafted, evidence: dict[int, Evidence]) -> AnswerSentence:
         bool(cited)
         and len(cited) == len(one.citations)
         and not unsupported(one.text, [evidence[number] for number in cited])
-        # a row of a table may have no kana; then it has to be a quotation itself
+        # a row of a table may have no kana; then its words have to be those of a passage
         and (is_japanese(one.text) or any(_quotes(evidence[number], one.text) for number in cited))
+        # what nobody sees, and what turns the direction of writing, may stand between what is read and what is shown
+        and not any(unicodedata.category(c) == "Cf" for c in one.text)
     )
     return AnswerSentence(one.text, tuple(cited), supported=borne_out)
 
 
 def _quotes(evidence: Evidence, text: str) -> bool:
-    return folded(text).rstrip("。") in evidence.folded
+    if folded(text).rstrip("。") in evidence.folded:
+        return True
+    known = set(tokenize("\n".join((evidence.text, *evidence.around))))
+    return all(word in known or word[:1].isdigit() for word in tokenize(text))
 
 
 def instead(reply: Reply, note: str) -> Reply:

@@ -93,3 +93,56 @@ def test_what_a_passage_says_itself_is_borne_out_by_it() -> None:
                 count += 1
                 assert unsupported(passage[start:end], [Evidence(passage)]) == [], passage[start:end]
     assert count > 900
+
+
+@pytest.mark.parametrize(
+    ("passage", "sentence", "wrong"),
+    [
+        ("窓口の職員は3人である。", "窓口の職員は二人です。", "2人"),
+        ("締切は6月30日である。", "締切は6月30日（土）です。", "(土"),
+        ("定員は112人です。", "定員は「12人」です。", "「12人」"),
+        ("申請は2,400件です。", "申請は「400件」です。", "「400件」"),
+        ("防災の話です。", "小国町が導入しました。", "小国町"),
+        ("防災の話です。", "みどり市が導入しました。", "みどり市"),
+        ("窓口はsecurity@city.example.jpです。", "ITを使います。", "IT"),
+        ("6月30日までです。", "6月30日から受け付けます。", "6月30日"),
+        ("担当課に聞きます。", "行政課に聞きます。", "行政課"),
+        ("委託先は株式会社アイネスです。", "委託先は株式会社みらいです。", "株式会社みらい"),
+        ("受付は午後1時から3時まで。", "受付は13時から3時までです。", "3時"),
+        ("研修は1時間です。", "研修は1時間半です。", "1時間半"),
+        ("令和6年4月1日に始めた。", "来年度に始めます。", "来年度"),
+        ("費用は300円です。", "費用は無料です。", "無料"),
+        ("費用は3万円です。", "費用は金壱百万円です。", "100万円"),
+        ("市は会議を開いた。", "市は〈職員全員を解雇する〉としました。", "〈職員全員を解雇する〉"),
+        ("広域DX推進会議", "広域総務課推進会議です。", "広域総務課"),
+    ],
+)
+def test_what_an_attacker_got_through_before(passage: str, sentence: str, wrong: str) -> None:
+    assert wrong in [claim.text for claim in unsupported(sentence, [Evidence(passage)])]
+
+
+@pytest.mark.parametrize(
+    ("passage", "sentence"),
+    [
+        ("平日：8:30～17:15", "平日は8時30分から17時15分までです。"),
+        (
+            "令和4年度の申請件数は1,200件、令和5年度は1,850件、令和6年度は2,400件であった。",
+            "令和5年度の申請件数は1,850件です。",
+        ),
+        ("4/1(月)に稼働。", "4月1日に稼働しました。"),
+        ("職員一人当たり月3時間です。", "職員1人当たり月3時間です。"),
+        ("午後1時から3時まで。", "13時から15時までです。"),
+        ("上限は500万円以内です。", "上限は500万円以下です。"),
+        ("研修は1時間半です。", "研修は1.5時間です。"),
+        ("取組は二つある。", "第一に、取組は一つ目から始まります。"),
+    ],
+)
+def test_what_was_true_and_refused_before(passage: str, sentence: str) -> None:
+    assert unsupported(sentence, [Evidence(passage)]) == []
+
+
+def test_a_passage_about_a_municipality_comes_before_one_that_names_it() -> None:
+    sakata = Evidence("職員は12人、事業費は500万円です。", ("山形県酒田市",))
+    tsuruoka = Evidence("事業費は1,200万円です。酒田市の取組を参考にした。", ("山形県鶴岡市",))
+    assert unsupported("酒田市の事業費は500万円です。", [sakata, tsuruoka]) == []
+    assert unsupported("酒田市の事業費は1,200万円です。", [sakata, tsuruoka]) != []
