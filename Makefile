@@ -48,9 +48,9 @@ tools:
 	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 	  chromium fonts-noto-cjk strace libfaketime libreoffice-writer-nogui libreoffice-impress-nogui libreoffice-calc-nogui >/dev/null; } \
 	  || echo "chromium か LibreOffice を入れられないので、それを使うテストを省きます。"
-	@{ command -v systemd-analyze && command -v openssl && command -v unshare; } >/dev/null || { $(SUDO) apt-get update -qq \
-	  && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd openssl util-linux >/dev/null; } \
-	  || echo "systemd か openssl を入れられないので、それを使うテストを省きます。"
+	@{ command -v systemd-analyze && command -v openssl && command -v unshare && command -v curl; } >/dev/null || { $(SUDO) apt-get update -qq \
+	  && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd openssl util-linux curl >/dev/null; } \
+	  || echo "systemd・openssl・curl のどれかを入れられないので、それを使うテストを省きます。"
 # nginx is unpacked only: installed, it would begin to serve this computer
 	@{ PATH="$$PATH:/usr/sbin:var/tools/usr/sbin" command -v nginx; } >/dev/null || { mkdir -p var/tools && cd var/tools \
 	  && $(SUDO) apt-get update -qq && apt-get download -qq nginx && dpkg -x nginx_*.deb .; } \
@@ -80,7 +80,7 @@ images: dev tools
 check: dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy access corpus index ops qa web database.py options.py server.py build_index.py benchmarks deploy
+	@$(BIN)/mypy access corpus index integrations ops qa web database.py options.py server.py build_index.py mcp_stdio.py benchmarks deploy
 	@$(BIN)/python .ci/audit.py
 
 # All that tests/test_fire_*.py try, in full size: some hours on two processors. The table is printed and kept in var/fire.json.

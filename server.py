@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import re
 import signal
 import socket
@@ -17,10 +18,10 @@ import sys
 import threading
 from argparse import ArgumentTypeError
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
@@ -30,6 +31,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 
 from access.accounts import Accounts
 from access.file import AccessFile
@@ -54,15 +56,15 @@ from index.current import Current, CurrentIndex
 from index.encoder import Encoder, ModelNotFoundError
 from index.jobs import Job, Jobs
 from index.library import Library, Looking
-from index.milvus import Address, Milvus, StoreAddressError
+from index.milvus import StoreAddressError
 from index.open_files import raise_limit
 from index.passages import model_record
 from index.report import BuildReport
-from index.reranker import Reranker, RerankerError
+from index.reranker import Reranker
 from index.store import StoreUnavailableError
-from index.versions import ModelRecord, NewerIndexError, WrongFolderError, named_version
+from index.versions import NewerIndexError, WrongFolderError, named_version
 from options import Parser, setting, whole
-from qa.answer import Passages, Reply
+from qa.answer import Passages
 from qa.catalog import (
     CaseEntry,
     DocumentDetail,
@@ -71,36 +73,41 @@ from qa.catalog import (
     document_detail,
     document_entries,
 )
-from qa.names import directory, keep_readings
-from qa.quote import LIST_CASES
 from qa.similar import SimilarCase, similar_cases
 from qa.synonyms import SynonymsError, SynonymsFile
 from qa.usage import DEFAULT_DAYS, MAX_DAYS, Usage
+from qa.written import MOST_WRITING_S, TIMEOUT_S, ModelSettingsError, Unsupported
 from web import (
+    VERSION,
     admin,
     admin_usage,
     admin_visibility,
+    ask_api,
     asking,
     cases,
     compare,
     documents,
     export,
     feedback,
+    gennai_door,
     login,
+    openai_door,
+    program_doors,
     similar,
     view,
 )
 from web.admission import Admission, Share
 from web.checks import health_and_numbers
-from web.contract import Asked, AskRequest, FilterRequest, Question
+from web.contract import FilterRequest, Question, japanese
 from web.deadlines import Deadlines
 from web.described import describe, methods_of
 from web.door import Door, unreadable
 from web.entry import QUESTIONS_A_MINUTE, Entry
 from web.examples import Examples
 from web.gate import Gate
-from web.guard import UPLOADS, Guard, secured
+from web.guard import MCP, UPLOADS, Guard, for_programs, secured
 from web.health import Health
+from web.loading import current_of, reranker_of
 from web.logs import DAYS, FORMS, MOST_DAYS, configure
 from web.metrics import Metrics
 from web.originals import Originals
@@ -110,8 +117,11 @@ from web.sign_on import SignOn
 from web.site import Loaded, Site, case_of, document_of, environment
 from web.visibility import Visibility
 from web.watch import Watched
+from web.writing import Writing
 
-VERSION = "0.1.0"
+if TYPE_CHECKING:
+    from web.mcp_http import Endpoint
+
 MOST_CONNECTIONS = 800
 """Connections at a time, below the 1,024 files that a process may usually have open; beyond that uvicorn answers 503."""
 
@@ -137,6 +147,8 @@ def create_app(
     hosts: Collection[str] | None = (),
     access: AccessFile | None = None,
     entry: Entry | None = None,
+    writing: Writing | None = None,
+    mcp: bool = False,
     web: Path = HOME / "web",
 ) -> FastAPI:
     """The application over an index, an encoder and a function that rebuilds.
@@ -146,7 +158,8 @@ def create_app(
     `library` is the folder that documents are added to, None where none can be; `samples` is what is indexed while it
     is empty, if anything. `usage` records what is asked and how it is rated, None where nothing is recorded. `hosts` are
     names, beside the local ones, that this server may be called by; None is any. `access` holds accounts and labels, None where there
-    are none; `entry` says how people come in.
+    are none; `entry` says how people come in. `writing` writes answers, None where no language model is configured.
+    `mcp` opens `/mcp` to programs with a language model of their own.
     """
     usage = usage if usage is not None else Usage(None, 0)
     entry = entry if entry is not None else Entry()
@@ -158,7 +171,8 @@ def create_app(
         _keep_threads()
         usage.start()
         health.begin()
-        yield
+        async with nullcontext() if endpoint is None else endpoint.running():
+            yield
         await run_in_threadpool(jobs.close)
         await run_in_threadpool(usage.close)  # what was asked until now is written down
 
@@ -185,7 +199,8 @@ def create_app(
     labels = Labels(access) if access is not None else None
     visibility = Visibility(labels)
     # for as long as an answer is made, not for as long as somebody takes to read it
-    admitted = [Depends(Share(entry.questions_a_minute)), Depends(admission, scope="function")]
+    share = Share(entry.questions_a_minute)
+    admitted = [Depends(share), Depends(admission, scope="function")]
     site = app.state.site = Site(
         current,
         encoder,
@@ -196,6 +211,7 @@ def create_app(
         visibility,
         gate,
         metrics,
+        writing,
     )
     app.mount("/static", StaticFiles(directory=web / "static"), name="static")
 
@@ -220,43 +236,7 @@ def create_app(
 
     # ---- JSON
 
-    @app.post(
-        "/api/ask",
-        summary="質問に答える",
-        responses={503: {"description": "索引がまだない、または混み合っている（Retry-After 秒後に）"}},
-        dependencies=admitted,
-    )
-    def api_ask(body: AskRequest, index: Loaded) -> Reply:
-        if body.answer == "generated":
-            raise RequestValidationError(
-                [
-                    {
-                        "type": "value_error",
-                        "loc": ("body", "answer"),
-                        "msg": "言語モデルが設定されていないため、generated は選べません。",
-                        "input": body.answer,
-                    }
-                ]
-            )
-        state = Asked(
-            body.question,
-            tuple(text for text in body.history if text),
-            body.filters.filters(),
-            tuple(body.without),
-        )
-        reply = site.ask(
-            index,
-            state.question,
-            history=state.history,
-            filters=state.filters,
-            top_k=body.top_k,
-            # a client that says how many passages it wants gets no more
-            most=0 if "top_k" in body.model_fields_set else LIST_CASES,
-            without=state.without,
-        )
-        site.given(reply, state.pairs(), "api")
-        return reply
-
+    app.include_router(ask_api.router(site, admitted))
     app.include_router(feedback.api(site))
 
     @app.get(
@@ -318,7 +298,23 @@ def create_app(
             raise HTTPException(404, "その番号の作業はありません。")
         return job
 
+    # ---- doors of programs of others
+
+    app.include_router(openai_door.router(site, admitted))
+    app.include_router(gennai_door.router(site, admitted))
+
     app.include_router(health_and_numbers(health, metrics, admission, jobs, library))
+    endpoint: Endpoint | None = None
+    if mcp:
+        # the SDK takes 25 MB and half a second: who does not offer it has none of it
+        from web.mcp_http import Endpoint
+
+        def call_failed() -> None:
+            health.doubt()
+            metrics.failure()
+
+        endpoint = Endpoint(site, gate, share, admission, call_failed)
+        app.router.routes.append(Route(MCP, endpoint, methods=["POST"]))
 
     # ---- pages
 
@@ -342,7 +338,11 @@ def create_app(
     # ---- errors, in one place
 
     def failure(request: Request, status: int, detail: Any, message: str, headers: Any = None) -> Response:
-        if request.url.path.startswith("/api/") or request.url.path in {
+        door = program_doors.door_of(request.url.path)
+        if door is not None:
+            said = program_doors.refusal(door, status, detail, message)
+            return JSONResponse(said, program_doors.status_of(door, status), headers=headers)
+        if for_programs(request.url.path) or request.url.path in {
             "/healthz",
             "/readyz",
             "/metrics",
@@ -368,7 +368,8 @@ def create_app(
         headers = error.headers
         if error.status_code == 405:  # of several routes at one address, the error knows the methods of one
             headers = {**(headers or {}), "Allow": methods_of(request)}
-        return failure(request, error.status_code, message, message, headers)
+        about = error.about if isinstance(error, program_doors.RefusedError) else message
+        return failure(request, error.status_code, about, message, headers)
 
     @app.exception_handler(ClientDisconnect)
     def on_gone(_: Request, error: ClientDisconnect) -> Response:
@@ -392,7 +393,7 @@ def create_app(
 
     @app.exception_handler(RequestValidationError)
     def on_invalid(request: Request, error: RequestValidationError) -> Response:
-        detail = [{"loc": list(e["loc"]), "msg": _japanese(e), "type": e["type"]} for e in error.errors()]
+        detail = [{"loc": list(e["loc"]), "msg": japanese(e), "type": e["type"]} for e in error.errors()]
         return failure(request, 422, detail, " ".join(dict.fromkeys(d["msg"] for d in detail)))
 
     @app.exception_handler(Exception)
@@ -446,50 +447,9 @@ _MESSAGES = {
     "Method Not Allowed": "この呼び出し方（メソッド）は使えません。",
     "There was an error parsing the body": "送信された内容を読み取れません。JSON（UTF-8）の形を確かめてください。",
 }
-# pydantic's error types, in the words of a reader; {x} is taken from the error's context
-_JAPANESE = {
-    "missing": "必要な項目がありません。",
-    "string_too_short": "1文字以上で入力してください。",
-    "string_too_long": "{max_length}文字以内で入力してください。",
-    "string_type": "文字列で指定してください。",
-    "string_unicode": "文字として正しくない内容が含まれています。",
-    "int_type": "整数で指定してください。",
-    "int_parsing": "整数で指定してください。",
-    "int_from_float": "整数で指定してください。",
-    "bool_type": "true か false で指定してください。",
-    "bool_parsing": "true か false で指定してください。",
-    "string_pattern_mismatch": "使えない文字が含まれているか、長さが違います。",
-    "list_type": "一覧（配列）で指定してください。",
-    "dict_type": "項目の組（オブジェクト）で指定してください。",
-    "model_type": "項目の組（オブジェクト）で指定してください。",
-    "model_attributes_type": "項目の組（オブジェクト）で指定してください。",
-    "greater_than_equal": "{ge}以上の数で指定してください。",
-    "less_than_equal": "{le}以下の数で指定してください。",
-    "too_long": "{max_length}件以内で指定してください。",
-    "literal_error": "次のいずれかで指定してください：{expected}。",
-    "json_invalid": "JSON として読み取れません。",
-}
-
-
-def _japanese(error: Any) -> str:
-    if error["type"] == "value_error":
-        return str((error.get("ctx") or {}).get("error", error["msg"]))
-    template = _JAPANESE.get(error["type"], "値が正しくありません。")
-    return template.format(**(error.get("ctx") or {}))
 
 
 # ---------------------------------------------------------------- the command line
-
-
-def _reranker(name: str, allow_hub: bool) -> Reranker | str | None:
-    """The cross-encoder that is asked for, the message of why it cannot be used, or None where none is asked for."""
-    if not name:
-        return None
-    try:
-        return Reranker.load(name, allow_hub=allow_hub)
-    except RerankerError as error:
-        print(visible(str(error)), file=sys.stderr)
-        return str(error)
 
 
 def _hosts(text: str) -> frozenset[str]:
@@ -501,16 +461,6 @@ def _hosts(text: str) -> frozenset[str]:
             f"「{wrong[0]}」は名前ではありません。http:// やポート番号を付けずに、コンマで区切って指定してください"
         )
     return names
-
-
-def _current(store: str, root: Path, model: ModelRecord) -> Current:
-    """What is answered from: the index folder, or the store that is named."""
-    if not store:
-        keep_readings(root / "names.json")
-        return CurrentIndex(root, model, directory)
-    from index.milvus_index import CurrentMilvus, MilvusStore  # for who has a store
-
-    return CurrentMilvus(MilvusStore(Milvus(Address.read(store))), root, model, directory)
 
 
 def _lacks_index(current: Current) -> bool:
@@ -618,6 +568,51 @@ def _add_entry_options(parser: Parser) -> None:
     )
 
 
+def _add_model_options(parser: Parser) -> None:
+    """The options of the language model that writes answers; its key is a matter of the environment alone."""
+    parser.add_argument(
+        "--llm-url",
+        default=setting("LLM_URL", ""),
+        help="文章で答える言語モデルのアドレス（OpenAI 互換。例 http://127.0.0.1:11434/v1。既定は使わない。鍵は DXQA_LLM_KEY）",
+    )
+    parser.add_argument(
+        "--llm-model", default=setting("LLM_MODEL", ""), help="言語モデルの名前（例 gemma3:12b）"
+    )
+    parser.add_argument(
+        "--llm-timeout",
+        type=whole(1, MOST_WRITING_S, "秒数"),
+        default=setting("LLM_TIMEOUT", str(round(TIMEOUT_S))),
+        help=f"言語モデルを待つ秒数（既定 {round(TIMEOUT_S)}。過ぎたら原文の引用で答える）",
+    )
+    parser.add_argument(
+        "--llm-unsupported",
+        choices=get_args(Unsupported),
+        default=setting("LLM_UNSUPPORTED", "remove"),
+        help="原文で確かめられない文を除く（remove）か、「原文未確認」と示す（mark）か（既定 remove）",
+    )
+
+
+def _writing(args: Any) -> Writing | None:
+    """What writes answers, from the options; raises ModelSettingsError, and UsageError where its client is not installed."""
+    if not args.llm_url:
+        return None
+    # OpenAI's client takes half a second and 30 MB: who writes no answers has none of it
+    from qa.language_model import LanguageModel, ModelSettings
+
+    settings = ModelSettings(
+        args.llm_url, args.llm_model, os.environ.get("DXQA_LLM_KEY", ""), float(args.llm_timeout)
+    )
+    try:
+        model = LanguageModel(settings)
+    except ImportError as error:
+        raise UsageError(
+            "言語モデルを使うための部品がありません。「pip install openai」で入れてから起動してください。"
+        ) from error
+    return Writing(
+        model, name=settings.model, on_unsupported=args.llm_unsupported, timeout_s=settings.timeout_s
+    )
+
+
 def _entry(args: Any, accounts: Accounts) -> Entry:
     """How people come in, from the options; raises UsageError where they do not go together."""
     sign_on = None
@@ -720,6 +715,13 @@ def main(argv: list[str] | None = None) -> int:
         help="このサーバーを呼んでよい名前（コンマ区切り。localhost などは常に使える）",
     )
     _add_entry_options(parser)
+    _add_model_options(parser)
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        default=setting("MCP", "") == "1",
+        help="言語モデルを持つほかのプログラムから /mcp で使えるようにする（MCP。既定はしない）",
+    )
     parser.add_argument(
         "--log-format",
         choices=FORMS,
@@ -751,10 +753,11 @@ def main(argv: list[str] | None = None) -> int:
         synonyms = SynonymsFile(Path(args.synonyms))
         access = AccessFile(Path(args.access))
         entry = _entry(args, Accounts(access))
+        writing = _writing(args)
         folder, root = documents_folder(args.documents), index_folder(args)
         older = outdated(root, folder)
         encoder = load_encoder(args)
-        current = _current(args.store, root, model_record(encoder))
+        current = current_of(args.store, root, model_record(encoder))
         if older is not None:
             reason = f"{older}いま作り直します。前の版は、新しい版ができるまで残します"
             _build_first(folder, root, encoder, args.keep, reason)
@@ -770,6 +773,7 @@ def main(argv: list[str] | None = None) -> int:
         ModelNotFoundError,
         SynonymsError,
         StoreAddressError,
+        ModelSettingsError,
         DatabaseUnavailableError,
     ) as error:
         print(visible(str(error)), file=sys.stderr)
@@ -789,7 +793,7 @@ def main(argv: list[str] | None = None) -> int:
         rebuild=rebuild,
         admin_token=setting("ADMIN_TOKEN", ""),
         synonyms=synonyms,
-        reranker=_reranker(args.reranker, args.allow_hub),
+        reranker=reranker_of(args.reranker, args.allow_hub),
         library=Library(Path(args.documents) if args.documents else HOME / "documents"),
         samples=None if args.documents else SAMPLES,
         usage=Usage(Path(args.usage), args.usage_days),
@@ -797,6 +801,8 @@ def main(argv: list[str] | None = None) -> int:
         hosts=args.allowed_hosts if args.allowed_hosts or is_local(args.host) else None,
         access=access,
         entry=entry,
+        writing=writing,
+        mcp=args.mcp,
     )
     try:
         with socket.create_server((args.host, args.port)):

@@ -21,6 +21,7 @@ SOURCES = (
     "corpus",
     "deploy",
     "index",
+    "integrations",
     "ops",
     "qa",
     "web",
@@ -28,6 +29,7 @@ SOURCES = (
     "options.py",
     "server.py",
     "build_index.py",
+    "mcp_stdio.py",
 )
 AUDIT_S = 300
 _UNREACHABLE = (

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from importlib.metadata import version
@@ -69,12 +70,16 @@ def tokenizer_name() -> str:
     return f"fugashi {version('fugashi').split('.')[0]} + unidic-lite {version('unidic-lite')} / lemmas and grams 3"
 
 
-def _words(text: str) -> Any:
+def _tagger() -> Any:
     tagger = getattr(_local, "tagger", None)
     if tagger is None:
         tagger = _local.tagger = fugashi.Tagger()
+    return tagger
+
+
+def _words(text: str) -> Any:
     text = _THOUSANDS.sub("", unicodedata.normalize("NFKC", text.replace("\x00", " ")))
-    return tagger(text)
+    return _tagger()(text)
 
 
 _DIGITS = {digit: str(number) for number, digit in enumerate("〇一二三四五六七八九")}
@@ -143,6 +148,40 @@ def _tokens(text: str) -> list[str]:
 def _kept(text: str) -> tuple[str, ...]:
     """The tokens of a question or a part of one, which is cut into words by each who looks at it."""
     return tuple(_tokens(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word where it stands in a text, with UniDic's parts of speech; `known` where the dictionary has it."""
+
+    text: str
+    start: int
+    pos1: str
+    pos2: str
+    pos3: str
+    known: bool
+
+    @property
+    def end(self) -> int:
+        """Where it ends."""
+        return self.start + len(self.text)
+
+
+def words(text: str) -> list[Word]:
+    """The words of a text that is NFKC already, in order; numbers keep their commas.
+
+    >>> [(word.text, word.pos3) for word in words("田中さん")][0]
+    ('田中', '人名')
+    """
+    found: list[Word] = []
+    at = 0
+    for word in _tagger()(text.replace("\x00", " ")):
+        at += len(word.white_space)
+        feature = word.feature
+        known = feature.lemma is not None
+        found.append(Word(word.surface, at, feature.pos1, feature.pos2, feature.pos3, known))
+        at += len(word.surface)
+    return found
 
 
 def holds_person(text: str) -> bool:

@@ -35,13 +35,15 @@ _log = logging.getLogger("dxqa.qa")
 class AnswerSentence:
     """A sentence of the answer and the citations it stands in.
 
-    `label` is the organization (in minutes, the speaker) shown before it, `why` the reason for which a case is in a list.
+    `label` is the organization (in minutes, the speaker) shown before it, `why` the reason for which a case is in a list. Of a written
+    answer, `supported` says whether its quotations, numbers and names stand in a passage that it cites; None where it is a quotation itself.
     """
 
     text: str
     citations: tuple[int, ...]
     label: str | None = None
     why: str | None = None
+    supported: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,9 +110,14 @@ class Readings:
     Where there is a file, this lasts beyond the end of the program; whatever is wrong with that, documents are read again.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
-        self._file = file
+    def __init__(self, file: Path | None = None, *, writes: bool = True) -> None:
+        self._file, self._writes = file, writes
         self._read: dict[str, _Read] | None = None
+
+    @property
+    def lasts(self) -> bool:
+        """Whether what is read is written down."""
+        return self._file is not None and self._writes
 
     def of(self, index: Index, known: tuple[str, ...]) -> dict[str, _Read]:
         """What was read in each document of an index, where these organizations are known."""
@@ -144,7 +149,7 @@ class Readings:
             return {}
 
     def _save(self) -> None:
-        if self._file is None:
+        if self._file is None or not self._writes:
             return
         documents = {
             name: [one.title, one.path, one.known, one.organizations, one.sections]
@@ -407,6 +412,14 @@ def keep_readings(file: Path) -> None:
     global _readings
     with _making:
         _readings = Readings(file)
+
+
+def take_readings(file: Path) -> None:
+    """Takes what a server has read in documents from its file, and leaves the file as it is; nothing where this process keeps its own."""
+    global _readings
+    with _making:
+        if not _readings.lasts:
+            _readings = Readings(file, writes=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ LEAP = timedelta(days=30)
 old by it, a day goes by in which it can be set right."""
 
 Pairs = Sequence[tuple[str, str]]
-Way = Literal["page", "api"]
+Way = Literal["page", "api", "mcp"]
 
 
 class TooManyRatingsError(RuntimeError):

@@ -23,7 +23,7 @@ CREATE TABLE questions (
   key TEXT NOT NULL,             -- what counts as the same question
   question TEXT NOT NULL,        -- as asked, masked
   state TEXT NOT NULL,           -- JSON: the pairs of the page's address, masked
-  way TEXT NOT NULL,             -- page or api
+  way TEXT NOT NULL,             -- page, api or mcp
   answerable INTEGER NOT NULL,
   reason TEXT,
   index_version TEXT NOT NULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[1]
@@ -10,7 +11,7 @@ README = (HOME / "README.md").read_text(encoding="utf-8")
 DESIGN = (HOME / "docs" / "design.md").read_text(encoding="utf-8")
 
 
-PROGRAMS = ("build_index.py", "server.py", "ops/__main__.py")
+PROGRAMS = ("build_index.py", "server.py", "mcp_stdio.py", "ops/__main__.py")
 """Where options and environment variables are read."""
 
 
@@ -50,7 +51,7 @@ def test_ci_runs_the_readme_test_command() -> None:
 def test_every_module_is_in_the_design() -> None:
     modules = [
         path.stem
-        for package in ("access", "corpus", "deploy", "index", "ops", "qa", "web")
+        for package in ("access", "corpus", "deploy", "index", "integrations", "ops", "qa", "web")
         for path in (HOME / package).glob("*.py")
         if path.stem != "__init__"
     ]
@@ -72,3 +73,12 @@ def test_every_dependency_is_listed_with_its_licence() -> None:
     names = re.findall(r'"([A-Za-z0-9-]+)', block[1])
     shown = README.lower().replace("pytorch", "pytorch torch").replace("faiss", "faiss faiss-cpu")
     assert [name for name in names if name.lower() not in shown] == []
+
+
+def test_what_can_be_added_is_listed_with_its_licence() -> None:
+    extras = tomllib.loads(_source("pyproject.toml"))["project"]["optional-dependencies"]
+    own = [name for extra, names in extras.items() if extra != "dev" for name in names]
+    assert len(own) >= 3
+    assert set(own) <= set(extras["dev"]), "what is not installed for the tests is not tested"
+    table = README[README.index("## 第三者のライセンス") :]
+    assert [name for name in own if (bare := re.match(r"[A-Za-z0-9-]+", name)) and bare[0] not in table] == []

@@ -259,3 +259,45 @@ def test_a_server_and_all_that_it_does(tmp_path: Path, models_dir: Path) -> None
         assert visitor.call("POST", "/login", b"name=x&password=y", Origin=HOST)[0] == 401
         visitor.json("POST", "/api/index/rollback")
     assert tried(trace) == []
+
+
+RETRIEVERS = """
+import json, threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import isolated
+
+class Service(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        citation = {"chunk_id": "c", "document_id": "d", "text": "窓口の研修。", "url": "/documents/d", "score": 0.5, "char_start": 0, "char_end": 6}
+        self.wfile.write(json.dumps({"citations": [citation]}).encode())
+
+isolated._raise_loopback()
+server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+url = f"http://127.0.0.1:{server.server_port}"
+
+import asyncio
+from llama_index.core.schema import MetadataMode
+from integrations import langchain, llamaindex
+
+chain = langchain.DxqaRetriever(url=url)
+nodes = llamaindex.DxqaRetriever(url).retrieve("窓口") + asyncio.run(llamaindex.DxqaRetriever(url).aretrieve("窓口"))
+documents = chain.invoke("窓口") + asyncio.run(chain.ainvoke("窓口"))
+texts = {document.page_content for document in documents} | {node.get_content(MetadataMode.NONE) for node in nodes}
+assert texts == {"窓口の研修。"}, texts
+assert "窓口の研修。" in nodes[0].get_content(MetadataMode.LLM)
+server.shutdown()
+"""
+
+
+def test_the_retrievers_and_the_frameworks_they_are_of(tmp_path: Path) -> None:
+    """LlamaIndex has code that fetches NLTK's data, LangChain code that reports to its makers: neither is reached."""
+    settings = {
+        "HOME": str(tmp_path),  # where nothing was fetched before
+        "PYTHONPATH": os.pathsep.join((str(HOME), str(HOME / "tests"))),
+    }
+    status, said, outside = alone(tmp_path, "-c", RETRIEVERS, settings=settings)
+    assert (status, outside) == (0, []), said
+    assert [path for path in tmp_path.rglob("*") if "nltk" in path.name.lower()] == []

@@ -24,6 +24,7 @@ from qa.usage import Usage
 from server import create_app
 from web.entry import Entry
 from web.peers import Proxies
+from web.writing import Writing
 
 HOSTILE = "<script>alert(1)</script>\"'{{ 7*7 }}の説明\n\n■<b>太字</b>\n\n<img src=x onerror=alert(2)> を書いた本文です。とても危ない文章です。\n"
 
@@ -40,6 +41,7 @@ class Service:
         usage: Usage | None = None,
         hosts: tuple[str, ...] | None = (),
         proxies: str = "",
+        writing: Writing | None = None,
     ) -> None:
         self.documents, self.root, self.encoder = folder / "documents", folder / "index", FakeEncoder()
         self.documents.mkdir(parents=True)
@@ -61,6 +63,7 @@ class Service:
             usage=usage,
             hosts=hosts,
             entry=Entry(proxies=Proxies(proxies)),
+            writing=writing,
         )
         self.client = self.from_address("127.0.0.1")
 

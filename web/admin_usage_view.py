@@ -27,7 +27,7 @@ REASONS = {
     "filtered_out": "条件に合う事例がない",
     "empty_index": "索引が空",
 }
-WAYS = {"page": "画面", "api": "API"}
+WAYS = {"page": "画面", "api": "API", "mcp": "MCP"}
 WIDTH, HEIGHT = 960, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 28, 44, 12, 32
 _WIDEST = 56.0

@@ -30,6 +30,24 @@ WEIGHT = 0.05
 BUSY = "ただいま質問が混み合っています。{}秒ほど待ってから、もう一度お試しください。"
 
 
+class Place:
+    """The place of a question that is being answered; it is given back once, in the event loop."""
+
+    def __init__(self, free: asyncio.Semaphore) -> None:
+        self._free, self._loop = free, asyncio.get_running_loop()
+        self.held = True
+
+    def leave(self) -> None:
+        """Gives the place back; may be done again."""
+        if self.held:
+            self.held = False
+            self._free.release()
+
+    def leave_soon(self) -> None:
+        """The same from another thread: what is still to come takes time, but none of this computer's."""
+        self._loop.call_soon_threadsafe(self.leave)
+
+
 class Admission:
     """Lets questions in, in their order."""
 
@@ -63,11 +81,13 @@ class Admission:
         finally:
             self.waiting -= 1
         started = time.monotonic()
+        place = request.state.place = Place(self._free)
         try:
             yield
         finally:
-            self._free.release()
-            self._mean_s += WEIGHT * (time.monotonic() - started - self._mean_s)
+            if place.held:  # else others have come in meanwhile, and what it took then was no computing
+                self._mean_s += WEIGHT * (time.monotonic() - started - self._mean_s)
+            place.leave()
 
 
 TOO_MANY = (

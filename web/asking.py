@@ -6,6 +6,7 @@ In: a state of the page as its address gives it. Out: the page. What is shown is
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -82,6 +83,7 @@ def router(site: Site, examples: Examples) -> APIRouter:
             "ask.html",
             **{**shown, "chips": chips(index, reply, state), "reply": reply_page(index, reply)},
             scope=scope(index, reply, state),
+            written=written_page(site, request, reply, state),
             taking=links(request, "answer", state.pairs(), state.address()),
             with_conditions=replace(state, without=()).address() if state.without else None,
         )
@@ -91,6 +93,27 @@ def router(site: Site, examples: Examples) -> APIRouter:
         return site.page(request, "help.html")
 
     return routes
+
+
+def written_page(site: Site, request: Request, reply: Reply, state: Asked) -> dict[str, Any] | None:
+    """The written answer beside the quoted one; while it was not asked for, the way to it. None where nothing writes."""
+    if site.writing is None or not reply.answerable:
+        return None
+    shown: dict[str, Any] = {"model": site.writing.name, "reply": None}
+    if not state.written:
+        body = {
+            "question": state.question,
+            "history": list(state.history),
+            "filters": {name: value for name, value in asdict(state.filters).items() if value},
+            "without": list(state.without),
+        }
+        return shown | {
+            "url": replace(state, written=True).address(),
+            "body": json.dumps(body, ensure_ascii=False),
+        }
+    made = site.writing.reply(request, reply, state.history)
+    notes = [note for note in made.notes if note not in reply.notes]
+    return shown | {"reply": made if made.answer.mode == "generated" else None, "notes": notes}
 
 
 # ---------------------------------------------------------------- the state of the page

@@ -5,7 +5,6 @@ In: what a client or a browser sends. Out: records that the search takes, or a m
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal, get_args
@@ -23,37 +22,29 @@ from pydantic import (
 )
 
 from corpus.numbers import whole_number
+from qa.limits import MAX_HISTORY as MAX_HISTORY  # with `clean_text`, what a question may be
+from qa.limits import MAX_QUESTION_CHARS as MAX_QUESTION_CHARS
+from qa.limits import MOST_PASSAGES, clean_text
+from qa.limits import TOP_K as TOP_K
 from qa.understand import Filters
 
-MAX_QUESTION_CHARS = 500
-MAX_HISTORY = 20
 MAX_HISTORY_CHARS = 2_000
 MAX_CONDITIONS = 50
 """On a page, all filters together: each of its links holds the whole state."""
-TOP_K = 5
-"""Passages with an answer, unless a client asks for another number: on the page, two screens of cards."""
 
 
-def _clean_text(text: str) -> str:
-    for character in text:
-        category = unicodedata.category(character)
-        if category == "Cs" or (category == "Cc" and character not in "\t\n\r"):
-            raise ValueError("制御文字など、質問に使えない文字が含まれています。取り除いてください。")
-    return text
-
-
-# what `_clean_text` and the trimming ask for, as a description can say it
+# what `clean_text` and the trimming ask for, as a description can say it
 _TEXT = "[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*"
 Question = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION_CHARS),
-    AfterValidator(_clean_text),
+    AfterValidator(clean_text),
     Field(json_schema_extra={"pattern": f"^{_TEXT}[^\\s\\x00-\\x1f\\x7f-\\x9f]{_TEXT}$"}),
 ]
 Earlier = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=MAX_QUESTION_CHARS),
-    AfterValidator(_clean_text),
+    AfterValidator(clean_text),
     Field(json_schema_extra={"pattern": f"^{_TEXT}$"}),
 ]
 Names = Annotated[list[Annotated[str, StringConstraints(max_length=200)]], Field(max_length=200)]
@@ -96,17 +87,22 @@ def _no_truth_value(given: Any) -> Any:
     return given
 
 
+TopK = Annotated[int, Field(ge=1, le=MOST_PASSAGES), BeforeValidator(_no_truth_value)]
+
+
 class FilterRequest(BaseModel):
     """Conditions on what may be searched; empty ones do not count."""
 
-    document_ids: Names = []
-    case_ids: Names = []
-    organizations: Names = []
-    prefectures: Names = []
-    regions: Names = []
-    organization_kinds: Names = []
-    population_bands: Names = []
-    categories: Names = []
+    document_ids: Annotated[Names, Field(description="資料の番号（id）")] = []
+    case_ids: Annotated[Names, Field(description="事例の番号（id）")] = []
+    organizations: Annotated[Names, Field(description="団体（例：山形県酒田市）")] = []
+    prefectures: Annotated[Names, Field(description="都道府県（例：山形県）")] = []
+    regions: Annotated[Names, Field(description="地方（例：東北）")] = []
+    organization_kinds: Annotated[Names, Field(description="団体の種類（例：政令指定都市、市、町、村）")] = []
+    population_bands: Annotated[
+        Names, Field(description="人口規模（事例集の区分のとおり。例：5万人以上10万人未満）")
+    ] = []
+    categories: Annotated[Names, Field(description="事例集の分類（事例の category のとおり）")] = []
     population_min: Persons = None
     population_max: Persons = None
 
@@ -148,7 +144,7 @@ class AskRequest(BaseModel):
     )
     question: Question
     history: Annotated[list[Earlier], Field(max_length=MAX_HISTORY)] = []
-    top_k: Annotated[int, Field(ge=1, le=50), BeforeValidator(_no_truth_value)] = TOP_K
+    top_k: TopK = TOP_K
     filters: FilterRequest = FilterRequest()
     without: Annotated[
         list[ConditionName], Field(max_length=20, description="質問から読み取らないでほしい条件の名前")
@@ -161,19 +157,21 @@ class AskRequest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A state of the page: a question, the earlier ones (oldest first), the person's filters, and the names of
-    conditions that must not be read from the question. Its address gives the same page to whoever opens it."""
+    """A state of the page: a question, the earlier ones (oldest first), the person's filters, the names of conditions that
+    must not be read from the question, and whether the answer is written too. Its address gives the same page to whoever opens it."""
 
     question: str = ""
     history: tuple[str, ...] = ()
     filters: Filters = field(default_factory=Filters)
     without: tuple[str, ...] = ()
+    written: bool = False
 
     def pairs(self) -> list[tuple[str, str]]:
         """The state as the pairs of an address's query, in one order."""
         pairs = [("h", text) for text in self.history]
         pairs += [("q", self.question)] if self.question else []
         pairs += [("without", name) for name in self.without]
+        pairs += [("answer", "generated")] if self.written else []
         return pairs + filter_pairs(self.filters)
 
     def address(self, path: str = "/") -> str:
@@ -187,7 +185,7 @@ class Asked:
             if len(text) > MAX_QUESTION_CHARS:
                 return f"質問は{MAX_QUESTION_CHARS}文字以内で入力してください（いま{len(text)}文字）。"
             try:
-                _clean_text(text)
+                clean_text(text)
             except ValueError as error:
                 return str(error)
         return None
@@ -234,6 +232,7 @@ def asked(
     q: str = "",
     h: Annotated[list[str] | None, Query()] = None,
     without: Annotated[list[str] | None, Query()] = None,
+    answer: str = "",
 ) -> Asked:
     """The state that an address asks for; what it says of unknown conditions is left out."""
     return Asked(
@@ -241,4 +240,41 @@ def asked(
         _recent([text.strip() for text in (h or []) if text.strip()]),
         few(given.filters()),
         tuple(name for name in get_args(ConditionName) if name in (without or [])),
+        answer == "generated",
     )
+
+
+# ---------------------------------------------------------------- what is wrong, in words
+
+# pydantic's error types, in the words of a reader; {x} is taken from the error's context
+_JAPANESE = {
+    "missing": "必要な項目がありません。",
+    "string_too_short": "1文字以上で入力してください。",
+    "string_too_long": "{max_length}文字以内で入力してください。",
+    "string_type": "文字列で指定してください。",
+    "string_unicode": "文字として正しくない内容が含まれています。",
+    "int_type": "整数で指定してください。",
+    "int_parsing": "整数で指定してください。",
+    "int_from_float": "整数で指定してください。",
+    "bool_type": "true か false で指定してください。",
+    "bool_parsing": "true か false で指定してください。",
+    "string_pattern_mismatch": "使えない文字が含まれているか、長さが違います。",
+    "list_type": "一覧（配列）で指定してください。",
+    "dict_type": "項目の組（オブジェクト）で指定してください。",
+    "model_type": "項目の組（オブジェクト）で指定してください。",
+    "model_attributes_type": "項目の組（オブジェクト）で指定してください。",
+    "greater_than_equal": "{ge}以上の数で指定してください。",
+    "less_than_equal": "{le}以下の数で指定してください。",
+    "too_long": "{max_length}件以内で指定してください。",
+    "literal_error": "次のいずれかで指定してください：{expected}。",
+    "json_invalid": "JSON として読み取れません。",
+    "extra_forbidden": "この名前の項目はありません。",
+}
+
+
+def japanese(error: Any) -> str:
+    """One of pydantic's errors (an entry of `errors()`) as a Japanese sentence."""
+    if error["type"] == "value_error":
+        return str((error.get("ctx") or {}).get("error", error["msg"]))
+    template = _JAPANESE.get(error["type"], "値が正しくありません。")
+    return template.format(**(error.get("ctx") or {}))

@@ -13,6 +13,8 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.routing import Match
 
+from web.program_doors import door_of, status_of
+
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _REFUSAL = {
     "title": "Refusal",
@@ -20,8 +22,50 @@ _REFUSAL = {
     "required": ["detail"],
     "properties": {"detail": {"type": "string", "description": "何が問題で、どうすればよいか"}},
 }
+_TEXT: dict[str, Any] = {"type": "string"}
+_OPENAI = {
+    "title": "OpenAIError",
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string", "description": "何が問題で、どうすればよいか"},
+                "type": _TEXT,
+                "param": {"anyOf": [_TEXT, {"type": "null"}]},
+                "code": {"anyOf": [_TEXT, {"type": "null"}]},
+            },
+        }
+    },
+    "example": {
+        "error": {
+            "message": "質問は500文字以内で入力してください（いま612文字）。",
+            "type": "invalid_request_error",
+            "param": "messages",
+            "code": "question_too_long",
+        }
+    },
+}
+_GENNAI = {
+    "title": "GennaiError",
+    "type": "object",
+    "required": ["outputs", "status", "error"],
+    "properties": {
+        "outputs": {"type": "string", "description": "利用者に示す文"},
+        "status": {"type": "string", "enum": ["ERROR"]},
+        "error": {
+            "type": "object",
+            "required": ["message", "details"],
+            "properties": {"message": _TEXT, "details": _TEXT},
+        },
+    },
+}
+_DOORS = {"openai": "OpenAIError", "gennai": "GennaiError"}
+"""The shapes of refusals at the doors of other programs (`web.program_doors`)."""
 _SAID = {
-    400: "送信された内容の長さが二通りに書かれている",
+    400: "指定が正しくないか、送信された内容の長さが二通りに書かれている",
     401: "ログインか、正しい合言葉（トークン）が必要",
     403: "この人や、この経路からは利用できない",
     404: "その番号のものはない",
@@ -52,18 +96,23 @@ def describe(app: FastAPI) -> Callable[[], dict[str, Any]]:
 
 def _complete(description: dict[str, Any]) -> None:
     schemas = description["components"]["schemas"]
-    schemas["Refusal"] = _REFUSAL
+    schemas |= {"Refusal": _REFUSAL, "OpenAIError": _OPENAI, "GennaiError": _GENNAI}
     # one sentence where the whole request is wrong, a list of fields where some are
     fields = schemas["HTTPValidationError"]["properties"]["detail"]
     schemas["HTTPValidationError"]["properties"]["detail"] = {"anyOf": [fields, {"type": "string"}]}
     for path, operations in description["paths"].items():
         for method, operation in operations.items():
-            replies = operation["responses"]
-            for status in _errors(path, method, operation):
+            replies, door = operation["responses"], door_of(path)
+            errors = _errors(path, method, operation)
+            if door is not None and 422 in errors:
+                replies.pop("422", None)  # FastAPI's own, whose shape is ours
+                errors = errors - {422} | {status_of(door, 422)}
+            for status in errors:
                 replies.setdefault(str(status), {"description": _SAID[status]})
             for status, reply in replies.items():
                 if status.startswith(("4", "5")):
-                    _shape(reply, path, "HTTPValidationError" if status == "422" else "Refusal", status)
+                    ours = "HTTPValidationError" if status == "422" else "Refusal"
+                    _shape(reply, path, ours if door is None else _DOORS[door], status)
 
 
 def _errors(path: str, method: str, operation: dict[str, Any]) -> set[int]:

@@ -21,6 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from access.people import ANYBODY
 from database import DatabaseUnavailableError
 from web.gate import Gate, person_of
+from web.guard import for_programs
+from web.program_doors import door_of
 
 OPEN = frozenset({"/login", "/logout", "/admin/login", "/healthz", "/readyz", "/metrics"})
 """Paths that are open to whoever reaches the server; those of metrics and of the administrator look for themselves."""
@@ -78,7 +80,8 @@ class Door:
         await (reply or self._app)(scope, receive, sent)
 
     async def _to_login(self, request: Request) -> Response:
-        if request.method in {"GET", "HEAD"} and not request.url.path.startswith("/api/"):
+        path = request.url.path
+        if request.method in {"GET", "HEAD"} and not for_programs(path) and door_of(path) is None:
             query = f"?{request.url.query}" if request.url.query else ""
             return RedirectResponse(f"/login?next={quote(request.url.path + query, safe='')}", 303)
         return await self._refused(request, 401, LOGIN, {"WWW-Authenticate": "Bearer"})

@@ -113,7 +113,7 @@ def router(site: Site) -> APIRouter:
         made = dossier.of_reply(
             index,
             reply,
-            _occasion(request, state.address()),
+            occasion_of(request, state.address()),
             history=state.history,
             without=state.without,
         )
@@ -128,7 +128,7 @@ def router(site: Site) -> APIRouter:
     def export_case(form: Form, request: Request, index: Loaded, case: CaseId) -> Response:
         entry = case_of(index, case)
         return _file(
-            dossier.of_case(index, entry, _occasion(request, f"/cases/{quote(entry.id, safe='')}")), form
+            dossier.of_case(index, entry, occasion_of(request, f"/cases/{quote(entry.id, safe='')}")), form
         )
 
     @routes.get(
@@ -145,7 +145,7 @@ def router(site: Site) -> APIRouter:
             )
         ids = [case_of(index, case_id).id for case_id in ids]
         address = "/compare?" + urlencode([("case", case_id) for case_id in ids])
-        return _file(dossier.of_comparison(index, compare(index, ids), _occasion(request, address)), form)
+        return _file(dossier.of_comparison(index, compare(index, ids), occasion_of(request, address)), form)
 
     return routes
 
@@ -168,24 +168,40 @@ def _now() -> datetime:
     return datetime.now().astimezone()
 
 
-def _occasion(request: Request, address: str) -> Occasion:
+def occasion_of(request: Request, address: str) -> Occasion:
+    """When something is taken along in a request, and the address that shows it again."""
     base = base_of(request)
     return Occasion(_now(), base + address, base)
 
 
-def _file(made: Dossier, form: str) -> Response:
-    """A dossier as a file that a browser keeps."""
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to keep: its name, a name in plain letters, its kind, its bytes."""
+
+    name: str
+    plain: str
+    media: str
+    content: bytes
+
+
+def file_of(made: Dossier, form: str) -> File:
+    """A dossier as a file."""
     module, media = _FORMS[form]
     write: Callable[[Dossier], bytes] = import_module(module).write
     shown = readable(made)
     day = made.when.date().isoformat()
-    plain = f"{_KINDS[made.kind]}-{day}"
     name = file_name(shown.kind, shown.title, day, form)
+    return File(name, f"{_KINDS[made.kind]}-{day}", media, write(shown))
+
+
+def _file(made: Dossier, form: str) -> Response:
+    """A dossier as a file that a browser keeps."""
+    file = file_of(made, form)
     return Response(
-        write(shown),
-        media_type=media,
+        file.content,
+        media_type=file.media,
         headers={
-            "Content-Disposition": disposition(name, plain),
+            "Content-Disposition": disposition(file.name, file.plain),
             "Cache-Control": "no-store",
             "X-Content-Type-Options": "nosniff",
         },

@@ -3,7 +3,7 @@
 In: requests. Out: a `Person`, or an HTTPException with a Japanese sentence. Nothing is known of documents or of the index.
 
 Somebody is known by what the configured proxy says (single sign-on), by a bearer token (the administrator's, or a program's secret of an
-account), or by the cookie of a browser that signed in, with the administrator's token or with an account. Where there is none of
+account; `web.program_doors` says where else programs show one), or by the cookie of a browser that signed in, with the administrator's token or with an account. Where there is none of
 these, whoever sits at this computer administers. Cookies of the token are good until their owner signs out or this process ends,
 those of accounts are kept with them.
 """
@@ -27,6 +27,7 @@ from starlette.responses import Response
 from access.accounts import BROWSER_S, PROGRAM_MARK, Accounts
 from access.people import ANYBODY, Person, WrongNameError, account_key
 from web.peers import address, is_this_computer
+from web.program_doors import key_of
 from web.rates import Rate
 from web.sign_on import SignOn
 
@@ -101,9 +102,9 @@ class Gate:
             person = self._sign_on.person(request)
             if person is not None:
                 return person
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and (self._token or self.accounts is not None):
-            person = await self._bearer(request, given.strip())
+        given = key_of(request)
+        if given is not None and (self._token or self.accounts is not None):
+            person = await self._bearer(request, given)
             if person is not None:
                 request.state.by_program = True
                 return person

@@ -9,19 +9,25 @@ from collections.abc import Collection
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from index.library import MAX_REQUEST_BYTES
 from web.peers import host_name, is_local
+from web.program_doors import CONVERSATIONS, door_of
+from web.program_doors import refusal as refusal_at
 
 MAX_BODY_BYTES = 256 * 1024
 """Of an ordinary request: a question with 20 earlier ones has 30 KB."""
+MAX_CONVERSATION_BYTES = 2 * 1024 * 1024
+"""Of a whole conversation, answers and their sources included: some two hundred questions."""
 MAX_UPLOAD_BYTES = MAX_REQUEST_BYTES + 1024 * 1024
 """Of an upload: its files, and what stands between them."""
 LINGER_BYTES = 1 << 30
 """Of a body that was refused so much is still let in, so that a browser comes to read why; a longer one, and one without an end in
 sight, ends the connection."""
+MCP = "/mcp"
+"""Where programs with a language model of their own ask (`web.mcp_http`)."""
 UPLOADS = frozenset({"/api/documents", "/api/uploads", "/admin/uploads"})
 MISDIRECTED = (
     "この名前（ホスト名）では利用できません。サーバーのコンピューターで http://localhost を開くか、"
@@ -51,6 +57,11 @@ def secured(headers: MutableHeaders, path: str) -> None:
         headers.setdefault(name, value)
 
 
+def for_programs(path: str) -> bool:
+    """Whether programs call a path: they are answered in JSON, and led to no page."""
+    return path.startswith("/api/") or path == MCP
+
+
 def private(path: str) -> bool:
     """Whether a path belongs to the administrator's pages and uploads, which are kept nowhere."""
     return path == "/admin" or path.startswith(("/admin/", "/api/uploads"))
@@ -72,7 +83,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         path: str = scope["path"]
-        most = MAX_UPLOAD_BYTES if path in UPLOADS and scope["method"] == "POST" else MAX_BODY_BYTES
+        most = _most(path) if scope["method"] == "POST" else MAX_BODY_BYTES
         given = Headers(scope=scope)
         announced = given.get("content-length", "0")
         size = int(announced) if announced.isdecimal() and len(announced) < 20 else 0
@@ -107,11 +118,12 @@ class Guard:
         if refusal is not None:
             status, message = refusal
             closing = {"Connection": "close"} if status == 400 else None
-            reply = (
-                JSONResponse({"detail": message}, status, closing)
-                if path.startswith("/api/")
-                else PlainTextResponse(message, status, closing)
-            )
+            door = door_of(path)
+            reply: Response = PlainTextResponse(message, status, closing)
+            if door is not None:
+                reply = JSONResponse(refusal_at(door, status, message, message), status, closing)
+            elif for_programs(path):
+                reply = JSONResponse({"detail": message}, status, closing)
             await reply(scope, receive, sent)
             return
         await self._app(scope, counted, sent)
@@ -124,7 +136,14 @@ class Guard:
         return bool(names) and all(is_local(name) or name in self._hosts for name in names)
 
 
+def _most(path: str) -> int:
+    """Bytes that may be posted to a path."""
+    if path in UPLOADS:
+        return MAX_UPLOAD_BYTES
+    return MAX_CONVERSATION_BYTES if path in CONVERSATIONS else MAX_BODY_BYTES
+
+
 def too_large(most: int) -> HTTPException:
     """What is said of a body beyond `most` bytes."""
-    limit = f"{MAX_REQUEST_BYTES // 2**20}MB" if most > MAX_BODY_BYTES else f"{most // 1024}KB"
+    limit = f"{MAX_REQUEST_BYTES // 2**20}MB" if most == MAX_UPLOAD_BYTES else f"{most // 1024}KB"
     return HTTPException(413, f"送信された内容が大きすぎます（上限 {limit}）。分けて送ってください。")

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from qa.stopwatch import STAGES
 
-Way = Literal["page", "api", "export"]
+Way = Literal["page", "api", "mcp", "export"]
 Outcome = Literal[
     "answered", "no_match", "unknown_organization", "value_not_stated", "empty_index", "filtered_out", "other"
 ]
@@ -80,6 +80,10 @@ class Metrics:
         self._requests.labels(method, route, str(status)).observe(seconds)
         if status == 500:
             self._errors.inc()
+
+    def failure(self) -> None:
+        """Counts a call that failed for a reason of ours inside a reply that did not (MCP)."""
+        self._errors.inc()
 
     def question(self, reason: str | None, way: Way) -> None:
         """Counts a question that got its answer (None), or none for a reason."""

@@ -33,6 +33,7 @@ from web.contract import TOP_K, Asked
 from web.gate import Gate, person_of
 from web.metrics import Metrics, Way
 from web.visibility import Visibility
+from web.writing import Writing
 
 NO_INDEX = "索引がまだありません。資料を置いて build_index.py を実行するか、しばらく待ってからもう一度お試しください。"
 
@@ -62,6 +63,7 @@ class Site:
     visibility: Visibility
     gate: Gate
     metrics: Metrics
+    writing: Writing | None = None
 
     def seen(self, request: Request) -> Index | None:
         """The index in use as far as the sender of a request may see it, None while there is none."""
@@ -83,6 +85,7 @@ class Site:
             "person": person_of(request),
             "by_cookie": getattr(request.state, "by_cookie", False),
             "may_read": may_read,
+            "writes": self.writing is not None,
             "may_sign_in": self.gate.has_accounts and not self.gate.has_sign_on,
         }
         context.setdefault("status", status)

@@ -21,9 +21,11 @@ from web.gate import SAFE_METHODS
 from web.logs import NOW, Now, audit
 from web.metrics import Metrics
 from web.peers import Proxies
+from web.program_doors import KEY_HEADER
 
 HEADER = "X-Request-ID"
 _HEADER = HEADER.lower().encode()
+_KEYS = {b"authorization", KEY_HEADER.encode()}
 METHODS = SAFE_METHODS | {"POST", "PUT", "PATCH", "DELETE"}
 NO_ROUTE = "-"
 GONE = 499
@@ -91,7 +93,7 @@ class Watch:
         method, route = _method(scope), route_of(scope)
         self._metrics.request(method, route, status, seconds)
         if status in {401, 429} and (
-            route in {"/login", "/admin/login"} or b"authorization" in {name for name, _ in scope["headers"]}
+            route in {"/login", "/admin/login"} or _KEYS & {name for name, _ in scope["headers"]}
         ):
             self._metrics.sign_in("limited" if status == 429 else "wrong")
         # who is refused at the door comes to no route

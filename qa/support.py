@@ -1,0 +1,271 @@
+"""Whether passages bear out what a sentence states, without any model: each thing that `qa.claims` finds in it must stand in a passage
+that it cites.
+
+In: a sentence and the passages it cites. Out: the claims that none of them bears out; none where the sentence may be shown as checked.
+
+To stand there is not enough for a number: 「昨年度300万円、今年度500万円」 does not bear out 「今年度300万円」. Where another value of the same kind
+stands among more of the sentence's own words, in its clause and in its sentence, the one that was given is not borne out. And where a
+sentence names a municipality, its values must stand in a passage of, or about, that one.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property, lru_cache
+
+from index.tokenizer import tokenize
+from qa.claims import Amount, Claim, Moment, claims_in, folded, readable
+
+_VALUES = frozenset({"number", "date", "time", "code", "email", "url"})
+_CLAUSE = re.compile(r"[、。,;()「」『』\[\]|・!?/]|(?<=\D)[.](?=\D)|\n")
+_SENTENCE = re.compile(r"[。!?]|\n")
+_DECLARED = re.compile(
+    r"\((?:単位 ?: ?)?([百千万億]*)(円|人|件|%|世帯|時間|台|か所|校|社|回|団体)\)|単位 ?: ?([百千万億]*)(円|人|件|%|世帯|時間|台|か所|校|社|回|団体)"
+)
+_TIMES = {
+    "": 1,
+    "百": 10**2,
+    "千": 10**3,
+    "万": 10**4,
+    "十万": 10**5,
+    "百万": 10**6,
+    "千万": 10**7,
+    "億": 10**8,
+}
+_MUNICIPALITY = re.compile(r".+[都道府県市区町村]")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A passage, to the letter, and what stands around it in its document: titles, headings, the organization."""
+
+    text: str
+    around: tuple[str, ...] = ()
+
+    @cached_property
+    def folded(self) -> str:
+        """The passage as quotations are compared."""
+        return folded(self.text)
+
+    @cached_property
+    def names(self) -> str:
+        """Passage and surroundings as names are compared."""
+        return "\n".join(folded(part) for part in (self.text, *self.around)).lower()
+
+    @cached_property
+    def spaced(self) -> str:
+        """The same with their blanks."""
+        return "\n".join(readable(part) for part in (self.text, *self.around)).lower()
+
+    @cached_property
+    def stated(self) -> tuple[_Stated, ...]:
+        """The values that the passage and its surroundings state, each with the words around it."""
+        found = _stated(self.text)
+        for part in self.around:
+            found += _stated(part)
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Stated:
+    """A value where it stands, with the words of its clause and of its sentence."""
+
+    claim: Claim
+    clause: frozenset[str]
+    sentence: frozenset[str]
+    beside: tuple[Claim, ...] = ()
+    """Claims of other kinds in its clause."""
+
+
+def unsupported(sentence: str, cited: Sequence[Evidence]) -> list[Claim]:
+    """The claims of a sentence that no passage bears out which it cites, in their order."""
+    own = _stated(sentence)
+    bodies = [
+        one.claim for one in own if one.claim.kind == "name" and _MUNICIPALITY.fullmatch(str(one.claim.value))
+    ]
+    return [one.claim for one in own if not _borne_out(one, bodies, cited)]
+
+
+def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence]) -> bool:
+    claim = one.claim
+    if claim.kind == "quotation":
+        return any(_whole(str(claim.value)).search(evidence.folded) for evidence in cited)
+    if claim.kind == "weekday":
+        # 「月～金」「(火)」「土・日」, and not 「(金額)」
+        day = re.compile(
+            rf"{claim.value}曜|\({claim.value}\)|(?<=[・、,~〜/-]){claim.value}(?![一-龠])|(?<![一-龠]){claim.value}(?=[・、,~〜/-])"
+        )
+        return any(day.search(evidence.folded) for evidence in cited)
+    if claim.kind == "name":
+        name = _whole(str(claim.value))
+        # words of Latin letters end at blanks, which are nothing in Japanese
+        spaced = str(claim.value).isascii()
+        return any(name.search(evidence.spaced if spaced else evidence.names) for evidence in cited)
+    before = [body for body in bodies if body.start < claim.start]
+    body = before[-1] if before else bodies[0] if bodies else None
+    fitting = [evidence for evidence in cited if body is None or str(body.value) in evidence.names]
+    if body is not None:  # one that is about it comes before one that names it on the way
+        about = [
+            one for one in fitting if any(str(body.value) in folded(part).lower() for part in one.around)
+        ]
+        fitting = about or fitting
+    candidates = [
+        stated for evidence in fitting for stated in evidence.stated if stated.claim.kind == claim.kind
+    ]
+    candidates += [
+        stated for evidence in fitting for stated in evidence.stated
+        if claim.kind == "number" and stated.claim.kind == "date" and _part_of_date(claim, stated.claim)
+    ]  # fmt: skip
+    right = [
+        stated
+        for stated in candidates
+        # what is said to count nothing counts what it does where its words are found too
+        if _same(claim, stated.claim) and (_counts_alike(claim, stated.claim) or one.clause & stated.sentence)
+    ]
+    others = [
+        stated for stated in candidates if not _same(claim, stated.claim) and _alike(claim, stated.claim)
+    ]
+    return any(not any(_nearer(one, other, own) for other in others) for own in right)
+
+
+@lru_cache(maxsize=1 << 10)
+def _whole(words: str) -> re.Pattern[str]:
+    """Where words stand as they are: 「12人」 is not in 「112人」, and 「IT」 not in 「security」."""
+    begin = r"(?<!\d)(?<!\d[,.])" if words[:1].isdigit() else r"(?<![A-Za-z0-9])" if words.isascii() else ""
+    end = r"(?!\d)(?![,.]\d)" if words[-1:].isdigit() else r"(?![A-Za-z])" if words.isascii() else ""
+    return re.compile(begin + re.escape(words) + end)
+
+
+def _nearer(one: _Stated, other: _Stated, own: _Stated) -> bool:
+    """Whether another value stands among more of a claim's words than the right one: in its clause or in its sentence, and in neither
+    among fewer."""
+
+    def shared(stated: _Stated) -> tuple[int, int]:
+        return len(one.clause & stated.clause), len(one.sentence & stated.sentence)
+
+    # 「令和5年度は1,850件」: what is said together with the one and not with the other decides
+    with_own, with_other = _together(one, own), _together(one, other)
+    if with_own != with_other and (with_own >= with_other or with_other >= with_own):
+        return with_other >= with_own
+    theirs, ours = shared(other), shared(own)
+    return theirs != ours and all(a >= b for a, b in zip(theirs, ours, strict=True))
+
+
+def _together(one: _Stated, stated: _Stated) -> set[Claim]:
+    """The claims of other kinds in a claim's clause that stand in the clause of a value of a passage too."""
+    return {
+        claim
+        for claim in one.beside
+        if any(claim.kind == other.kind and _same(claim, other) for other in stated.beside)
+    }
+
+
+def _same(claim: Claim, stated: Claim) -> bool:
+    """Whether one value is the other, as exactly as the claim says it."""
+    a, b = claim.value, stated.value
+    if isinstance(a, Amount) and isinstance(b, Amount):
+        return a.value == b.value and (a.unit in {"", b.unit}) and a.bound == b.bound
+    if isinstance(a, Amount) and isinstance(b, Moment):
+        return _part_of_date(claim, stated)
+    if isinstance(a, Moment) and isinstance(b, Moment):
+        return _covers(a, b)
+    if claim.kind == "code":
+        return _digits(str(a)) == _digits(str(b))
+    return a == b
+
+
+def _covers(a: Moment, b: Moment) -> bool:
+    """Whether a date says of another one nothing that it is not."""
+    same_year = a.year is None or a.year == b.year
+    if a.bare_year is not None:  # 「6年度」 is 「令和6年度」, of whatever era
+        same_year = b.bare_year == a.bare_year or (
+            b.year is not None and a.bare_year in {b.year - 2018, b.year - 1988}
+        )
+    has_year = a.year is not None or a.bare_year is not None
+    return (
+        same_year
+        and (a.fiscal == b.fiscal if has_year else True)
+        and a.month in {None, b.month}
+        and a.day in {None, b.day}
+        and a.part in {"", b.part}
+        and (not a.edge or not b.edge or a.edge == b.edge)
+    )
+
+
+def _part_of_date(claim: Claim, stated: Claim) -> bool:
+    """「15日」 stands in 「4月15日」."""
+    a, b = claim.value, stated.value
+    assert isinstance(a, Amount)
+    return isinstance(b, Moment) and not a.bound and a.unit == "日" and a.value == b.day
+
+
+def _alike(claim: Claim, stated: Claim) -> bool:
+    """Whether two values that differ could be taken for each other."""
+    a, b = claim.value, stated.value
+    if isinstance(a, Amount) and isinstance(b, Amount):
+        return a.unit == b.unit
+    return claim.kind == stated.kind
+
+
+def _counts_alike(claim: Claim, stated: Claim) -> bool:
+    a, b = claim.value, stated.value
+    return not isinstance(a, Amount) or not isinstance(b, Amount) or a.unit == b.unit
+
+
+def _digits(code: str) -> str:
+    """A telephone number is its digits, however they are grouped; shorter groups are what they are."""
+    digits = code.replace("-", "")
+    return digits if len(digits) >= 9 else code
+
+
+def _stated(text: str) -> list[_Stated]:
+    """The claims of a text with the words around them; in a table whose unit is declared, its bare numbers count that."""
+    plain = "\n".join(readable(line) for line in text.splitlines())
+    clauses, sentences = _spans(_CLAUSE, plain), _spans(_SENTENCE, plain)
+    # as it is written: in digits 「千円」 would be 「1000円」
+    written = unicodedata.normalize("NFKC", text)
+    declared = [(found[1] or found[3] or "", found[2] or found[4]) for found in _DECLARED.finditer(written)]
+    found: list[_Stated] = []
+    every = list(claims_in(plain))
+    for claim in every:
+        clause, sentence = _around(plain, claim, clauses), _around(plain, claim, sentences)
+        own = [span for span in clauses if span[0] < claim.end and claim.start < span[1]]
+        beside = tuple(
+            other
+            for other in every
+            if other.kind in {"date", "number", "name"} - {claim.kind}
+            and any(start <= other.start < end for start, end in own)
+        )
+        found.append(_Stated(claim, clause, sentence, beside))
+        value = claim.value
+        if isinstance(value, Amount) and not value.unit:
+            for times, unit in declared:
+                amount = Amount(value.value * Decimal(_TIMES.get(times, 1)), unit, value.bound)
+                meant = Claim(claim.kind, claim.text, claim.start, claim.end, amount)
+                found.append(_Stated(meant, clause, sentence, beside))
+    return found
+
+
+def _spans(border: re.Pattern[str], text: str) -> list[tuple[int, int]]:
+    found, at = [], 0
+    for match in border.finditer(text):
+        # a comma or a dot within a number is no border
+        if match[0] in {",", "/", "-"} and text[match.start() - 1 : match.start()].isdigit():
+            continue
+        found.append((at, match.start()))
+        at = match.end()
+    return [*found, (at, len(text))]
+
+
+def _around(text: str, claim: Claim, spans: Sequence[tuple[int, int]]) -> frozenset[str]:
+    """The content words of the parts of a text that a claim stands in, without the claim itself."""
+    parts = [(start, end) for start, end in spans if start < claim.end and claim.start < end]
+    if not parts:
+        return frozenset()
+    start, end = parts[0][0], parts[-1][1]
+    words = tokenize(f"{text[start : claim.start]} {text[claim.end : end]}")
+    return frozenset(word for word in words if not word[:1].isdigit())
