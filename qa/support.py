@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property, lru_cache
@@ -36,6 +36,8 @@ _TIMES = {
     "千万": 10**7,
     "億": 10**8,
 }
+_THINGS = frozenset({"か所", "件", "課", "種", "市", "町", "村", "つ"})
+"""What is counted with 「つ」 as well: two offices are 「2か所」 and 「2つ」."""
 _MUNICIPALITY = re.compile(r".+[都道府県市区町村]")
 
 
@@ -168,7 +170,8 @@ def _same(claim: Claim, stated: Claim) -> bool:
     """Whether one value is the other, as exactly as the claim says it."""
     a, b = claim.value, stated.value
     if isinstance(a, Amount) and isinstance(b, Amount):
-        return a.value == b.value and (a.unit in {"", b.unit}) and a.bound == b.bound
+        counted = a.unit in {"", b.unit} or (a.unit == "つ" and b.unit in _THINGS)
+        return a.value == b.value and counted and a.bound == b.bound
     if isinstance(a, Amount) and isinstance(b, Moment):
         return _part_of_date(claim, stated)
     if isinstance(a, Moment) and isinstance(b, Moment):
@@ -230,9 +233,11 @@ def _stated(text: str) -> list[_Stated]:
     written = unicodedata.normalize("NFKC", text)
     declared = [(found[1] or found[3] or "", found[2] or found[4]) for found in _DECLARED.finditer(written)]
     found: list[_Stated] = []
-    every = list(claims_in(plain))
+    every, heads = list(claims_in(plain)), _heads(plain)
     for claim in every:
-        clause, sentence = _around(plain, claim, clauses), _around(plain, claim, sentences)
+        head = _head(heads, plain, claim)
+        clause = _around(plain, claim, clauses) | head
+        sentence = _around(plain, claim, sentences) | head
         own = [span for span in clauses if span[0] < claim.end and claim.start < span[1]]
         beside = tuple(
             other
@@ -248,6 +253,30 @@ def _stated(text: str) -> list[_Stated]:
                 meant = Claim(claim.kind, claim.text, claim.start, claim.end, amount)
                 found.append(_Stated(meant, clause, sentence, beside))
     return found
+
+
+def _heads(text: str) -> dict[int, list[frozenset[str]]]:
+    """Of each line of a table but its first one, by where it begins: the words at the head of each column."""
+    found: dict[int, list[frozenset[str]]] = {}
+    head: list[frozenset[str]] = []
+    at = 0
+    for line in text.split("\n"):
+        if line.count("|") < 2:
+            head = []
+        elif not head:
+            head = [frozenset(tokenize(cell)) for cell in line.split("|")]
+        else:
+            found[at] = head
+        at += len(line) + 1
+    return found
+
+
+def _head(heads: Mapping[int, list[frozenset[str]]], text: str, claim: Claim) -> frozenset[str]:
+    """The words at the head of the column that a claim stands in."""
+    begin = text.rfind("\n", 0, claim.start) + 1
+    column = text.count("|", begin, claim.start)
+    head = heads.get(begin, [])
+    return head[column] if column < len(head) else frozenset()
 
 
 def _spans(border: re.Pattern[str], text: str) -> list[tuple[int, int]]:

@@ -110,6 +110,8 @@ def test_what_a_passage_says_itself_is_borne_out_by_it() -> None:
         ("委託先は株式会社アイネスです。", "委託先は株式会社みらいです。", "株式会社みらい"),
         ("受付は午後1時から3時まで。", "受付は13時から3時までです。", "3時"),
         ("研修は1時間です。", "研修は1時間半です。", "1時間半"),
+        ("職員は12人です。", "作業は12人月です。", "12人月"),
+        ("職員は2人です。", "窓口は2つです。", "2つ"),
         ("令和6年4月1日に始めた。", "来年度に始めます。", "来年度"),
         ("費用は300円です。", "費用は無料です。", "無料"),
         ("費用は3万円です。", "費用は金壱百万円です。", "100万円"),
@@ -134,6 +136,7 @@ def test_what_an_attacker_got_through_before(passage: str, sentence: str, wrong:
         ("午後1時から3時まで。", "13時から15時までです。"),
         ("上限は500万円以内です。", "上限は500万円以下です。"),
         ("研修は1時間半です。", "研修は1.5時間です。"),
+        ("窓口は2か所です。", "窓口は二つです。"),
         ("取組は二つある。", "第一に、取組は一つ目から始まります。"),
     ],
 )
@@ -146,3 +149,23 @@ def test_a_passage_about_a_municipality_comes_before_one_that_names_it() -> None
     tsuruoka = Evidence("事業費は1,200万円です。酒田市の取組を参考にした。", ("山形県鶴岡市",))
     assert unsupported("酒田市の事業費は500万円です。", [sakata, tsuruoka]) == []
     assert unsupported("酒田市の事業費は1,200万円です。", [sakata, tsuruoka]) != []
+
+
+TABLE = Evidence(
+    "（単位：千円）\n| 事業 | 予算額 | 決算額 |\n| --- | --- | --- |\n| 書かない窓口 | 8,000 | 7,540 |\n| 電子申請 | 3,200 | 2,980 |"
+)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "right"),
+    [
+        ("電子申請の予算額は3,200千円です。", True),
+        ("電子申請の決算額は298万円です。", True),
+        ("書かない窓口の予算額は800万円、決算額は754万円です。", True),
+        ("電子申請の予算額は2,980千円です。", False),
+        ("書かない窓口の決算額は8,000千円です。", False),
+        ("書かない窓口の予算額は3,200千円です。", False),
+    ],
+)
+def test_the_columns_of_a_table_have_the_words_at_their_head(sentence: str, right: bool) -> None:
+    assert (unsupported(sentence, [TABLE]) == []) == right
