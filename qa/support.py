@@ -129,7 +129,9 @@ def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence])
         if _same(claim, stated.claim) and (_counts_alike(claim, stated.claim) or one.clause & stated.sentence)
     ]
     others = [
-        stated for stated in candidates if not _same(claim, stated.claim) and _alike(claim, stated.claim)
+        stated
+        for stated in candidates
+        if not _same(claim, stated.claim) and _counts_alike(claim, stated.claim)
     ]
     return any(not any(_nearer(one, other, own) for other in others) for own in right)
 
@@ -206,15 +208,8 @@ def _part_of_date(claim: Claim, stated: Claim) -> bool:
     return isinstance(b, Moment) and not a.bound and a.unit == "日" and a.value == b.day
 
 
-def _alike(claim: Claim, stated: Claim) -> bool:
-    """Whether two values that differ could be taken for each other."""
-    a, b = claim.value, stated.value
-    if isinstance(a, Amount) and isinstance(b, Amount):
-        return a.unit == b.unit
-    return claim.kind == stated.kind
-
-
 def _counts_alike(claim: Claim, stated: Claim) -> bool:
+    """Whether two values of a kind could be taken for each other: numbers only where they count the same."""
     a, b = claim.value, stated.value
     return not isinstance(a, Amount) or not isinstance(b, Amount) or a.unit == b.unit
 
