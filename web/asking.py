@@ -104,7 +104,9 @@ def written_page(site: Site, request: Request, reply: Reply, state: Asked) -> di
         body = {
             "question": state.question,
             "history": list(state.history),
-            "filters": {name: value for name, value in asdict(state.filters).items() if value},
+            "filters": {
+                name: value for name, value in asdict(state.filters).items() if value not in ((), None)
+            },
             "without": list(state.without),
         }
         return shown | {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -59,7 +60,8 @@ class Writing:
     def reply(self, request: Request, reply: Reply, history: Sequence[str] = ()) -> Reply:
         """The written reply; called in a thread, with the place of the question that it answers."""
         leave(request)
-        return next(one for one in self.events(reply, history) if isinstance(one, Reply))
+        with closing(self.events(reply, history)) as events:
+            return next(one for one in events if isinstance(one, Reply))
 
 
 def leave(request: Request) -> None:
@@ -69,16 +71,16 @@ def leave(request: Request) -> None:
         place.leave_soon()
 
 
-def streamed(events: Iterator[Words | Reply], reply: Reply, asdicts: Any = asdict) -> StreamingResponse:
+def streamed(events: Iterator[Words | Reply], reply: Reply) -> StreamingResponse:
     """Server-sent events: `citations` (the extractive reply), then `words` ({"text"}), then `verdict` (the reply that counts)."""
 
     def lines() -> Iterator[bytes]:
-        yield _event("citations", asdicts(reply))
+        yield _event("citations", asdict(reply))
         for one in events:
             yield (
                 _event("words", {"text": one.text})
                 if isinstance(one, Words)
-                else _event("verdict", asdicts(one))
+                else _event("verdict", asdict(one))
             )
 
     return StreamingResponse(
