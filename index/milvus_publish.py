@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -45,6 +46,8 @@ FLUSHED = 5_000
 """Rows of a segment in a collection from which on the server is made to write them out at once."""
 COUNTED = 50_000
 """After so many rows what was written is counted: a publication that is cut off begins again there."""
+SETTLED_S = 60
+"""So long rows that were taken may be missing in a count: a server that came back from a crash shows them only after a while."""
 MESSAGE_BYTES = 8 * 2**20
 """Of one insertion: a server takes 64 MB."""
 VECTOR_FIELDS: Mapping[str, int | None] = {
@@ -248,9 +251,7 @@ class _Publication:
         )
         for name, counts in written.items():
             for collection, count in counts.items():
-                found = self._milvus.count(collection, f"segment in {quoted([name])}")
-                if found != count:
-                    raise _lacking(collection, count, found)
+                self._await_rows(collection, f"segment in {quoted([name])}", count)
         # in one step: a segment in use that only gets its sparse vectors must at no time look as if it were half written
         marks = [
             _page_row(f"{name}/{COMPLETE}", name, SPARSE if self._sparse else "", COMPLETE)
@@ -258,6 +259,14 @@ class _Publication:
         ]
         if marks:
             self._milvus.call("upsert", self._pages, marks, timeout_s=SLOW_S)
+
+    def _await_rows(self, collection: str, condition: str, written: int) -> None:
+        """Returns once all rows that were written can be counted; raises StoreUnavailableError where they do not come."""
+        end = time.monotonic() + SETTLED_S
+        while (found := self._milvus.count(collection, condition)) != written:
+            if found > written or time.monotonic() >= end:
+                raise _lacking(collection, written, found)
+            time.sleep(0.5)
 
     def _insert(self, collection: str, rows: Iterable[Row]) -> int:
         """Inserts rows in messages of bounded size; gives how many there were."""
@@ -317,9 +326,7 @@ class _Publication:
         for name, data in files.items():
             rows += [_page_row(key, "", text) for key, text in pages_of(name, data)]
         self._insert(collection, rows)
-        found = self._milvus.count(collection, 'id != ""')
-        if found != len(rows):
-            raise _lacking(collection, len(rows), found)
+        self._await_rows(collection, 'id != ""', len(rows))
 
     def _is_current(self, collection: str) -> bool:
         alias = self._milvus.address.name
