@@ -1,4 +1,5 @@
-"""What a text states that can be looked up: quotations, addresses, dates, times of day, numbers with what they count, and names.
+"""What a text states that can be looked up: quotations, addresses, dates, times of day, numbers with what they count, names, and the
+titles of persons.
 
 In: a text. Out: `Claim`s in the order in which they stand, each with a value that two spellings of one thing share: 「令和6年4月」 and
 「2024年4月」, 「8,000千円」 and 「八百万円」. Whether another text bears one out is known by `qa.support`.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from typing import Literal
@@ -17,7 +18,7 @@ from typing import Literal
 from corpus.municipalities import municipalities
 from index.tokenizer import Word, in_digits, words
 
-Kind = Literal["quotation", "email", "url", "code", "date", "weekday", "time", "number", "name"]
+Kind = Literal["quotation", "email", "url", "code", "date", "weekday", "time", "number", "name", "title"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ def readable(text: str) -> str:
     >>> readable("令和六年　四月に三万五千人")
     '令和6年 4月に3万5000人'
     """
-    plain = re.sub(r"\s+", " ", _hyphens(unicodedata.normalize("NFKC", text)))
+    plain = _hyphens(_plain(text))
+    plain = _YEARS.sub(r"\g<era>\g<from>年\g<fiscal>から\g<era>\g<to>年\g<fiscal>", plain)
     plain = _FORMAL.sub(lambda found: in_digits(found[0].translate(_PLAIN)), plain)
     if not _KANJI_NUMBER.search(plain):
         return plain
@@ -95,11 +97,12 @@ def folded(text: str) -> str:
 
 def claims(text: str) -> list[Claim]:
     """What a text states; it may be in any form."""
-    return list(claims_in(readable(text)))
+    return list(claims_in(readable(text), text))
 
 
-def claims_in(text: str) -> Iterator[Claim]:
-    """What a text states that `readable` has made."""
+def claims_in(text: str, written: str | None = None) -> Iterator[Claim]:
+    """What a text states that `readable` has made of `written`; without that, what is quoted in it is not read as quotations but as
+    the rest of it is, as befits a passage: there 「予算は5万円」 states an amount."""
     found: list[Claim] = []
     free = text  # what was read is blanked, so that it is not read again as something else
 
@@ -109,8 +112,10 @@ def claims_in(text: str) -> Iterator[Claim]:
         found.append(Claim(kind, text[start:end], start, end, value))
         free = free[:start] + "\x00" * (end - start) + free[end:]
 
-    for start, end, quoted in _quotations(text):
-        found.append(Claim("quotation", text[start:end], start, end, folded(quoted)))
+    # a quotation is compared as it is written, in kanji numerals where it has such; both forms have the same marks
+    marked = [] if written is None else zip(_quotations(text), _quotations(_plain(written)), strict=True)
+    for (start, end, quoted), (_, _, words_of_it) in marked:
+        found.append(Claim("quotation", text[start:end], start, end, folded(words_of_it)))
         if not _VALUE_ALONE.fullmatch(quoted):  # 「12人」 in such marks is a number all the same
             free = free[:start] + "\x00" * (end - start) + free[end:]
     for match in _IDIOM.finditer(free):
@@ -161,6 +166,10 @@ def claims_in(text: str) -> Iterator[Claim]:
 
 # ---------------------------------------------------------------- forms
 
+# 「令和4～6年度」 names two years, and the mark between them may be one of those that stand for a hyphen
+_YEARS = re.compile(
+    r"(?P<era>令和|平成|昭和|(?<![A-Za-z])[RHS](?=\d)|(?<!\d)(?=(?:19|20)\d\d)) ?(?P<from>\d{1,4}|元)(?:年度?)? ?[~〜-] ?(?P<to>\d{1,4}) ?年(?P<fiscal>度)?"
+)
 _HYPHEN = re.compile(r"(?<=\d)[‐‑‒–—―−ーｰ﹣](?=\d)")
 _KANJI_NUMBER = re.compile(r"[〇一二三四五六七八九十百千]+")
 _COUNTED = re.compile(r"[年月日]|人(?!ひとり|一人|暮らし|親)")
@@ -180,14 +189,21 @@ _OPENS = {
     "‘": "’",
     "«": "»",
     "【": "】",
+    "`": "`",
+    "<": ">",
 }
+_CLOSED = frozenset("`<")
+"""Of these, one that is never closed quotes nothing: 「<」 compares, too."""
 _VALUE_ALONE = re.compile(
     r"[\d,.:/年月日時分円万億千百人件%か所つ台校社回名割 -]*\d[\d,.:/年月日時分円万億千百人件%か所つ台校社回名割 -]*"
 )
 _IDIOM = re.compile(
     r"第1に|\d+[つ点]目|[1一]度に|[1一]人(?:ひとり|一人)"
 )  # they count the sentence's own points, or nothing
-_RELATIVE = re.compile(r"(?:来|昨|翌|今)年度?|(?:来|先|翌)月|半額|半数|半分|半減|倍増|無料|無償|全額")
+_RELATIVE = re.compile(
+    r"(?:一昨|再来|[来昨翌今前])年度?|(?<![一-龠])[来今昨翌][春夏秋冬]|[来先翌今]週|[来先翌今]月(?!曜)|[来今前次]期(?![一-龠])|[上下]半期|(?<![0-9元])年度?[末内]|年度当初|翌(?:営業)?日"
+    r"|半額|半数|半分|半減|倍増|無料|無償|有料|有償|全額|隔[日週月年]|毎[日週月年]"
+)
 """What is a date or an amount only where it is said: it has to be said in the passage too."""
 _WEEKDAY = re.compile(r"([月火水木金土日])曜日?|(?<=[日\d\x00])\(([月火水木金土日])(?=[)・])")
 _URL = re.compile(r"https?://[!-~]+?(?=[)>\]}\"']|[^!-~]|$)", re.IGNORECASE)
@@ -196,9 +212,11 @@ _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _CODE = re.compile(
     r"(?<![\d.])(?:\(\d{2,5}\) ?\d{1,4}-\d{3,4}|\d{2,6}(?:[-(]\d{1,4}\)?)*-?[-)]\d{1,6}(?:-\d{1,6})*)(?![\d.])"
 )
-# 「kintone」「Windows11」「GovTech」「A4」: a word of Latin letters, with its digits; units of measure are none
+# 「kintone」「Windows11」「GovTech」「A4」: a word of Latin letters, with its digits; units of measure are none. Letters of other
+# alphabets look like them (the Cyrillic 「К」), and a word may have some
+_FOREIGN = "A-Za-zÀ-ɏͰ-῿"
 _LATIN = re.compile(
-    r"(?<![A-Za-z0-9])(?!(?:[A-Za-z]|km|cm|mm|kg|ha|GB|MB|TB|KB|kW|kWh)(?![A-Za-z0-9]))(?:\d{1,4}(?=[A-Z][a-z]?(?![A-Za-z])))?[A-Za-z][A-Za-z0-9+#&_]*(?:[-.][A-Za-z0-9]+)*"
+    rf"(?<![{_FOREIGN}0-9])(?!(?:[A-Za-z]|km|cm|mm|kg|ha|GB|MB|TB|KB|kW|kWh)(?![{_FOREIGN}0-9]))(?:\d{{1,4}}(?=[A-Z][a-z]?(?![A-Za-z])))?[{_FOREIGN}][{_FOREIGN}0-9+#&_]*(?:[-.][{_FOREIGN}0-9]+)*"
 )
 _LABELS = frozenset({"mail", "e-mail", "email", "tel", "fax", "url", "web", "http", "https", "www"})
 _ABOUT = re.compile(r"[数何][十百千万億]+(?:[一-龠々つ]|か月|か所)?")  # 「数十人」 is only itself
@@ -226,7 +244,7 @@ _NUMBER = re.compile(
         "{units}",
         r"[ヶケカヵか箇個]月間?|[ヶケカヵか箇]所|[ヶケカヵか]国|年間?|日間?|週間?|時間|分間?|秒間?|名様?|人[月日](?![曜々])|人|世帯|団体|市町村|自治体|職員|回目|[つ]|ポイント|歳|才|km|cm|mm|m|kg|g|ha|GB|MB|TB|KB|kWh?|円|件|社|台|部署|校|名|倍",
     )
-    + r"(?P<and_half>(?<=[間年月])半(?!ば))?(?P<bound> ?(?:以上|以下|以内|以降|未満|超(?!過)|を(?:超|越)え|を(?:上|下)回))?"
+    + r"(?P<and_half>(?<=[間年月])半(?!ば))?(?P<bound> ?(?:以上|以下|以内|以降|未満|に満たな|超(?!過)|を(?:超|越)え|を(?:上|下)回|[をが](?:上限|限度|下限)))?"
 )
 _UNITS = (
     (re.compile(r"[ヶケカヵか箇個]月"), "か月"),
@@ -235,9 +253,34 @@ _UNITS = (
     (re.compile(r"名"), "人"),
     (re.compile(r"才"), "歳"),
     (re.compile(r"回目"), "第回"),
+    (re.compile(r"度$"), "回"),  # 「月に一度」
+    (re.compile(r"番$"), ""),  # 「内線415番」
 )
-_BOUNDS = (("以内", "以下"), ("を超", "超"), ("を越", "超"), ("を上", "超"), ("を下", "未満"))
+_BOUNDS = (
+    ("以内", "以下"),
+    ("に満", "未満"),
+    ("を超", "超"),
+    ("を越", "超"),
+    ("を上回", "超"),
+    ("を下回", "未満"),
+    ("を上限", "以下"),
+    ("が上限", "以下"),
+    ("を限度", "以下"),
+    ("が限度", "以下"),
+    ("を下限", "以上"),
+    ("が下限", "以上"),
+)
+# 「上限は300万円」「最大で20人」「少なくとも3社」
+_BOUND_BEFORE = re.compile(
+    r"(?:(?P<most>(?:上限|限度)額?|最大|最高|最長|多くとも)|(?P<least>下限額?|最低|最短|少なくとも))(?:額|数|人数|件数|期間)?(?:は|が|を|で|でも)?[、:]? ?$"
+)
 _RANGE = re.compile(r" ?(?:[~〜～-]|から|ないし) ?$")
+_RANGE_END = re.compile(r"から ?\d")
+
+
+def _plain(text: str) -> str:
+    """NFKC, with one blank for white space."""
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text))
 
 
 def _hyphens(text: str) -> str:
@@ -246,11 +289,17 @@ def _hyphens(text: str) -> str:
 
 
 def _quotations(text: str) -> Iterator[tuple[int, int, str]]:
-    """Where quotations stand, with their words: the outermost ones, and one that is never closed up to the end."""
+    """Where quotations stand, with their words: the outermost ones, and one that is never closed up to the end.
+
+    What stands after 「>」 at the beginning is one as a whole, as in Markdown.
+    """
     at = 0
+    if text.lstrip().startswith(">"):
+        yield 0, len(text), text.lstrip("> ").rstrip("。 ")
+        return
     while at < len(text):
         closing = _OPENS.get(text[at])
-        if closing is None:
+        if closing is None or (text[at] in _CLOSED and closing not in text[at + 1 :]):
             at += 1
             continue
         end, depth = at + 1, 1
@@ -319,17 +368,40 @@ def _numbers(text: str, free: str) -> list[Claim]:
             unit = unit.removesuffix("間")
         bound = (match["bound"] or "").strip()
         bound = next((name for begin, name in _BOUNDS if bound.startswith(begin)), bound)
-        found.append(
-            (match, Amount(-value if match["sign"] and match["sign"] != "-" else value, unit, bound))
-        )
+        before = _BOUND_BEFORE.search(text, max(0, match.start() - 12), match.start())
+        if before is not None and not bound:
+            bound = "以下" if before["most"] else "以上"
+        if unit == "歳" and text.startswith("から", match.end()) and not _RANGE_END.match(text, match.end()):
+            bound = bound or "以上"  # 「65歳から」
+        if match["sign"] and match["sign"] != "-":
+            value = -value
+        found.append((match, measured(value, unit, bound)))
     made: list[Claim] = []
+    last: tuple[re.Match[str], Amount] | None = None
     for place, (match, amount) in enumerate(found):
+        if last is not None and last[0].end() == match.start() and _hours(last) and amount.unit == "分":
+            whole = replace(amount, value=last[1].value + amount.value)  # 「1時間30分」
+            begin = made.pop().start
+            made.append(Claim("number", text[begin : match.end()], begin, match.end(), whole))
+            last = None
+            continue
+        last = match, amount
         if not amount.unit and place + 1 < len(found):  # 「5～10人」: what the second counts, the first does
             after, other = found[place + 1]
             if _RANGE.fullmatch(free[match.end() : after.start()]):
                 amount = Amount(amount.value, other.unit, amount.bound)
         made.append(Claim("number", text[match.start() : match.end()], match.start(), match.end(), amount))
     return made
+
+
+def measured(value: Decimal, unit: str, bound: str = "") -> Amount:
+    """A number and what it counts; hours are minutes, so that 「1時間半」 is 「90分」."""
+    return Amount(value * 60, "分", bound) if unit == "時間" else Amount(value, unit, bound)
+
+
+def _hours(one: tuple[re.Match[str], Amount]) -> bool:
+    match, amount = one
+    return not amount.bound and not match["and_half"] and (match["unit"] or "").strip() == "時間"
 
 
 # ---------------------------------------------------------------- names
@@ -345,23 +417,18 @@ _GENERIC = re.compile(
 # 「行政課」 is the name of one, 「担当課」 of none
 _OFFICE = re.compile(r"(?:業務|システム|行政|情報|専門|支援|相談|事業|窓口)+[課室係部局]")
 _COMPANIES = ("株式会社", "有限会社", "合同会社", "一般社団法人", "一般財団法人", "公益財団法人", "NPO法人")
-_HONORIFICS = (
-    "氏",
-    "さん",
-    "様",
-    "先生",
-    "市長",
-    "町長",
-    "村長",
-    "知事",
-    "課長",
-    "部長",
-    "係長",
-    "室長",
-    "局長",
-    "主査",
-    "主任",
-)
+TITLES = (
+    "課長補佐", "副市長", "副町長", "副村長", "副知事", "市長", "町長", "村長", "区長", "知事", "課長", "部長", "係長", "室長", "局長", "所長", "次長",
+    "主査", "主任", "主事", "主幹", "参事", "理事", "顧問", "教授", "委員長", "会長", "社長",
+)  # fmt: skip
+"""Of persons, as they follow a name; the longer ones first."""
+_HONORIFICS = ("氏", "さん", "様", "先生", *TITLES)
+_KATAKANA = re.compile(r"[ァ-ヴー]{4,}")
+_PLAIN_KATAKANA = frozenset({
+    "オンライン", "ホームページ", "スマートフォン", "メールアドレス", "チャットボット", "ワンストップ", "ログイン", "ウェブサイト", "ウェブページ", "デジタルトランスフォーメーション",
+    "オープンデータ", "ワークショップ", "フロントヤード", "バックヤード", "デジタルデータ", "デジタルサービス", "オンラインサービス", "オンラインシステム",
+})  # fmt: skip
+"""Words of several words that name no product."""
 
 
 @cache
@@ -372,11 +439,19 @@ def _municipalities() -> re.Pattern[str]:
 
 def _names(text: str) -> list[Claim]:
     found = [_name(text, *match.span()) for match in _municipalities().finditer(text)]
+    titles: list[Claim] = []
+    for match in _KATAKANA.finditer(
+        text
+    ):  # 「ロゴフォーム」: words that everybody knows, and together a name
+        if match[0] not in _PLAIN_KATAKANA and len(words(match[0])) > 1:
+            found.append(_name(text, *match.span()))
     for run in _runs(words(text)):
         own = "".join(word.text for word in run)
         for place, word in enumerate(run):
             if word.pos2 != "固有名詞" and not _is_product(word):
                 continue
+            if len(word.text) == 1 and text[word.start - 1 : word.start] == "\x00":
+                continue  # what is left of 「2業務」
             after = run[place + 1] if place + 1 < len(run) else None
             last = after if word.pos3 == "地名" and after is not None and after.text in _PLACE_ENDS else word
             found.append(_name(text, word.start, last.end))
@@ -393,9 +468,16 @@ def _names(text: str) -> list[Claim]:
         if own.startswith(_COMPANIES):
             found.append(_name(text, run[0].start, run[-1].end))
         honoured = next((end for end in _HONORIFICS if text.startswith(end, run[-1].end)), None)
+        if run[-1].pos1 == "接頭辞":  # 「副市長」 is no mayor by the name of 「副」
+            continue
         if honoured is not None and not _GENERIC.fullmatch(own):
             found.append(_name(text, run[0].start, run[-1].end))
-    return list({(claim.start, claim.end): claim for claim in found}.values())
+            if honoured in TITLES and run[-1].pos3 != "地名":
+                person = next((word for word in run if word.pos3 == "人名"), run[-1])
+                end = run[-1].end + len(honoured)
+                value = f"{folded(person.text)} {honoured}"
+                titles.append(Claim("title", text[person.start : end], person.start, end, value))
+    return [*{(claim.start, claim.end): claim for claim in found}.values(), *titles]
 
 
 def _name(text: str, start: int, end: int) -> Claim:

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property, lru_cache
 
-from index.tokenizer import tokenize
-from qa.claims import Amount, Claim, Moment, claims_in, folded, readable
+from corpus.municipalities import municipalities
+from index.tokenizer import tokenize, words
+from qa.claims import TITLES, Amount, Claim, Moment, claims_in, folded, measured, readable
 
 _VALUES = frozenset({"number", "date", "time", "code", "email", "url"})
 _CLAUSE = re.compile(r"[、。,;()「」『』\[\]|・!?/]|(?<=\D)[.](?=\D)|\n")
@@ -39,6 +40,7 @@ _TIMES = {
 _THINGS = frozenset({"か所", "件", "課", "種", "市", "町", "村", "つ"})
 """What is counted with 「つ」 as well: two offices are 「2か所」 and 「2つ」."""
 _MUNICIPALITY = re.compile(r".+[都道府県市区町村]")
+_KATAKANA = re.compile(r"[ァ-ヴー]+")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,18 @@ class Evidence:
         return "\n".join(readable(part) for part in (self.text, *self.around)).lower()
 
     @cached_property
+    def lines(self) -> str:
+        """The same as names are compared, in the lines that it is written in."""
+        return "\n".join(
+            folded(line) for part in (self.text, *self.around) for line in part.splitlines()
+        ).lower()
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The words of passage and surroundings, as they are written."""
+        return frozenset(word.text for word in words(self.spaced))
+
+    @cached_property
     def stated(self) -> tuple[_Stated, ...]:
         """The values that the passage and its surroundings state, each with the words around it."""
         found = _stated(self.text)
@@ -85,11 +99,16 @@ class _Stated:
 
 def unsupported(sentence: str, cited: Sequence[Evidence]) -> list[Claim]:
     """The claims of a sentence that no passage bears out which it cites, in their order."""
-    own = _stated(sentence)
-    bodies = [
-        one.claim for one in own if one.claim.kind == "name" and _MUNICIPALITY.fullmatch(str(one.claim.value))
-    ]
+    own = _stated(sentence, quoting=True)
+    bodies = [one.claim for one in own if one.claim.kind == "name" and _is_body(str(one.claim.value))]
     return [one.claim for one in own if not _borne_out(one, bodies, cited)]
+
+
+def _is_body(name: str) -> bool:
+    """Whether a name is that of a municipality or a prefecture, 「酒田」 for 「酒田市」 too."""
+    return _MUNICIPALITY.fullmatch(name) is not None or any(
+        name + end in municipalities() for end in "市区町村"
+    )
 
 
 def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence]) -> bool:
@@ -103,10 +122,10 @@ def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence])
         )
         return any(day.search(evidence.folded) for evidence in cited)
     if claim.kind == "name":
-        name = _whole(str(claim.value))
-        # words of Latin letters end at blanks, which are nothing in Japanese
-        spaced = str(claim.value).isascii()
-        return any(name.search(evidence.spaced if spaced else evidence.names) for evidence in cited)
+        return any(_names(evidence, str(claim.value)) for evidence in cited)
+    if claim.kind == "title":
+        person, title = str(claim.value).split()
+        return any(_has_title(evidence.lines, person, title) for evidence in cited)
     before = [body for body in bodies if body.start < claim.start]
     body = before[-1] if before else bodies[0] if bodies else None
     fitting = [evidence for evidence in cited if body is None or str(body.value) in evidence.names]
@@ -134,6 +153,28 @@ def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence])
         if not _same(claim, stated.claim) and _counts_alike(claim, stated.claim)
     ]
     return any(not any(_nearer(one, other, own) for other in others) for own in right)
+
+
+def _names(evidence: Evidence, name: str) -> bool:
+    """Whether a passage, or what stands around it, has a name."""
+    if len(name) == 1:  # 「森さん」, and no 「森林」
+        return name in evidence.words
+    # words of Latin letters end at blanks, which are nothing in Japanese
+    if _whole(name).search(evidence.spaced if name.isascii() else evidence.names):
+        return True
+    # 「オンラインフォーム」 may be a form that is online
+    parts = [word.text for word in words(name)] if _KATAKANA.fullmatch(name) else []
+    return len(parts) > 1 and all(part in evidence.words for part in parts)
+
+
+def _has_title(text: str, person: str, title: str) -> bool:
+    """Whether a person stands beside a title, in either order, with no other title and no other person's place between them."""
+    before, after = (rf"(?<!副){title}(?!補佐|代理)", re.escape(person))
+    for first, second in ((before, after), (after, before)):
+        for found in re.finditer(rf"{first}(?P<between>[^、。,と・\n]{{0,12}}?){second}", text):
+            if not any(other in found["between"] for other in TITLES):
+                return True
+    return False
 
 
 @lru_cache(maxsize=1 << 10)
@@ -180,6 +221,10 @@ def _same(claim: Claim, stated: Claim) -> bool:
         return _covers(a, b)
     if claim.kind == "code":
         return _digits(str(a)) == _digits(str(b))
+    if claim.kind == "name":  # 「酒田」 is 「酒田市」
+        return a == b or (
+            str(b).startswith(str(a)) and str(b)[len(str(a)) :] in {"市", "区", "町", "村", "県", "都", "府"}
+        )
     return a == b
 
 
@@ -220,19 +265,26 @@ def _digits(code: str) -> str:
     return digits if len(digits) >= 9 else code
 
 
-def _stated(text: str) -> list[_Stated]:
-    """The claims of a text with the words around them; in a table whose unit is declared, its bare numbers count that."""
+def _stated(text: str, quoting: bool = False) -> list[_Stated]:
+    """The claims of a text with the words around them; in a table whose unit is declared, its bare numbers count that.
+
+    `quoting` says whether what it quotes is to be compared to the letter; else it is read as the rest is.
+    """
     plain = "\n".join(readable(line) for line in text.splitlines())
     clauses, sentences = _spans(_CLAUSE, plain), _spans(_SENTENCE, plain)
     # as it is written: in digits 「千円」 would be 「1000円」
     written = unicodedata.normalize("NFKC", text)
     declared = [(found[1] or found[3] or "", found[2] or found[4]) for found in _DECLARED.finditer(written)]
     found: list[_Stated] = []
-    every, heads = list(claims_in(plain)), _heads(plain)
+    every, heads = list(claims_in(plain, text if quoting else None)), _heads(plain)
+    bare = plain  # what other numbers count is no word around this one
+    for claim in every:
+        if claim.kind == "number":
+            bare = bare[: claim.start] + " " * (claim.end - claim.start) + bare[claim.end :]
     for claim in every:
         head = _head(heads, plain, claim)
-        clause = _around(plain, claim, clauses) | head
-        sentence = _around(plain, claim, sentences) | head
+        clause = _around(bare, claim, clauses) | head
+        sentence = _around(bare, claim, sentences) | head
         own = [span for span in clauses if span[0] < claim.end and claim.start < span[1]]
         beside = tuple(
             other
@@ -244,7 +296,7 @@ def _stated(text: str) -> list[_Stated]:
         value = claim.value
         if isinstance(value, Amount) and not value.unit:
             for times, unit in declared:
-                amount = Amount(value.value * Decimal(_TIMES.get(times, 1)), unit, value.bound)
+                amount = measured(value.value * Decimal(_TIMES.get(times, 1)), unit, value.bound)
                 meant = Claim(claim.kind, claim.text, claim.start, claim.end, amount)
                 found.append(_Stated(meant, clause, sentence, beside))
     return found
