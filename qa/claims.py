@@ -206,7 +206,7 @@ _RELATIVE = re.compile(
 )
 """What is a date or an amount only where it is said: it has to be said in the passage too."""
 _WEEKDAY = re.compile(r"([月火水木金土日])曜日?|(?<=[日\d\x00])\(([月火水木金土日])(?=[)・])")
-_URL = re.compile(r"https?://[!-~]+?(?=[)>\]}\"']|[^!-~]|$)", re.IGNORECASE)
+_URL = re.compile(r"https?://[!-'*-~]+?(?=[()>\]}\"']|[^!-~]|$)", re.IGNORECASE)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 # 「023-123-4567」「(023)123-4567」「〒990-8560」: groups of digits with a hyphen or brackets between them
 _CODE = re.compile(

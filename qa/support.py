@@ -52,8 +52,13 @@ class Evidence:
 
     @cached_property
     def folded(self) -> str:
-        """The passage as quotations are compared."""
+        """The passage without its blanks, as quotations are compared."""
         return folded(self.text)
+
+    @cached_property
+    def plain(self) -> str:
+        """The passage with its blanks."""
+        return unicodedata.normalize("NFKC", self.text)
 
     @cached_property
     def names(self) -> str:
@@ -114,7 +119,7 @@ def _is_body(name: str) -> bool:
 def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence]) -> bool:
     claim = one.claim
     if claim.kind == "quotation":
-        return any(_whole(str(claim.value)).search(evidence.folded) for evidence in cited)
+        return any(_quotes(evidence, str(claim.value)) for evidence in cited)
     if claim.kind == "weekday":
         # 「月～金」「(火)」「土・日」, and not 「(金額)」
         day = re.compile(
@@ -155,6 +160,13 @@ def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence])
     return any(not any(_nearer(one, other, own) for other in others) for own in right)
 
 
+def _quotes(evidence: Evidence, quoted: str) -> bool:
+    """Whether a passage has a quotation, wherever either of them has blanks: words that these part begin and end at them."""
+    if quoted not in evidence.folded:
+        return False
+    return _whole(quoted, r"\s*").search(evidence.plain) is not None
+
+
 def _names(evidence: Evidence, name: str) -> bool:
     """Whether a passage, or what stands around it, has a name."""
     if len(name) == 1:  # 「森さん」, and no 「森林」
@@ -178,11 +190,11 @@ def _has_title(text: str, person: str, title: str) -> bool:
 
 
 @lru_cache(maxsize=1 << 10)
-def _whole(words: str) -> re.Pattern[str]:
-    """Where words stand as they are: 「12人」 is not in 「112人」, and 「IT」 not in 「security」."""
+def _whole(words: str, between: str = "") -> re.Pattern[str]:
+    """Where words stand as they are, with `between` between their letters: 「12人」 is not in 「112人」, and 「IT」 not in 「security」."""
     begin = r"(?<!\d)(?<!\d[,.])" if words[:1].isdigit() else r"(?<![A-Za-z0-9])" if words.isascii() else ""
     end = r"(?!\d)(?![,.]\d)" if words[-1:].isdigit() else r"(?![A-Za-z])" if words.isascii() else ""
-    return re.compile(begin + re.escape(words) + end)
+    return re.compile(begin + between.join(map(re.escape, words)) + end)
 
 
 def _nearer(one: _Stated, other: _Stated, own: _Stated) -> bool:

@@ -92,13 +92,13 @@ def write(
         _log.warning("%s", error)
         yield instead(reply, error.note)
         return
-    yield checked(reply, text, {one.number for one in quoted}, on_unsupported)
+    yield checked(reply, text, on_unsupported)
 
 
-def checked(reply: Reply, text: str, shown: set[int], on_unsupported: Unsupported = "remove") -> Reply:
-    """The reply with a draft in the place of its answer, as far as the draft is borne out; `shown` are the citations that it may name."""
+def checked(reply: Reply, text: str, on_unsupported: Unsupported = "remove") -> Reply:
+    """The reply with a draft in the place of its answer, as far as the draft is borne out by those of the reply's passages that it cites."""
     own = drafted(text)
-    evidence = {number: one for number, one in evidence_of(reply).items() if number in shown}
+    evidence = evidence_of(reply)
     judged = [_judged(one, evidence) for one in own]
     right = sum(bool(sentence.supported) for sentence in judged)
     if not right and not any(is_japanese(one.text) for one in own):

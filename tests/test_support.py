@@ -101,6 +101,7 @@ def test_what_a_passage_says_itself_is_borne_out_by_it() -> None:
         ("窓口の職員は3人である。", "窓口の職員は二人です。", "2人"),
         ("締切は6月30日である。", "締切は6月30日（土）です。", "(土"),
         ("定員は112人です。", "定員は「12人」です。", "「12人」"),
+        ("security means", "「IT」です。", "「IT」"),
         ("申請は2,400件です。", "申請は「400件」です。", "「400件」"),
         ("防災の話です。", "小国町が導入しました。", "小国町"),
         ("防災の話です。", "みどり市が導入しました。", "みどり市"),
@@ -163,6 +164,9 @@ def test_what_an_attacker_got_through_before(passage: str, sentence: str, wrong:
         ("窓口は2か所です。", "窓口は二つです。"),
         ("取組は二つある。", "第一に、取組は一つ目から始まります。"),
         ("三万五千人が対象である。", "「三万五千人が対象」です。"),  # nothing is made of what is quoted
+        ("デジタル変革(Digital Transformation)は", "「Digital Transformation」のことです。"),
+        ("what Digital Transformation means", "「Digital\u3000Transformation」のことです。"),
+        ("動画 https://example.jp/a", "動画は https://example.jp/a（例）です。"),
         ("市長は「予算は500万円」と述べた。", "予算は500万円です。"),  # and what a passage quotes is read
         ("補助率は2分の1です。", "> 補助率は2分の1です。"),
         ("担当は佐藤主査と鈴木課長です。", "佐藤主査が担当です。"),
