@@ -53,9 +53,8 @@ from index.versions import (
     older_version,
     switch,
 )
-from options import Parser, setting, whole
+from options import HOME, Parser, setting, whole
 
-HOME = Path(__file__).resolve().parent
 SAMPLES = HOME / "corpus" / "samples"
 WATCH_S = 5.0
 STAGES = {

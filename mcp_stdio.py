@@ -24,7 +24,7 @@ from typing import Any
 from access.file import AccessFile
 from access.labels import Labels
 from access.people import ANYBODY, Person
-from build_index import HOME, UsageError, add_common_options, load_encoder, visible
+from build_index import UsageError, add_common_options, load_encoder, visible
 from database import DatabaseUnavailableError
 from index.encoder import ModelNotFoundError
 from index.milvus import StoreAddressError
@@ -32,7 +32,7 @@ from index.open_files import raise_limit
 from index.passages import model_record
 from index.store import StoreUnavailableError
 from index.versions import named_version
-from options import Parser, setting
+from options import HOME, Parser, add_access, add_reranker, add_synonyms, setting
 from qa.synonyms import SynonymsError, SynonymsFile
 from qa.usage import Usage
 from web import VERSION
@@ -51,17 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(description="言語モデルを持つほかのプログラムから、標準入出力で使います（MCP）。")
     add_common_options(parser)
-    parser.add_argument(
-        "--synonyms", default=setting("SYNONYMS", str(HOME / "synonyms.csv")), help="同義語の表（CSV）"
-    )
-    parser.add_argument(
-        "--reranker", default=setting("RERANKER", ""), help="再順位付けのモデル（既定は使わない）"
-    )
-    parser.add_argument(
-        "--access",
-        default=setting("ACCESS", str(HOME / "var" / "access.sqlite3")),
-        help="アカウントと閲覧の範囲の記録のファイル",
-    )
+    add_synonyms(parser)
+    add_reranker(parser)
+    add_access(parser)
     parser.add_argument(
         "--everything",
         action="store_true",

@@ -1,7 +1,7 @@
 """What the command lines of this program have in common: a parser that speaks Japanese, and how an option's value is read.
 
 In: the words of a command line and the environment. Out: parsed options; wrong use ends with status 2 and one Japanese sentence on
-standard error. Which options there are is each command's own matter.
+standard error. The options that several commands take are here; which others there are is each command's own matter.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
+
+HOME = Path(__file__).resolve().parent
 
 # argparse has no Japanese of its own; its sentences are those of Python 3.11 to 3.14
 _SAID = (
@@ -78,3 +81,42 @@ def whole(least: int, most: int, what: str) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+# ---------------------------------------------------------------- options of several commands
+
+
+def add_access(parser: argparse.ArgumentParser) -> None:
+    """`--access`: the file of accounts and labels."""
+    parser.add_argument(
+        "--access",
+        default=setting("ACCESS", str(HOME / "var" / "access.sqlite3")),
+        help="アカウントと閲覧の範囲の記録のファイル（python -m access で作る。既定 var/access.sqlite3）",
+    )
+
+
+def add_usage(parser: argparse.ArgumentParser) -> None:
+    """`--usage`: the file of questions and ratings."""
+    parser.add_argument(
+        "--usage",
+        default=setting("USAGE", str(HOME / "var" / "usage.sqlite3")),
+        help="利用の記録（質問と評価）のファイル",
+    )
+
+
+def add_synonyms(parser: argparse.ArgumentParser) -> None:
+    """`--synonyms`: the table of synonyms."""
+    parser.add_argument(
+        "--synonyms",
+        default=setting("SYNONYMS", str(HOME / "synonyms.csv")),
+        help="同義語の表（CSV。1行に同じ意味の言葉をコンマ区切りで）",
+    )
+
+
+def add_reranker(parser: argparse.ArgumentParser) -> None:
+    """`--reranker`: the cross-encoder, if any."""
+    parser.add_argument(
+        "--reranker",
+        default=setting("RERANKER", ""),
+        help="再順位付けのモデル（sentence-transformers の CrossEncoder のフォルダーか名前。既定は使わない）",
+    )

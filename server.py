@@ -38,7 +38,6 @@ from access.file import AccessFile
 from access.labels import Labels
 from access.people import WrongNameError, group_keys
 from build_index import (
-    HOME,
     SAMPLES,
     Bar,
     UsageError,
@@ -63,7 +62,7 @@ from index.report import BuildReport
 from index.reranker import Reranker
 from index.store import StoreUnavailableError
 from index.versions import NewerIndexError, WrongFolderError, named_version
-from options import Parser, setting, whole
+from options import HOME, Parser, add_access, add_reranker, add_synonyms, add_usage, setting, whole
 from qa.answer import Passages
 from qa.catalog import (
     CaseEntry,
@@ -531,11 +530,7 @@ def _add_entry_options(parser: Parser) -> None:
         default=setting("READING", "open"),
         help="資料を読める人（open：このサーバーに届く人すべて、login：ログインした人だけ。既定 open）",
     )
-    parser.add_argument(
-        "--access",
-        default=setting("ACCESS", str(HOME / "var" / "access.sqlite3")),
-        help="アカウントと閲覧の範囲の記録のファイル（python -m access で作る）",
-    )
+    add_access(parser)
     parser.add_argument(
         "--trusted-proxies",
         type=_proxies,
@@ -687,21 +682,9 @@ def main(argv: list[str] | None = None) -> int:
         default=setting("PORT", "8000"),
         help="待ち受けるポート（既定 8000）",
     )
-    parser.add_argument(
-        "--synonyms",
-        default=setting("SYNONYMS", str(HOME / "synonyms.csv")),
-        help="同義語の表（CSV。1行に同じ意味の言葉をコンマ区切りで）",
-    )
-    parser.add_argument(
-        "--reranker",
-        default=setting("RERANKER", ""),
-        help="再順位付けのモデル（sentence-transformers の CrossEncoder のフォルダーか名前。既定は使わない）",
-    )
-    parser.add_argument(
-        "--usage",
-        default=setting("USAGE", str(HOME / "var" / "usage.sqlite3")),
-        help="利用の記録（質問と評価）のファイル",
-    )
+    add_synonyms(parser)
+    add_reranker(parser)
+    add_usage(parser)
     parser.add_argument(
         "--usage-days",
         type=whole(0, MAX_DAYS, "日数"),

@@ -27,19 +27,14 @@ from access.labels import Labels, WrongPathError, matching
 from access.passwords import WeakPasswordError
 from access.people import WrongNameError, account_key
 from database import DatabaseUnavailableError
-from options import Parser, setting, whole
+from options import HOME, Parser, add_access, setting, whole
 
-HOME = Path(__file__).resolve().parent.parent
 _WRONG = (WrongNameError, WeakPasswordError, NoAccountError, TakenError, WrongPathError)
 
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m access", description="アカウントと、資料を閲覧できる範囲を決めます。")
-    parser.add_argument(
-        "--access",
-        default=setting("ACCESS", str(HOME / "var" / "access.sqlite3")),
-        help="記録のファイル（既定 var/access.sqlite3）",
-    )
+    add_access(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="操作")
 
     def command(name: str, words: str) -> argparse.ArgumentParser:

@@ -32,12 +32,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from build_index import HOME, SAMPLES
+from build_index import SAMPLES
 from index.build import build
 from index.encoder import SentenceEncoder, best_precision, process_threads
 from index.passages import model_record
 from index.store import load_current
-from options import setting
+from options import HOME, setting
 from qa.answer import Reply, ask
 from qa.draft import drafted
 from qa.language_model import LanguageModel, ModelSettings

@@ -31,11 +31,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.judging import fold, found, read_gold
-from build_index import HOME, SAMPLES
+from build_index import SAMPLES
 from index.build import build
 from index.encoder import PRECISIONS, Encoder, SentenceEncoder, best_precision
 from index.store import Index, load_current
-from options import setting
+from options import HOME, setting
 from qa.answer import Reply, ask
 from qa.synonyms import Synonyms
 

@@ -16,14 +16,14 @@ import sqlite3
 import sys
 from pathlib import Path
 
-from build_index import HOME, add_common_options, visible
+from build_index import add_common_options, visible
 from ops.archive import ArchiveError
 from ops.backup import BackupError, WrongTargetError, backup
 from ops.backup import told as told_of_backup
 from ops.places import PARTS, Places
 from ops.restore import RestoreRefusedError, check, restore
 from ops.restore import told as told_of_restore
-from options import Parser, setting, whole
+from options import HOME, Parser, add_access, add_synonyms, add_usage, setting, whole
 
 
 def _parts(text: str) -> list[str]:
@@ -39,18 +39,9 @@ def _parts(text: str) -> list[str]:
 
 def _add_place_options(parser: argparse.ArgumentParser) -> None:
     add_common_options(parser)
-    var = HOME / "var"
-    parser.add_argument(
-        "--usage", default=setting("USAGE", str(var / "usage.sqlite3")), help="利用の記録のファイル"
-    )
-    parser.add_argument(
-        "--access",
-        default=setting("ACCESS", str(var / "access.sqlite3")),
-        help="アカウントと閲覧の範囲の記録のファイル",
-    )
-    parser.add_argument(
-        "--synonyms", default=setting("SYNONYMS", str(HOME / "synonyms.csv")), help="同義語の表"
-    )
+    add_usage(parser)
+    add_access(parser)
+    add_synonyms(parser)
 
 
 def parser() -> argparse.ArgumentParser:

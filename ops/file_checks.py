@@ -16,12 +16,12 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from access import file as access_file
-from build_index import HOME
 from index.plan import find_files
 from ops.examined import Examined
 from ops.finding import Finding, notice, skipped, well, wrong
 from ops.places import ACCESS, PARTS, USAGE
 from ops.restore import cut_off
+from options import HOME
 from qa.synonyms import Synonyms, SynonymsError
 from qa.usage_file import APPLICATION, SCHEMA
 

@@ -20,10 +20,10 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from build_index import HOME
 from index.segment import SegmentDamagedError, StoredSegment
 from ops.examined import Examined
 from ops.finding import Finding, notice, skipped, well, wrong
+from options import HOME
 
 LEAST_PYTHON = 3, 11
 MEMORY_SERVING = 1500 * 2**20

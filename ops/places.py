@@ -9,7 +9,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_index import HOME
+from options import HOME
 
 INDEX, DOCUMENTS, USAGE, ACCESS, SYNONYMS = "index", "documents", "usage", "access", "synonyms"
 FOLDERS = frozenset({INDEX, DOCUMENTS})

@@ -31,7 +31,7 @@ from index.passages import model_record
 from index.reranker import Reranker, RerankerError
 from index.store import Index, StoreUnavailableError
 from index.versions import ModelRecord
-from options import setting
+from options import HOME, setting
 from qa.answer import Passages, Reply, ask, search
 from qa.catalog import (
     CaseEntry,
@@ -49,7 +49,6 @@ from qa.similar import SimilarCase, similar_cases
 from qa.synonyms import Synonyms, SynonymsError, SynonymsFile
 from qa.understand import Filters
 
-HOME = Path(__file__).resolve().parents[1]
 CONDITIONS = (
     *(one.name for one in fields(Filters) if one.name not in {"document_ids", "case_ids"}),
     "near_population",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from build_index import HOME
+from options import HOME
 
 
 def surroundings(**settings: str) -> dict[str, str]:

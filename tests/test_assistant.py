@@ -25,13 +25,14 @@ from milvus_server import MilvusServer
 
 import qa
 import qa.assistant
-from build_index import HOME, SAMPLES
+from build_index import SAMPLES
 from index.build import build
 from index.current import CurrentIndex
 from index.encoder import SentenceEncoder
 from index.milvus import Address, Milvus
 from index.milvus_publish import publish_version
 from index.passages import model_record
+from options import HOME
 from qa import Assistant, AssistantError, Filters, NotFoundError, NotReadyError, WrongRequestError
 from qa import names as names_module
 from qa.synonyms import SynonymsFile

@@ -29,7 +29,6 @@ from test_faults import counted
 
 from access.accounts import Accounts
 from access.file import AccessFile
-from build_index import HOME
 from index.build import build
 from index.current import CurrentIndex
 from index.encoder import SentenceEncoder
@@ -43,6 +42,7 @@ from ops.archive import LIST, ArchiveError, ArchiveWriter, Member, opened
 from ops.backup import TRIES, BackupError, BackupReport, WrongTargetError, backup
 from ops.places import PARTS, Places
 from ops.restore import RestoreRefusedError, check, restore
+from options import HOME
 from qa.usage_file import UsageFile
 from server import create_app
 

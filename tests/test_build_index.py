@@ -13,11 +13,12 @@ import pytest
 
 import build_index
 import server
-from build_index import HOME, SAMPLES, Bar, main
+from build_index import SAMPLES, Bar, main
 from corpus.readers import SUFFIXES
 from corpus.readers.kinds import unreadable, unreadable_suffix
 from index.build import BuildRefusedError
 from index.store import current_version, load_current
+from options import HOME
 
 SENTENCE = re.compile(r"^[^\n]*[ぁ-ん][^\n]*。\n$")
 """One line, in Japanese, that ends as a sentence does."""

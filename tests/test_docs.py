@@ -11,7 +11,7 @@ README = (HOME / "README.md").read_text(encoding="utf-8")
 DESIGN = (HOME / "docs" / "design.md").read_text(encoding="utf-8")
 
 
-PROGRAMS = ("build_index.py", "server.py", "mcp_stdio.py", "ops/__main__.py")
+PROGRAMS = ("options.py", "build_index.py", "server.py", "mcp_stdio.py", "ops/__main__.py")
 """Where options and environment variables are read."""
 
 

@@ -23,13 +23,13 @@ import pytest
 from running import free_port, surroundings
 
 import build_index
-from build_index import HOME
 from index.versions import current_version, manifest_bytes
 from ops import doctor
 from ops.__main__ import main, parser
 from ops.examined import Examined
 from ops.finding import Finding, well
 from ops.outside import RefusedError, nothing_goes_out
+from options import HOME
 from qa.usage_file import SCHEMA, UsageFile
 
 UNSHARED = ("unshare", "--user", "--map-root-user", "--mount", "--")

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import server
-from build_index import HOME
+from options import HOME
 from web.gate import WRONG_MOST
 
 TOKEN = "a-token-of-the-tests"

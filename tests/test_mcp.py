@@ -33,10 +33,10 @@ from test_visibility import MARKS, PASSWORD, QUESTIONS, SECRET
 from access.accounts import Accounts
 from access.file import AccessFile
 from access.labels import Labels
-from build_index import HOME
 from index.build import build
 from index.current import CurrentIndex
 from index.passages import model_record
+from options import HOME
 from server import create_app
 from web.door import UNREADABLE
 from web.mcp_tools import FAILED, INSTRUCTIONS, MOST_CHARS

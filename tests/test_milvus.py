@@ -39,6 +39,7 @@ from index.passages import model_record
 from index.segment import Segment
 from index.store import Index, IndexMissingError, StoreUnavailableError
 from index.versions import current_version
+from options import HOME
 
 RECOVERY_S = 90
 
@@ -500,7 +501,7 @@ def test_both_programs_with_a_store(
     ]
     command += ["--port", str(port), "--usage", str(tmp_path / "usage.sqlite3")]
     with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=build_index.HOME, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=HOME, stdout=log, stderr=log)
     try:
         address = f"http://127.0.0.1:{port}"
         wait_for(lambda: _ready(address), 60)
@@ -524,4 +525,4 @@ def _ready(address: str) -> bool:
 def test_a_service_without_a_store_loads_no_client(tmp_path: Path) -> None:
     """What only some need costs the others nothing."""
     code = "import server, sys; sys.exit(any(name in sys.modules for name in ('pymilvus', 'grpc')))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=build_index.HOME).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=HOME).returncode == 0

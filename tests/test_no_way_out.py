@@ -26,7 +26,8 @@ import pytest
 from docx.opc.constants import RELATIONSHIP_TYPE
 from reportlab.pdfgen.canvas import Canvas
 
-from build_index import HOME, SAMPLES
+from build_index import SAMPLES
+from options import HOME
 
 STRACE = ("strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-s", "32")
 HOST, TOKEN = "http://127.0.0.1:8000", "a-token-of-the-tests"

@@ -21,7 +21,8 @@ from scripted_model import Messages, ScriptedModel
 from access.accounts import Accounts
 from access.file import AccessFile
 from access.labels import Labels
-from build_index import HOME, SAMPLES
+from build_index import SAMPLES
+from options import HOME
 
 TEXT = (HOME / "docs" / "programming.md").read_text(encoding="utf-8")
 WRITTEN = "http://127.0.0.1:8000"

@@ -12,12 +12,13 @@ import pytest
 
 from benchmarks.judging import evidence_groups, fold, read_gold
 from benchmarks.questions import GOLD, main, means, measure, score
-from build_index import HOME, SAMPLES
+from build_index import SAMPLES
 from corpus.documents import parse
 from index.build import build
 from index.encoder import SentenceEncoder
 from index.plan import find_files
 from index.store import Index, load_current
+from options import HOME
 from qa.answer import Reply, ask
 from qa.synonyms import Synonyms
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from build_index import HOME
+from options import HOME
 from qa.synonyms import MOST_GROUPS, Synonyms, SynonymsError, SynonymsFile
 
 TABLE = Synonyms.parse(

@@ -21,7 +21,7 @@ from scripted_model import Broken, Messages, ScriptedModel, Slowly
 from served import screenshot, serving, violations, watched
 from test_server import CASE_BOOK, Service
 
-from build_index import HOME
+from options import HOME
 from qa.language_model import LanguageModel, ModelSettings
 from qa.written import LEFT_OUT, MARKED, NOT_REACHED, TOO_LITTLE
 from web.writing import BUSY, Writing

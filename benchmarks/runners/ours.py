@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.runners.measure import TOP_K, Passage, run, with_history
-from build_index import HOME, load_encoder
+from build_index import load_encoder
 from index.build import build
 from index.current import CurrentIndex
 from index.encoder import DEFAULT_MODEL
 from index.passages import model_record
 from index.store import Index, load_current
+from options import HOME
 from qa.answer import ask, search
 from qa.synonyms import Synonyms, SynonymsFile
 from server import create_app
