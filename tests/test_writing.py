@@ -184,6 +184,7 @@ def test_the_page(marking: Service, model: ScriptedModel, browser: Browser, scri
         page.goto(f"{address}/?q={QUESTION}")
         assert "0000-11-2222" in page.locator("#answer").inner_text()
         assert "<b>印</b>" in page.locator("#written").inner_text()
+        assert "確かめたもの" not in page.locator("#written").inner_text()  # nothing is there yet
         screenshot(page, f"written-before-{scripts}")
         page.get_by_role("link", name="文章でまとめる").click()
         page.locator(".written__sentence").first.wait_for()
