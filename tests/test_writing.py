@@ -213,6 +213,11 @@ def test_the_page_of_a_model_that_fails(service: Service, model: ScriptedModel, 
         assert "0000-11-2222" in page.locator("#answer").inner_text()
 
 
+def test_the_help_says_what_is_checked_where_a_model_writes(service: Service, tmp_path: Path) -> None:
+    assert "言語モデルの文章の読み方" in service.client.get("/help").text
+    assert "言語モデル" not in Service(tmp_path).client.get("/help").text
+
+
 def test_a_follow_up_of_a_written_page_is_written_too(service: Service, model: ScriptedModel) -> None:
     model.script = honest
     page = service.client.get("/", params={"q": QUESTION, "answer": "generated"}).text
