@@ -42,7 +42,7 @@ from qa.answer import Reply, ask
 from qa.draft import drafted
 from qa.language_model import LanguageModel, ModelSettings
 from qa.support import unsupported
-from qa.written import TIMEOUT_S, Words, Writer, evidence_of, write
+from qa.written import TIMEOUT_S, ModelSettingsError, Words, Writer, evidence_of, write
 
 VALUES = frozenset({"number", "date", "time", "code"})
 
@@ -88,14 +88,31 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--documents", type=Path, default=SAMPLES)
-    parser.add_argument("--questions", type=Path, default=HOME / "benchmarks" / "sample_questions.jsonl")
-    parser.add_argument("--models", type=Path, default=Path(setting("MODELS", str(HOME / "var" / "models"))))
-    parser.add_argument("--llm-url", default=setting("LLM_URL", ""))
-    parser.add_argument("--llm-model", default=setting("LLM_MODEL", ""))
-    parser.add_argument("--llm-timeout", type=float, default=float(setting("LLM_TIMEOUT", str(TIMEOUT_S))))
-    parser.add_argument("--honest", action="store_true")
-    parser.add_argument("--count", type=int, default=10**9)
+    parser.add_argument("--documents", type=Path, default=SAMPLES, help="what is indexed (the samples)")
+    parser.add_argument(
+        "--questions",
+        type=Path,
+        default=HOME / "benchmarks" / "sample_questions.jsonl",
+        help='a JSON object a line: "question", and where there are such "history" and "type": "unanswerable"',
+    )
+    parser.add_argument(
+        "--models",
+        type=Path,
+        default=Path(setting("MODELS", str(HOME / "var" / "models"))),
+        help="the folder of embedding models (DXQA_MODELS)",
+    )
+    parser.add_argument("--llm-url", default=setting("LLM_URL", ""), help="as for server.py (DXQA_LLM_URL)")
+    parser.add_argument(
+        "--llm-model", default=setting("LLM_MODEL", ""), help="as for server.py (DXQA_LLM_MODEL)"
+    )
+    parser.add_argument(
+        "--llm-timeout",
+        type=float,
+        default=float(setting("LLM_TIMEOUT", str(TIMEOUT_S))),
+        help="seconds for each answer (DXQA_LLM_TIMEOUT)",
+    )
+    parser.add_argument("--honest", action="store_true", help="without a model, as above")
+    parser.add_argument("--count", type=int, default=10**9, help="only the first ones")
     parser.add_argument(
         "--json", action="store_true", help="the last line is JSON and nothing else is printed"
     )
@@ -107,7 +124,15 @@ def main(argv: list[str] | None = None) -> int:
     writer: Writer = own
     if not args.honest:
         key = os.environ.get("DXQA_LLM_KEY", "")
-        writer = LanguageModel(ModelSettings(args.llm_url, args.llm_model, key, args.llm_timeout))
+        try:
+            writer = LanguageModel(ModelSettings(args.llm_url, args.llm_model, key, args.llm_timeout))
+        except ModelSettingsError as error:
+            print(error, file=sys.stderr)
+            return 2
+    for given in (args.questions, args.documents):
+        if not given.exists():
+            print(f"{given} が見つかりません。", file=sys.stderr)
+            return 2
     encoder = SentenceEncoder.load(
         None, models_dir=args.models, threads=process_threads(), precision=best_precision()
     )

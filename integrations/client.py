@@ -34,6 +34,7 @@ CONDITIONS = (
 )
 """Names of filters. The service passes over others, and would find more than was meant."""
 TIMEOUT_S = 30.0
+MOST_PASSAGES = 50
 MOST_BYTES = 16 << 20
 """Of a reply: fifty passages have less than one megabyte."""
 MOST_SAID = 500
@@ -59,6 +60,13 @@ def checked(filters: Mapping[str, Any] | None) -> dict[str, Any]:
             f"絞り込み（filters）に「{'・'.join(unknown)}」はありません。使えるもの：{'、'.join(CONDITIONS)}。"
         )
     return {name: value for name, value in (filters or {}).items() if value is not None}
+
+
+def counted(top_k: int) -> int:
+    """How many passages are asked for; raises ValueError where the service gives no such number."""
+    if isinstance(top_k, bool) or not isinstance(top_k, int) or not 1 <= top_k <= MOST_PASSAGES:
+        raise ValueError(f"top_k は1から{MOST_PASSAGES}までの整数で指定してください（いま{top_k!r}）。")
+    return top_k
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +98,8 @@ class Client:
     def search(
         self, text: str, *, top_k: int = 10, filters: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """The citations of the passages nearest to a text, best first; raises ServiceError, and ValueError as `checked` does."""
-        asked = {"q": text, "top_k": top_k, **checked(filters)}
+        """The citations of the passages nearest to a text, best first; raises ServiceError, and ValueError as `counted` and `checked` do."""
+        asked = {"q": text, "top_k": counted(top_k), **checked(filters)}
         query = urlencode(asked, doseq=True, errors="replace")
         reply = self._get(f"/api/search?{query}")
         try:
@@ -130,9 +138,14 @@ class Client:
                 raise ServiceError(self._said(f"{self.timeout_s:g}秒待っても返事がありません。")) from None
             if isinstance(error, ssl.SSLCertVerificationError):
                 why = f"証明書を確かめられません：{error.verify_message}"
+                do = "認証局の証明書は、環境変数 SSL_CERT_FILE で示します。"
+            elif isinstance(error, ssl.SSLError):
+                why = f"暗号化された通信になりません：{error.reason or type(error).__name__}"
+                do = "アドレスが http か https かを確かめてください。"
             else:
                 why = getattr(error, "strerror", None) or type(error).__name__
-            raise ServiceError(self._said(f"つながりません（{why}）。")) from None
+                do = "サービスが動いているか、アドレス（http か https か、ポート）が正しいかを確かめてください。"
+            raise ServiceError(self._said(f"つながりません（{why}）。{do}")) from None
         finally:
             if timer is not None:
                 timer.cancel()

@@ -15,9 +15,9 @@ from typing import Any
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from pydantic import ConfigDict, Field, SecretStr
+from pydantic import ConfigDict, SecretStr
 
-from integrations.client import TIMEOUT_S, Client, checked
+from integrations.client import TIMEOUT_S, Client, checked, counted
 
 
 class DxqaRetriever(BaseRetriever):
@@ -26,17 +26,19 @@ class DxqaRetriever(BaseRetriever):
     `filters` are conditions of `GET /api/search`. Raises `integrations.client.ServiceError` when it is asked; wrong settings at once.
     """
 
-    model_config = ConfigDict(hide_input_in_errors=True)  # the key stands in it
+    # the key stands in the input; a name that is none (`filter=`) would find more than was meant
+    model_config = ConfigDict(hide_input_in_errors=True, extra="forbid")
 
     url: str
     api_key: SecretStr | None = None
-    top_k: int = Field(10, ge=1, le=50)
+    top_k: int = 10
     filters: Mapping[str, Any] = {}
     timeout_s: float = TIMEOUT_S
 
     def model_post_init(self, _: Any) -> None:
         """Raises ValueError where the settings cannot be used."""
         self._client()
+        counted(self.top_k)
         checked(self.filters)
 
     def _client(self) -> Client:

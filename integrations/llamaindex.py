@@ -19,7 +19,7 @@ from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeRelationship, NodeWithScore, QueryBundle, RelatedNodeInfo, TextNode
 from pydantic import SecretStr
 
-from integrations.client import TIMEOUT_S, Client, checked
+from integrations.client import TIMEOUT_S, Client, checked, counted
 
 SHOWN = {"document_title", "place", "url"}
 """What of a citation a model reads along with the passage; all of it stays in the metadata."""
@@ -42,7 +42,11 @@ class DxqaRetriever(BaseRetriever):  # type: ignore[misc]  # whose types are not
         callback_manager: CallbackManager | None = None,
     ) -> None:
         key = api_key.get_secret_value() if isinstance(api_key, SecretStr) else api_key
-        self._client, self._top_k, self._filters = Client(url, key, timeout_s), top_k, checked(filters)
+        self._client, self._top_k, self._filters = (
+            Client(url, key, timeout_s),
+            counted(top_k),
+            checked(filters),
+        )
         super().__init__(callback_manager=callback_manager)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
@@ -54,7 +58,8 @@ class DxqaRetriever(BaseRetriever):  # type: ignore[misc]  # whose types are not
 
 
 def _node(citation: dict[str, Any]) -> NodeWithScore:
-    hidden = [name for name in citation if name not in SHOWN]
+    # a text has no page: an empty place tells a model nothing
+    hidden = [name for name, value in citation.items() if name not in SHOWN or not value]
     node = TextNode(
         text=citation.pop("text"),
         id_=citation["chunk_id"],

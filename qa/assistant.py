@@ -133,6 +133,8 @@ class Assistant:
         hub = setting("ALLOW_HUB", "") == "1" if allow_hub is None else allow_hub
         cross = str(reranker or setting("RERANKER", ""))
         place = store or setting("STORE", "")
+        if synonyms is not None and not Path(synonyms).is_file():  # the usual one may be left out
+            raise NotReadyError(f"同義語の表がありません（{synonyms}）。synonyms の場所を確かめてください。")
         try:
             # what costs least first: a mistake in a setting is said at once
             table = SynonymsFile(Path(synonyms or setting("SYNONYMS", str(HOME / "synonyms.csv"))))
@@ -244,8 +246,8 @@ class Assistant:
 
     def text(self, document_id: str, start: int = 0, end: int | None = None) -> str:
         """A document's text at `[start:end]`; what lies beyond its end is empty. Raises NotFoundError, WrongRequestError, NotReadyError."""
-        if start < 0 or (end is not None and end < 0):
-            raise WrongRequestError(f"位置は0以上の数で指定してください（start={start}、end={end}）。")
+        if not all(type(place) is int and place >= 0 for place in (start, 0 if end is None else end)):
+            raise WrongRequestError(f"位置は0以上の整数で指定してください（start={start!r}、end={end!r}）。")
         with self._index() as index:
             return _document(index, document_id).text[start:end]
 
@@ -293,7 +295,11 @@ def _question(text: str) -> str:
 
 def _history(texts: Sequence[str]) -> tuple[str, ...]:
     """Earlier questions; empty ones do not count."""
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+    if (
+        isinstance(texts, str)
+        or not isinstance(texts, Sequence)
+        or not all(isinstance(text, str) for text in texts)
+    ):
         raise WrongRequestError("前の質問（history）は文字列の並びで指定してください。")
     if len(texts) > MAX_HISTORY:
         raise WrongRequestError(
@@ -323,13 +329,19 @@ def _count(top_k: int) -> int:
 
 def _checked(filters: Filters | None) -> Filters:
     """The conditions with lists as tuples; a text in the place of a list would be read letter by letter."""
+    if filters is not None and not isinstance(filters, Filters):  # a dict, as the retrievers take it
+        raise WrongRequestError('条件は Filters で指定してください（例：Filters(organizations=["…"])）。')
     values: dict[str, object] = {}
     for one in fields(Filters) if filters is not None else ():
         value = getattr(filters, one.name)
         if one.name in {"population_min", "population_max"}:
             if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
                 raise WrongRequestError(f"{one.name} は整数（人）で指定してください。")
-        elif isinstance(value, str) or not all(isinstance(name, str) for name in value):
+        elif (
+            isinstance(value, str)
+            or not isinstance(value, Collection)
+            or not all(isinstance(name, str) for name in value)
+        ):
             raise WrongRequestError(f'{one.name} は文字列の並びで指定してください（例：{one.name}=["…"]）。')
         else:
             value = tuple(value)

@@ -407,6 +407,7 @@ def _hours(one: tuple[re.Match[str], Amount]) -> bool:
 # ---------------------------------------------------------------- names
 
 _PLACE_ENDS = ("都", "道", "府", "県", "市", "区", "町", "村", "郡")
+_TOWN_ENDS = frozenset({"市", "区", "町", "村"})
 _BODY_ENDS = (
     "課", "室", "係", "部", "局", "署", "センター", "会社", "協会", "大学", "銀行", "組合", "機構", "法人", "財団", "社団",
     "委員会", "協議会", "本部", "庁", "省", "研究所", "事務所",
@@ -429,6 +430,13 @@ _PLAIN_KATAKANA = frozenset({
     "オープンデータ", "ワークショップ", "フロントヤード", "バックヤード", "デジタルデータ", "デジタルサービス", "オンラインサービス", "オンラインシステム",
 })  # fmt: skip
 """Words of several words that name no product."""
+
+
+# 「近隣市」「中核市」「城下町」: some towns, and the name of none
+_KIND = re.compile(
+    r"(?:政令|指定|中核|特例|施行時|先進|先行|近隣|周辺|隣接|参加|参画|構成|関係|加盟|連携|対象|被災|同規模|小規模|大規模|中小|人口|過疎|離島|山間|沿岸"
+    r"|県庁所在|城下|門前|宿場|温泉|観光|田舎|港|下|両|数|多く|一部|地元|自|我|[0-9一二三四五六七八九十]+)+"
+)
 
 
 @cache
@@ -455,6 +463,16 @@ def _names(text: str) -> list[Claim]:
             after = run[place + 1] if place + 1 < len(run) else None
             last = after if word.pos3 == "地名" and after is not None and after.text in _PLACE_ENDS else word
             found.append(_name(text, word.start, last.end))
+        for place, word in enumerate(run):
+            # a town that no list and no dictionary has: 「渚市」, a former one, a district
+            if word.text in _TOWN_ENDS and place and word.start > max((c.end for c in found), default=-1):
+                before = max((c.end for c in found if c.end <= word.start), default=0)
+                start = max(before, run[0].start)
+                own_name = text[start : word.start]
+                # 「構成市町村」
+                several = not _TOWN_ENDS.isdisjoint({own_name[-1:], text[word.end : word.end + 1]})
+                if not several and not _GENERIC.fullmatch(own_name) and not _KIND.fullmatch(own_name):
+                    found.append(_name(text, start, word.end))
         for place, word in enumerate(run):
             ends = word.text in _BODY_ENDS or (place + 1 == len(run) and own.endswith(_BODY_ENDS))
             if not ends:

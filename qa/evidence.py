@@ -55,6 +55,12 @@ _CELL = re.compile(r"[|\t][^\S\n]*[\d,.，．]+[^\S\n]*(?:[|\t\n]|$)")
 _COMPANY = re.compile(
     r"[一-龥ァ-ヶーA-Za-z]+(?:株式会社|有限会社)|(?:株式会社|有限会社|[一-龥]{2}法人)[一-龥ァ-ヶーA-Za-z]+"
 )
+# 「こんにちは」「ありがとうございました。」: nothing is asked, though some passage is always near (people begin a chat so)
+_GREETING = re.compile(
+    r"(?:こんにち[はわ]|こんばん[はわ]|おはよう(?:ございます)?|は[じし]めまして|(?:どうも)?ありがとう(?:ございま(?:す|した))?"
+    r"|お世話に(?:なります|なっております)|お疲れ(?:様|さま)(?:です|でした)?|(?:どうぞ)?よろしくお願い(?:いた|致)?します"
+    r"|はい|いいえ|了解(?:です|しました)?|[わ分]かりました|hello|hi){1,3}"
+)
 # 「第2回」「第6次」: what a series counts
 _ORDINAL = re.compile(r"第\s*(\d+)\s*(回|次|版|期|号)")
 
@@ -84,7 +90,7 @@ class _Passage:
 
 def refusal(index: Index, names: Directory, query: Query, hits: Sequence[Hit]) -> Refusal | None:
     """The reason to say no, None where the passages may answer."""
-    if not letters(query.question):
+    if not letters(query.question) or _GREETING.fullmatch(re.sub(r"[\W_]+", "", squeeze(query.question))):
         return Refusal("no_match", "お尋ねの内容")
     if query.points_nowhere:
         return Refusal("no_match", "「それ」「そこ」が何を指すか")

@@ -37,7 +37,7 @@ class ModelSettings:
         parts = urlsplit(self.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
             raise ModelSettingsError(
-                f"言語モデルのアドレス（--llm-url）は「http://127.0.0.1:11434/v1」のように指定してください：{parts.scheme}://{parts.hostname or ''}"
+                "言語モデルのアドレス（--llm-url）は「http://127.0.0.1:11434/v1」のように、http:// か https:// から指定してください。"
             )
         if parts.username or parts.password:
             raise ModelSettingsError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,6 +12,7 @@ import lxml.html
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made import FakeEncoder
 from playwright.sync_api import Browser, Page, expect
 from served import screenshot, serving, violations
 from test_server import Service
@@ -24,11 +26,13 @@ from index.build import build
 from index.current import CurrentIndex
 from index.encoder import SentenceEncoder
 from index.passages import model_record
-from qa.answer import AnswerSentence
+from index.store import load_current
+from qa.answer import AnswerSentence, ask
 from qa.understand import Filters
 from server import create_app
 from web.asking import _BETWEEN, CONTEXT_CHARS, VALUES, chips, conversation, groups, kept, scope, surroundings
 from web.contract import Asked, FilterRequest, asked
+from web.examples import Examples
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +241,17 @@ def test_every_example_is_answered_from_what_is_indexed(samples: str) -> None:
         reply = reply_of(samples, {"question": question})
         assert reply["answerable"], question
         assert reply["citations"][0]["highlights"], question
+
+
+def test_a_question_of_a_table_is_an_example_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "documents").mkdir()
+    table = "質問,回答\n粗大ごみの出し方を教えてください,処理券を貼り、三日前までに申し込みます。\n"
+    (tmp_path / "documents" / "よくある質問.csv").write_text(table, encoding="utf-8")
+    build(tmp_path / "documents", tmp_path / "index", FakeEncoder())
+    index = load_current(tmp_path / "index", model_record(FakeEncoder()))
+    assert Examples(lambda own, text: ask(own, FakeEncoder(), text)).of(index) == (
+        "粗大ごみの出し方を教えてください",
+    )
 
 
 # ---------------------------------------------------------------- in a browser

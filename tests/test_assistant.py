@@ -219,12 +219,15 @@ def test_a_question_that_the_service_refuses_is_refused(both: Both, question: An
         ({"history": ["あ"] * 21}, "20件以内"),
         ({"history": ["あ" * 501]}, "500文字"),
         ({"history": [1]}, "history"),
+        ({"history": None}, "history"),
+        ({"filters": {"organizations": ["若草市"]}}, r"Filters\(organizations="),
         ({"top_k": 0}, "1から50"),
         ({"top_k": 51}, "1から50"),
         ({"top_k": True}, "1から50"),
         ({"top_k": "3"}, "1から50"),
         ({"filters": Filters(regions="東北")}, "regions"),  # type: ignore[arg-type]
         ({"filters": Filters(regions=[1])}, "regions"),  # type: ignore[arg-type]
+        ({"filters": Filters(regions=None)}, "regions"),  # type: ignore[arg-type]
         ({"filters": Filters(population_min="3万")}, "population_min"),  # type: ignore[arg-type]
         ({"filters": Filters(population_min=True)}, "population_min"),
         ({"without": "regions"}, "without"),
@@ -248,7 +251,8 @@ def test_what_is_not_there_is_not_found(both: Both) -> None:
         with pytest.raises(NotFoundError, match="見つかりません（nothing）") as caught:
             call("nothing")
         assert isinstance(caught.value, LookupError)
-    for start, end in ((-1, None), (0, -1)):
+    wrong: tuple[tuple[Any, Any], ...] = ((-1, None), (0, -1), ("0", None), (0, 1.5))
+    for start, end in wrong:
         with pytest.raises(WrongRequestError, match="0以上"):
             both.assistant.text(both.assistant.documents()[0].id, start, end)
 
@@ -318,6 +322,7 @@ def test_settings_given_go_before_those_of_the_environment(
         ({"precision": "int3"}, "int3"),
         ({"reranker": "/no/such/reranker"}, "再順位付けのモデル"),
         ({"store": "http://192.0.2.1"}, "milvus://"),
+        ({"synonyms": "/no/such/table.csv"}, r"同義語の表がありません（/no/such/table\.csv）"),
     ],
 )
 def test_what_cannot_be_loaded_is_said(given: dict[str, Any], said: str) -> None:

@@ -132,6 +132,9 @@ def test_what_may_be_there_is_not_refused(index: Index, question: str) -> None:
         ("架空情報株式会社の費用はいくら？", "value_not_stated"),
         ("そこの電話番号は？", "no_match"),
         ("？？？", "no_match"),
+        ("こんにちは。", "no_match"),
+        ("どうも ありがとうございました！", "no_match"),
+        ("はい、分かりました", "no_match"),
         ("🎌", "no_match"),
         ("それはいつからですか？", "no_match"),
         ("今日の天気は？", "no_match"),  # no word of the documents, and nothing spelt or read like one

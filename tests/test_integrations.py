@@ -171,6 +171,7 @@ def test_a_model_reads_where_a_node_is_from_and_no_numbers(service: Service) -> 
     assert "chunk_id" not in read
     assert "scores" not in read
     assert node.get_content(MetadataMode.EMBED) == read
+    assert ("place:" in read) == bool(node.metadata["place"])
 
 
 # ---------------------------------------------------------------- who may see what
@@ -265,10 +266,15 @@ def test_bad_input_is_said_in_the_services_words(service: Service) -> None:
 def test_nobody_there() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     for way in WAYS:
-        with pytest.raises(ServiceError, match="つながりません") as caught:
+        with pytest.raises(ServiceError, match=r"つながりません.*サービスが動いているか") as caught:
             way(url, "窓口", api_key=KEY)
         assert (caught.value.status, caught.value.retry_after_s) == (None, None)
         assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_service_that_does_not_speak_tls(service: Service) -> None:
+    with pytest.raises(ServiceError, match=r"暗号化.*http か https か"):
+        Client(service.url.replace("http://", "https://")).search("窓口")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -462,6 +468,23 @@ def test_filters_that_the_service_does_not_know_are_refused_at_once(service: Ser
     ):
         with pytest.raises(ValueError, match="「region」はありません"):
             made()
+
+
+@pytest.mark.parametrize("top_k", [0, 51])
+def test_a_number_of_passages_that_the_service_does_not_give_is_refused_at_once(top_k: int) -> None:
+    for made in (
+        lambda: LangChain(url="http://127.0.0.1:1", top_k=top_k),
+        lambda: LlamaIndex("http://127.0.0.1:1", top_k=top_k),
+        lambda: Client("http://127.0.0.1:1").search("窓口", top_k=top_k),
+    ):
+        with pytest.raises(ValueError, match="1から50までの整数"):
+            made()
+
+
+def test_a_setting_by_another_name_is_refused() -> None:
+    for wrong in ({"filter": {"regions": ["東北"]}}, {"k": 3}):
+        with pytest.raises(ValidationError):
+            LangChain(url="http://127.0.0.1:1", **wrong)
 
 
 @pytest.mark.parametrize("timeout_s", [0, -1.0, float("nan"), float("inf")])

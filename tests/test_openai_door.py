@@ -302,7 +302,7 @@ def test_tasks_of_open_webui_are_answered_without_asking_the_documents(hall: Tow
             ]}],
             {}, "messages", "unsupported_content", "画像",
         ),
-        ([], {}, "messages", "invalid_value", "値が正しくありません"),
+        ([], {}, "messages", "invalid_value", "1件以上"),
         ([{"role": "robot", "content": PHONE}], {}, "messages[0].role", "invalid_value", "次のいずれか"),
         ([{"role": "user", "content": PHONE}], {"n": 2}, "n", "unsupported_value", "一つだけ"),
         ([{"role": "user", "content": PHONE}], {"tool_choice": "required"}, "tool_choice", "unsupported_value", "ツール"),
@@ -374,6 +374,21 @@ def test_a_key_that_means_none_reads_what_is_open_and_a_wrong_one_is_refused(hal
         assert httpx.get(hall.address + path, headers={"Authorization": "Bearer dummy"}).status_code == 401
     # and 源内's header is looked at there alone
     assert httpx.get(f"{hall.address}/v1/models", headers={"x-api-key": "dxqa_x"}).status_code == 200
+
+
+def test_a_wrong_key_is_refused_where_nobody_administers_by_one(tmp_path: Path) -> None:
+    with town_hall(tmp_path, token="") as hall:
+        for key in ("sk-abc", "dxqa_x"):
+            with pytest.raises(openai.AuthenticationError):
+                asked(hall, PHONE, key=key)
+            wrong = {"x-api-key": key}
+            asked_there = httpx.post(
+                f"{hall.address}/gennai", json={"inputs": {"question": PHONE}}, headers=wrong
+            )
+            assert asked_there.status_code == 401
+        assert "0000-11-2222" in text_of(asked(hall, PHONE, key="none"))
+        # a page may come with what a proxy put there
+        assert httpx.get(f"{hall.address}/", headers={"Authorization": "Bearer sk-abc"}).status_code == 200
 
 
 def test_a_closed_service_wants_a_key(tmp_path: Path) -> None:

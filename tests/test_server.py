@@ -221,6 +221,17 @@ def test_bad_input_gets_422_in_japanese(service: Service, body: Any) -> None:
         assert re.search(r"[ぁ-ん]", item["msg"]), item
 
 
+def test_bad_input_says_what_to_do(service: Service) -> None:
+    (form,) = service.client.post("/api/ask", content=b'{"question": "a"}').json()["detail"]
+    assert "Content-Type: application/json" in form["msg"]
+    (inner,) = service.client.post("/api/ask", json={"question": "a", "filters": []}).json()["detail"]
+    assert inner["msg"] == "項目の組（オブジェクト）で指定してください。"
+    (poem,) = service.client.post("/api/ask", json={"question": "a", "answer": "poem"}).json()["detail"]
+    assert poem["msg"] == "次のいずれかで指定してください：extractive、generated。"
+    empty = service.client.post("/v1/chat/completions", json={"model": "dxqa", "messages": []})
+    assert empty.json()["error"]["message"] == "1件以上で指定してください。"
+
+
 @pytest.mark.parametrize("raw", [b"{", b"", b"\xff\xfe", b'{"question": "\\ud800"}', b"null"])
 def test_bytes_that_are_no_question(service: Service, raw: bytes) -> None:
     response = service.client.post("/api/ask", content=raw, headers={"Content-Type": "application/json"})

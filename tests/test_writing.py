@@ -184,6 +184,7 @@ def test_the_page(marking: Service, model: ScriptedModel, browser: Browser, scri
         page.goto(f"{address}/?q={QUESTION}")
         assert "0000-11-2222" in page.locator("#answer").inner_text()
         assert "<b>印</b>" in page.locator("#written").inner_text()
+        assert "確かめたもの" not in page.locator("#written").inner_text()  # nothing is there yet
         screenshot(page, f"written-before-{scripts}")
         page.get_by_role("link", name="文章でまとめる").click()
         page.locator(".written__sentence").first.wait_for()
@@ -210,6 +211,11 @@ def test_the_page_of_a_model_that_fails(service: Service, model: ScriptedModel, 
         page.get_by_text(NOT_REACHED).wait_for()
         assert page.locator(".written__sentence").count() == 0
         assert "0000-11-2222" in page.locator("#answer").inner_text()
+
+
+def test_the_help_says_what_is_checked_where_a_model_writes(service: Service, tmp_path: Path) -> None:
+    assert "言語モデルの文章の読み方" in service.client.get("/help").text
+    assert "言語モデル" not in Service(tmp_path).client.get("/help").text
 
 
 def test_a_follow_up_of_a_written_page_is_written_too(service: Service, model: ScriptedModel) -> None:

@@ -55,7 +55,7 @@ def writing_by(url: str, **more: Any) -> Writing:
 
 @contextmanager
 def town_hall(
-    folder: Path, *, entry: Entry | None = None, writing: Writing | None = None
+    folder: Path, *, entry: Entry | None = None, writing: Writing | None = None, token: str = TOKEN
 ) -> Iterator[TownHall]:
     """Serves the made-up documents, and a folder that only 人事課 may see."""
     documents, encoder = folder / "documents", FakeEncoder()
@@ -78,7 +78,7 @@ def town_hall(
         current=CurrentIndex(folder / "index", model_record(encoder)),
         encoder=encoder,
         rebuild=lambda progress: build(documents, folder / "index", encoder, progress=progress),
-        admin_token=TOKEN,
+        admin_token=token,
         library=Library(documents),
         access=access,
         entry=entry,

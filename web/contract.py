@@ -265,11 +265,14 @@ _JAPANESE = {
     "model_attributes_type": "項目の組（オブジェクト）で指定してください。",
     "greater_than_equal": "{ge}以上の数で指定してください。",
     "less_than_equal": "{le}以下の数で指定してください。",
+    "too_short": "{min_length}件以上で指定してください。",
     "too_long": "{max_length}件以内で指定してください。",
     "literal_error": "次のいずれかで指定してください：{expected}。",
     "json_invalid": "JSON として読み取れません。",
     "extra_forbidden": "この名前の項目はありません。",
 }
+_NO_JSON = "JSON は、見出し「Content-Type: application/json」を付けて送ります。"
+"""What who calls with `curl -d` alone has to be told: the body is then no JSON but a form."""
 
 
 def japanese(error: Any) -> str:
@@ -277,4 +280,9 @@ def japanese(error: Any) -> str:
     if error["type"] == "value_error":
         return str((error.get("ctx") or {}).get("error", error["msg"]))
     template = _JAPANESE.get(error["type"], "値が正しくありません。")
-    return template.format(**(error.get("ctx") or {}))
+    if error["type"] == "model_attributes_type" and tuple(error["loc"]) == ("body",):
+        template += _NO_JSON
+    said = dict(error.get("ctx") or {})
+    if "expected" in said:  # 「'extractive' or 'generated'」, in pydantic's English
+        said["expected"] = str(said["expected"]).replace(" or ", "、").replace(", ", "、").replace("'", "")
+    return template.format(**said)

@@ -19,6 +19,8 @@ MOST = 5
 TRIED = 3
 """Questions of one kind that are asked before the kind is left out: asking costs a tenth of a second."""
 _ASKED = ("ください。", "か。", "？", "?")
+# 「粗大ごみの出し方を教えてください」, of a table of questions and answers
+_ASKED_THERE = ("？", "?", "ください", "ください。", "下さい", "ですか", "ですか。", "ますか", "ますか。")
 _LONGEST = 40
 _LOOKED_AT = 50
 """Documents whose headings are looked at."""
@@ -108,7 +110,7 @@ def _headings(index: Index) -> _Candidates:
     plain: list[str] = []
     for document in itertools.islice(index.documents.values(), _LOOKED_AT):
         headings = [h.text for h in document.headings if 4 <= len(h.text) <= _LONGEST]
-        asked = [text for text in headings if text.endswith(("？", "?"))]
+        asked = [text for text in headings if text.endswith(_ASKED_THERE)]
         if asked:
             yield asked[len(asked) // 2], ()
         elif headings:
