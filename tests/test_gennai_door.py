@@ -167,7 +167,7 @@ def test_a_conversation_that_goes_on(hall: TownHall) -> None:
     ("inputs", "words"),
     [
         ({"question": "あ" * 501}, "500文字以内"),
-        ({"question": ""}, "必要な項目がありません"),
+        ({"question": ""}, "1文字以上"),
         ({}, "必要な項目がありません"),
         ({"question": "窓口\x01"}, "使えない文字"),
         ({"question": PHONE, "population_max": "たくさん"}, "人口は"),

@@ -115,7 +115,10 @@ class Inputs(BaseModel):
         if not isinstance(given, dict):
             return given
         named = {_LABELS.get(name, name): value for name, value in given.items()}
-        return {name: value for name, value in named.items() if value is not None and value != ""}
+        # of the question it is said what is wrong with an empty one
+        return {
+            name: value for name, value in named.items() if value not in (None, "") or name == "question"
+        }
 
     def filters(self) -> Filters:
         """The conditions alone."""
