@@ -116,9 +116,7 @@ class Inputs(BaseModel):
             return given
         named = {_LABELS.get(name, name): value for name, value in given.items()}
         # of the question it is said what is wrong with an empty one
-        return {
-            name: value for name, value in named.items() if value not in (None, "") or name == "question"
-        }
+        return {name: value for name, value in named.items() if value not in (None, "") or name == "question"}
 
     def filters(self) -> Filters:
         """The conditions alone."""
