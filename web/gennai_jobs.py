@@ -88,7 +88,7 @@ class Jobs:
         self._kept_s, self._most, self._clock = kept_s, most, clock
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
-        self._waiting: queue.SimpleQueue[tuple[str, Callable[[], None]]] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._threads = 0
 
     def start(self, owner: str, paths: frozenset[str], work: Work) -> Job:
@@ -102,7 +102,7 @@ class Jobs:
                 raise TooManyError
             self._jobs[job.id] = job
             # the request's number goes along, so that a failure is found in the log by it
-            self._waiting.put((job.id, _within(contextvars.copy_context(), self._do, job.id, work)))
+            self._waiting.put(_within(contextvars.copy_context(), self._do, job.id, work))
             if self._threads < AT_ONCE:
                 self._threads += 1
                 threading.Thread(target=self._work, name="answers", daemon=True).start()
@@ -117,8 +117,8 @@ class Jobs:
 
     def _work(self) -> None:
         while True:
-            _, do = self._waiting.get()
-            do()
+            # not by a name, which would keep what was answered from, an old version of the index, until the next one comes
+            self._waiting.get()()
 
     def _do(self, id: str, work: Work) -> None:
         self._change(id, state="IN_PROGRESS", progress=BEGUN)
