@@ -97,7 +97,8 @@ def write(
 
 def checked(reply: Reply, text: str, shown: set[int], on_unsupported: Unsupported = "remove") -> Reply:
     """The reply with a draft in the place of its answer, as far as the draft is borne out; `shown` are the citations that it may name."""
-    own = drafted(text)
+    # halves of characters, which some models send one by one, are put together; one alone is no character
+    own = drafted(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     evidence = {number: one for number, one in evidence_of(reply).items() if number in shown}
     judged = [_judged(one, evidence) for one in own]
     right = sum(bool(sentence.supported) for sentence in judged)
