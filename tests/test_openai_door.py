@@ -19,6 +19,7 @@ import openai
 import pytest
 from made import FakeEncoder
 from markdown_it import MarkdownIt
+from pydantic import ValidationError
 from scripted_model import ScriptedModel, Slowly
 from town_hall import MARKS, TOKEN, TownHall, town_hall, writing_by
 
@@ -27,7 +28,7 @@ import web.openai_door
 from qa.answer import ask
 from web.contract import MAX_QUESTION_CHARS
 from web.entry import Entry
-from web.openai_door import auxiliary, tokens
+from web.openai_door import ChatRequest, auxiliary, tokens
 from web.reply_text import told
 
 PHONE = "若草市の担当部署の電話番号は？"
@@ -322,6 +323,27 @@ def test_what_cannot_be_answered(
         assert (error.status_code, error.type) == (400, "invalid_request_error")
         assert (error.param, error.code) == (param, code)
         assert words in str(error)
+
+
+def test_of_a_million_wrong_parts_the_first_one_is_told(hall: TownHall) -> None:
+    """Each was an error of its own: one body of 2 MB took nine seconds of the loop that serves everybody, and 1.8 GB."""
+    for messages in (
+        [{"role": "user", "content": [1] * 50_000}],
+        [{"role": "user", "content": [1] * 50}] * 1000,
+        [{"role": "robot", "content": [1]}] * 4000,
+    ):
+        with pytest.raises(ValidationError) as wrong:
+            ChatRequest.model_validate({"model": "dxqa", "messages": messages})
+        assert wrong.value.error_count() <= 3
+        refused = posted(hall, {"model": "dxqa", "messages": messages})
+        assert (refused.status_code, refused.json()["error"]["param"][:12]) == (400, "messages[0].")
+    assert posted(hall, {"model": "dxqa", "messages": 5}).json()["error"]["param"] == "messages"
+
+
+def test_no_word_of_another_language_in_a_refusal(hall: TownHall) -> None:
+    refused = posted(hall, {"model": "dxqa", "messages": [{"role": "robot", "content": PHONE}]})
+    names = "'system'、'developer'、'user'、'assistant'、'tool'、'function'"
+    assert refused.json()["error"]["message"] == f"次のいずれかで指定してください：{names}。"
 
 
 def test_errors_of_every_kind_have_one_shape(hall: TownHall) -> None:

@@ -87,7 +87,8 @@ def _no_truth_value(given: Any) -> Any:
     return given
 
 
-TopK = Annotated[int, Field(ge=1, le=MOST_PASSAGES), BeforeValidator(_no_truth_value)]
+Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+TopK = Annotated[Whole, Field(ge=1, le=MOST_PASSAGES)]
 
 
 class FilterRequest(BaseModel):
@@ -277,4 +278,7 @@ def japanese(error: Any) -> str:
     if error["type"] == "value_error":
         return str((error.get("ctx") or {}).get("error", error["msg"]))
     template = _JAPANESE.get(error["type"], "値が正しくありません。")
-    return template.format(**(error.get("ctx") or {}))
+    context = dict(error.get("ctx") or {})
+    if "expected" in context:  # 「'a', 'b' or 'c'」
+        context["expected"] = context["expected"].replace(", ", "、").replace("' or '", "'、'")
+    return template.format(**context)

@@ -23,11 +23,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request, params
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.concurrency import run_in_threadpool
 
 from qa.answer import Reply
-from web.contract import MAX_HISTORY, MAX_QUESTION_CHARS, Asked
+from web.contract import MAX_HISTORY, MAX_QUESTION_CHARS, Asked, Whole
 from web.export import base_of
 from web.program_doors import About, RefusedError
 from web.reply_text import Told, told
@@ -66,7 +66,8 @@ class ChatMessage(BaseModel):
     """A message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
+    # the first wrong part is enough to say: a body has room for a million, and each of their errors takes two kilobytes
+    content: str | Annotated[list[Part], Field(fail_fast=True)] | None = None
 
     def texts(self) -> str:
         """The text of a message, its parts under each other."""
@@ -79,12 +80,6 @@ class StreamOptions(BaseModel):
     """What is added to a stream."""
 
     include_usage: StrictBool | None = None
-
-
-def _no_truth_value(given: Any) -> Any:
-    if isinstance(given, bool):  # which would count as 1
-        raise ValueError("整数で指定してください。")
-    return given
 
 
 class ChatRequest(BaseModel):
@@ -105,10 +100,10 @@ class ChatRequest(BaseModel):
         }
     )
     model: Annotated[str, Field(max_length=200)]
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MOST_MESSAGES)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MOST_MESSAGES, fail_fast=True)]
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
-    n: Annotated[int | None, BeforeValidator(_no_truth_value)] = None
+    n: Whole | None = None
     tool_choice: str | dict[str, Any] | None = None
 
 
