@@ -635,6 +635,8 @@ META = {
         ("ask", {"question": "窓口", "filters": "[" * 4000}, "filters：項目の組（オブジェクト）で指定してください。"),
         ("ask", {"question": "窓口", "top_k": float("inf")}, "top_k："),
         ("list_cases", {"offset": 10**30}, "offset："),
+        ("list_cases", {"offset": True}, "offset：整数で指定してください。"),
+        ("list_cases", {"limit": False}, "limit：整数で指定してください。"),
         ("read_document", {"document_id": "../../etc/passwd"}, "この資料は見つかりません。"),
     ],
 )  # fmt: skip
@@ -653,6 +655,23 @@ def test_hostile_arguments_are_refused_in_words(
     result = reply.json()["result"]
     assert (reply.status, result["isError"]) == (200, True)
     assert result["content"][0]["text"].startswith(said)
+
+
+def test_of_many_names_that_are_none_it_is_told_once(server: Server) -> None:
+    """A line each made 800 KB of words of a call of 250 KB."""
+    arguments = {"question": "窓口", "filters": {f"a{number}": 1 for number in range(10_000)}}
+    reply = posted(
+        server,
+        {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {"name": "ask", "arguments": arguments},
+        },
+    )
+    told = reply.json()["result"]["content"][0]["text"]
+    assert told.startswith("filters：使えない項目が含まれています。使える項目：document_ids、case_ids、")
+    assert len(told) < 500
 
 
 def errors(metrics: str) -> str:
