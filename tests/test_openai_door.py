@@ -213,6 +213,24 @@ def test_a_stream_says_the_same(hall: TownHall) -> None:
     assert '"usage"' not in raw.text  # nobody asked for it
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/ask/stream"])
+def test_no_letter_of_a_document_ends_a_line_of_a_stream(tmp_path: Path, path: str) -> None:
+    """U+2028, U+2029 and U+0085 are ends of lines to `httpx`, by which many programs read streams."""
+    question = "つばめ園の会費は？"
+    body = {"question": question, "messages": [{"role": "user", "content": question}], "stream": True}
+    with (
+        ScriptedModel(lambda _: "つばめ\u2028園です。") as model,
+        town_hall(tmp_path, writing=writing_by(model.url)) as hall,
+        httpx.stream("POST", hall.address + path, json=body | {"model": "dxqa"}, timeout=30) as reply,
+    ):
+        assert reply.status_code == 200
+        lines = [line for line in reply.iter_lines() if line]
+    said = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+    assert len(said) == sum(line.startswith("data: ") and line != "data: [DONE]" for line in lines) >= 3
+    assert all(line.startswith(("data: ", "event: ")) for line in lines)
+    assert "会費は\u2029月に\x85三千円" in json.dumps(said, ensure_ascii=False)
+
+
 # ---------------------------------------------------------------- conversations
 
 

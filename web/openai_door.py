@@ -32,7 +32,7 @@ from web.export import base_of
 from web.program_doors import About, RefusedError
 from web.reply_text import Told, told
 from web.site import Loaded, Site
-from web.writing import Writing
+from web.writing import Writing, event_data
 
 QUOTING, WRITING = "dxqa", "dxqa-written"
 """The models: the documents' own words; and the words of a language model, checked, where one is configured."""
@@ -351,7 +351,7 @@ class _Talk:
             "choices": [] if delta is None else [choice],
             **more,
         }
-        return f"data: {json.dumps(said, ensure_ascii=False)}\n\n".encode("utf-8", "replace")
+        return event_data(said)
 
     def beginning(self) -> bytes:
         """The first event: who speaks."""
