@@ -405,7 +405,8 @@ def test_whoever_has_most_loses_the_oldest() -> None:
 
 
 def test_what_waits_is_bounded_and_is_not_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web.gennai_jobs, "MOST_WAITING", 3)
+    monkeypatch.setattr(web.gennai_jobs, "MOST_WAITING", 4)
+    monkeypatch.setattr(web.gennai_jobs, "MOST_OF_ONE", 3)
     jobs, held = Jobs(most=2), threading.Event()
 
     def waits(tell: Tell) -> Made:
@@ -415,9 +416,12 @@ def test_what_waits_is_bounded_and_is_not_thrown_away(monkeypatch: pytest.Monkey
     begun = [jobs.start("a", frozenset(), waits) for _ in range(3)]
     with pytest.raises(TooManyError):
         jobs.start("a", frozenset(), waits)
+    begun.append(jobs.start("b", frozenset(), waits))  # for whom a place was left
+    with pytest.raises(TooManyError):
+        jobs.start("c", frozenset(), waits)
     held.set()
     for one in begun:
-        over(jobs, one.id, "a")
+        over(jobs, one.id, one.owner)
     jobs.start("a", frozenset(), made)
 
 
