@@ -206,6 +206,7 @@ def test_a_stream_says_the_same(hall: TownHall) -> None:
     annotations = [one.model_dump() for one in whole.choices[0].message.annotations]
     assert last.choices[0].delta.annotations == annotations
     assert (used.choices, used.usage) == ([], whole.usage)
+    assert all("usage" in chunk.model_fields_set and chunk.usage is None for chunk in chunks[:-1])
     assert {chunk.id for chunk in chunks} == {chunks[0].id}
     raw = posted(hall, {"model": "dxqa", "messages": [{"role": "user", "content": PHONE}], "stream": True})
     assert raw.headers["content-type"].startswith("text/event-stream")
@@ -273,6 +274,7 @@ def test_orders_change_nothing_and_settings_are_passed_over(hall: TownHall) -> N
             n=1,
             tools=[{"type": "function", "function": {"name": "x", "parameters": {}}}],
             tool_choice="auto",
+            response_format={"type": "text"},
             extra_body={"chat_id": "a", "unknown": {"deep": [1]}},
         )
     assert text_of(ordered) == text_of(plain)
@@ -328,6 +330,19 @@ def test_tasks_of_open_webui_are_answered_without_asking_the_documents(hall: Tow
         (
             [{"role": "user", "content": PHONE}],
             {"tool_choice": {"type": "function", "function": {"name": "x"}}}, "tool_choice", "unsupported_value", "ツール",
+        ),
+        (
+            [{"role": "user", "content": PHONE}],
+            {"functions": [{"name": "x"}], "function_call": {"name": "x"}}, "function_call", "unsupported_value", "function_call を",
+        ),
+        (
+            [{"role": "user", "content": PHONE}],
+            {"response_format": {"type": "json_object"}}, "response_format", "unsupported_value", "文章だけ",
+        ),
+        (
+            [{"role": "user", "content": PHONE}],
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}},
+            "response_format", "unsupported_value", "文章だけ",
         ),
     ],
 )  # fmt: skip

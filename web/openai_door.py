@@ -48,7 +48,8 @@ MOST_MESSAGES = 5000
 NO_QUESTION = "質問がありません。role が user のメッセージに、質問を入れてください。"
 NO_PICTURES = "画像・音声・ファイルは読めません。質問を文字で送ってください。"
 ONE_ANSWER = "答えは一度に一つだけです。n を 1 にするか、外してください。"
-NO_TOOLS = "ツール（関数）は呼び出せません。tool_choice を auto か none にするか、外してください。"
+NO_TOOLS = "ツール（関数）は呼び出せません。{} を auto か none にするか、外してください。"
+ONLY_TEXT = "答えは文章だけです。response_format を text にするか、外してください。"
 NO_MODEL = "「{}」という名前のモデルはありません。GET /v1/models の名前から選んでください。"
 
 
@@ -74,6 +75,12 @@ class ChatMessage(BaseModel):
         if isinstance(self.content, list):
             return "\n".join(part.text or "" for part in self.content if part.type == "text")
         return self.content or ""
+
+
+class ResponseFormat(BaseModel):
+    """In what form an answer is wanted."""
+
+    type: str
 
 
 class StreamOptions(BaseModel):
@@ -105,6 +112,8 @@ class ChatRequest(BaseModel):
     stream_options: StreamOptions | None = None
     n: Whole | None = None
     tool_choice: str | dict[str, Any] | None = None
+    function_call: str | dict[str, Any] | None = None
+    response_format: ResponseFormat | None = None
 
 
 # ---------------------------------------------------------------- what goes out
@@ -270,8 +279,11 @@ def _promises(body: ChatRequest) -> None:
     """Refuses what would promise a reply that is not given."""
     if body.n is not None and body.n != 1:
         raise RefusedError(422, ONE_ANSWER, About("unsupported_value", "n"))
-    if body.tool_choice not in (None, "none", "auto"):
-        raise RefusedError(422, NO_TOOLS, About("unsupported_value", "tool_choice"))
+    for name in ("tool_choice", "function_call"):
+        if getattr(body, name) not in (None, "none", "auto"):
+            raise RefusedError(422, NO_TOOLS.format(name), About("unsupported_value", name))
+    if body.response_format is not None and body.response_format.type != "text":
+        raise RefusedError(422, ONLY_TEXT, About("unsupported_value", "response_format"))
 
 
 def _question(messages: Sequence[ChatMessage]) -> str:
@@ -349,6 +361,7 @@ class _Talk:
             "created": self.created,
             "model": self.model,
             "choices": [] if delta is None else [choice],
+            **({"usage": None} if self.with_usage else {}),
             **more,
         }
         return event_data(said)
