@@ -26,7 +26,7 @@ from index.passages import model_record
 from index.store import Index, load_current
 from qa.answer import Reply, ask
 from qa.claims import Amount, claims, readable
-from qa.draft import is_japanese
+from qa.draft import LONGEST_SENTENCE, is_japanese
 from qa.language_model import LanguageModel, ModelSettings
 from qa.written import (
     NOT_REACHED,
@@ -355,6 +355,18 @@ def test_a_model_that_opens_its_reply_too_late_and_never_ends_is_let_go(replies:
             while any(one.name == "language-model" for one in set(threading.enumerate()) - before):
                 assert time.monotonic() < end
                 time.sleep(0.02)
+
+
+def test_a_sentence_too_long_to_be_one_is_not_borne_out(
+    model: ScriptedModel, writer: LanguageModel, replies: list[Reply]
+) -> None:
+    """Checked as one, 「9,9,9,…」 of 4,000 characters took a minute, whatever the time for an answer was."""
+    words, number = true_sentences(replies[0])[0]
+    times = LONGEST_SENTENCE // (len(words) + 1)
+    for repeated, borne_out in ((times, True), (times + 1, False)):
+        sentence = "、".join([words] * repeated)
+        told = asked(model, writer, replies[0], f"{words}[{number}]。{sentence}[{number}]。", "mark")
+        assert [one.supported for one in told.answer.sentences] == [True, borne_out]
 
 
 def test_halves_of_characters_are_put_together_or_lost(
