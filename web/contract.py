@@ -87,8 +87,9 @@ def _no_truth_value(given: Any) -> Any:
     return given
 
 
-Whole = Annotated[int, BeforeValidator(_no_truth_value)]
-TopK = Annotated[Whole, Field(ge=1, le=MOST_PASSAGES)]
+NO_TRUTH_VALUE = BeforeValidator(_no_truth_value)
+"""Of a whole number; it stands after the bounds, which a description would not say else."""
+TopK = Annotated[int, Field(ge=1, le=MOST_PASSAGES), NO_TRUTH_VALUE]
 
 
 class FilterRequest(BaseModel):

@@ -43,6 +43,7 @@ from web import VERSION, similar
 from web.cases import MAX_FIND, Order
 from web.contract import (
     MAX_HISTORY,
+    NO_TRUTH_VALUE,
     TOP_K,
     Asked,
     ConditionName,
@@ -50,7 +51,6 @@ from web.contract import (
     FilterRequest,
     Question,
     TopK,
-    Whole,
     japanese,
 )
 from web.mcp_words import (
@@ -118,7 +118,7 @@ _Top = Annotated[
 _Search = Annotated[TopK, Field(description=f"返す記述の数（1〜50、省くと{USUAL_PASSAGES}）")]
 _Filters = Annotated[Conditions | None, Field(description="探す範囲を絞る条件（省くとすべて）")]
 _Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-_Place = Annotated[Whole, Field(ge=0, le=2**31)]
+_Place = Annotated[int, Field(ge=0, le=2**31), NO_TRUTH_VALUE]
 _Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
 
 
@@ -270,7 +270,9 @@ class Tools:
             ),
         ] = "document",
         limit: Annotated[
-            Whole, Field(ge=1, le=MOST_CASES, description=f"返す件数（1〜{MOST_CASES}、省くと{USUAL_CASES}）")
+            int,
+            Field(ge=1, le=MOST_CASES, description=f"返す件数（1〜{MOST_CASES}、省くと{USUAL_CASES}）"),
+            NO_TRUTH_VALUE,
         ] = USUAL_CASES,
         offset: Annotated[_Place, Field(description="何件目の後から返すか（0 から）")] = 0,
     ) -> CallToolResult:
@@ -300,8 +302,9 @@ class Tools:
         prefecture: Annotated[_Word, Field(description="都道府県（例：山形県）")] = "",
         region: Annotated[_Word, Field(description=f"地方（{'・'.join(REGIONS)}）")] = "",
         limit: Annotated[
-            Whole,
+            int,
             Field(ge=1, le=MOST_SIMILAR, description=f"返す件数（1〜{MOST_SIMILAR}、省くと{USUAL_SIMILAR}）"),
+            NO_TRUTH_VALUE,
         ] = USUAL_SIMILAR,
     ) -> CallToolResult:
         """Cases of municipalities alike."""

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.concurrency import run_in_threadpool
 
 from qa.answer import Reply
-from web.contract import MAX_HISTORY, MAX_QUESTION_CHARS, Asked, Whole
+from web.contract import MAX_HISTORY, MAX_QUESTION_CHARS, NO_TRUTH_VALUE, Asked
 from web.export import base_of
 from web.program_doors import About, RefusedError
 from web.reply_text import Told, told
@@ -110,7 +110,7 @@ class ChatRequest(BaseModel):
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MOST_MESSAGES, fail_fast=True)]
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
-    n: Whole | None = None
+    n: Annotated[int | None, NO_TRUTH_VALUE] = None
     tool_choice: str | dict[str, Any] | None = None
     function_call: str | dict[str, Any] | None = None
     response_format: ResponseFormat | None = None
