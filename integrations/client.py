@@ -156,7 +156,7 @@ class Client:
             raise ServiceError(self._said("返事が大きすぎます。"), reply.status)
         try:
             content = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             content = None
         if reply.status == 200 and content is not None:
             return content

@@ -19,6 +19,9 @@ MOST_CHARS = 6000
 """Of all passages together: some 5,000 tokens, which every model in use takes; the best ones come first."""
 LONGEST_DRAFT = 4000
 """Characters of an answer; twenty sentences have a fifth of it."""
+LONGEST_SENTENCE = 400
+"""Of one that is checked: each value is looked at among the words of its sentence, and a model that says 「青葉野市青葉野市…」 without end would
+keep a processor for a minute."""
 
 _TASK = """あなたは自治体の職員の質問に、資料からの引用だけを使って日本語で答えます。
 - 「引用」の内容だけを使い、知識や推測を加えません。書かれていないことは書きません。

@@ -135,6 +135,8 @@ class _Reading:
         self._stream = self._client.chat.completions.create(
             model=self._model, messages=self._told, stream=True, temperature=0, max_tokens=MOST_TOKENS
         )
+        if self._stopped.is_set():  # while it was being opened: nobody else closes it
+            return
         ended: str | None = None
         for chunk in self._stream:
             if self._stopped.is_set():

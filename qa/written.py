@@ -17,7 +17,7 @@ from index.tokenizer import tokenize
 from qa.answer import AnswerSentence, AnswerText, Reply
 from qa.cite import Citation
 from qa.claims import folded
-from qa.draft import LONGEST_DRAFT, Drafted, Quoted, drafted, is_japanese, messages, within
+from qa.draft import LONGEST_DRAFT, LONGEST_SENTENCE, Drafted, Quoted, drafted, is_japanese, messages, within
 from qa.support import Evidence, unsupported
 
 Unsupported = Literal["remove", "mark"]
@@ -97,7 +97,8 @@ def write(
 
 def checked(reply: Reply, text: str, on_unsupported: Unsupported = "remove") -> Reply:
     """The reply with a draft in the place of its answer, as far as the draft is borne out by those of the reply's passages that it cites."""
-    own = drafted(text)
+    # halves of characters, which some models send one by one, are put together; one alone is no character
+    own = drafted(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     evidence = evidence_of(reply)
     judged = [_judged(one, evidence) for one in own]
     right = sum(bool(sentence.supported) for sentence in judged)
@@ -119,6 +120,7 @@ def _judged(one: Drafted, evidence: dict[int, Evidence]) -> AnswerSentence:
     borne_out = (
         bool(cited)
         and len(cited) == len(one.citations)
+        and len(one.text) <= LONGEST_SENTENCE
         and not unsupported(one.text, [evidence[number] for number in cited])
         # a row of a table may have no kana; then its words have to be those of a passage
         and (is_japanese(one.text) or any(_quotes(evidence[number], one.text) for number in cited))

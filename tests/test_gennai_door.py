@@ -8,6 +8,7 @@ import json
 import re
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from access.accounts import Accounts
 from web.contract import MAX_QUESTION_CHARS
 from web.entry import Entry
 from web.gennai_door import Inputs
-from web.gennai_jobs import Jobs, Made, Tell, TooManyError
+from web.gennai_jobs import Jobs, Made, Tell, TooManyError, Work
 
 PHONE = "若草市の担当部署の電話番号は？"
 
@@ -404,7 +405,8 @@ def test_whoever_has_most_loses_the_oldest() -> None:
 
 
 def test_what_waits_is_bounded_and_is_not_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web.gennai_jobs, "MOST_WAITING", 3)
+    monkeypatch.setattr(web.gennai_jobs, "MOST_WAITING", 4)
+    monkeypatch.setattr(web.gennai_jobs, "MOST_OF_ONE", 3)
     jobs, held = Jobs(most=2), threading.Event()
 
     def waits(tell: Tell) -> Made:
@@ -414,10 +416,37 @@ def test_what_waits_is_bounded_and_is_not_thrown_away(monkeypatch: pytest.Monkey
     begun = [jobs.start("a", frozenset(), waits) for _ in range(3)]
     with pytest.raises(TooManyError):
         jobs.start("a", frozenset(), waits)
+    begun.append(jobs.start("b", frozenset(), waits))  # for whom a place was left
+    with pytest.raises(TooManyError):
+        jobs.start("c", frozenset(), waits)
     held.set()
     for one in begun:
-        over(jobs, one.id, "a")
+        over(jobs, one.id, one.owner)
     jobs.start("a", frozenset(), made)
+
+
+def test_what_an_answer_was_made_from_is_let_go_when_it_is_made() -> None:
+    """It is a version of the index, whose files would stay open until the next question comes."""
+
+    class Version:
+        pass
+
+    jobs, version = Jobs(), Version()
+    gone = weakref.ref(version)
+
+    def answered(from_what: Version) -> Work:
+        def work(_: Tell) -> Made:
+            return Made(type(from_what).__name__)
+
+        return work
+
+    job = jobs.start("a", frozenset(), answered(version))
+    del version
+    over(jobs, job.id, "a")
+    end = time.monotonic() + 10
+    while gone() is not None:
+        assert time.monotonic() < end
+        time.sleep(0.001)
 
 
 def test_too_many_is_said_in_the_platforms_form(hall: TownHall, monkeypatch: pytest.MonkeyPatch) -> None:

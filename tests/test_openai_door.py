@@ -19,6 +19,7 @@ import openai
 import pytest
 from made import FakeEncoder
 from markdown_it import MarkdownIt
+from pydantic import ValidationError
 from scripted_model import ScriptedModel, Slowly
 from town_hall import MARKS, TOKEN, TownHall, town_hall, writing_by
 
@@ -27,7 +28,7 @@ import web.openai_door
 from qa.answer import ask
 from web.contract import MAX_QUESTION_CHARS
 from web.entry import Entry
-from web.openai_door import auxiliary, tokens
+from web.openai_door import ChatRequest, auxiliary, tokens
 from web.reply_text import told
 
 PHONE = "若草市の担当部署の電話番号は？"
@@ -205,11 +206,30 @@ def test_a_stream_says_the_same(hall: TownHall) -> None:
     annotations = [one.model_dump() for one in whole.choices[0].message.annotations]
     assert last.choices[0].delta.annotations == annotations
     assert (used.choices, used.usage) == ([], whole.usage)
+    assert all("usage" in chunk.model_fields_set and chunk.usage is None for chunk in chunks[:-1])
     assert {chunk.id for chunk in chunks} == {chunks[0].id}
     raw = posted(hall, {"model": "dxqa", "messages": [{"role": "user", "content": PHONE}], "stream": True})
     assert raw.headers["content-type"].startswith("text/event-stream")
     assert raw.text.endswith("data: [DONE]\n\n")
     assert '"usage"' not in raw.text  # nobody asked for it
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/ask/stream"])
+def test_no_letter_of_a_document_ends_a_line_of_a_stream(tmp_path: Path, path: str) -> None:
+    """U+2028, U+2029 and U+0085 are ends of lines to `httpx`, by which many programs read streams."""
+    question = "つばめ園の会費は？"
+    body = {"question": question, "messages": [{"role": "user", "content": question}], "stream": True}
+    with (
+        ScriptedModel(lambda _: "つばめ\u2028園です。") as model,
+        town_hall(tmp_path, writing=writing_by(model.url)) as hall,
+        httpx.stream("POST", hall.address + path, json=body | {"model": "dxqa"}, timeout=30) as reply,
+    ):
+        assert reply.status_code == 200
+        lines = [line for line in reply.iter_lines() if line]
+    said = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+    assert len(said) == sum(line.startswith("data: ") and line != "data: [DONE]" for line in lines) >= 3
+    assert all(line.startswith(("data: ", "event: ")) for line in lines)
+    assert "会費は\u2029月に\x85三千円" in json.dumps(said, ensure_ascii=False)
 
 
 # ---------------------------------------------------------------- conversations
@@ -254,6 +274,7 @@ def test_orders_change_nothing_and_settings_are_passed_over(hall: TownHall) -> N
             n=1,
             tools=[{"type": "function", "function": {"name": "x", "parameters": {}}}],
             tool_choice="auto",
+            response_format={"type": "text"},
             extra_body={"chat_id": "a", "unknown": {"deep": [1]}},
         )
     assert text_of(ordered) == text_of(plain)
@@ -310,6 +331,19 @@ def test_tasks_of_open_webui_are_answered_without_asking_the_documents(hall: Tow
             [{"role": "user", "content": PHONE}],
             {"tool_choice": {"type": "function", "function": {"name": "x"}}}, "tool_choice", "unsupported_value", "ツール",
         ),
+        (
+            [{"role": "user", "content": PHONE}],
+            {"functions": [{"name": "x"}], "function_call": {"name": "x"}}, "function_call", "unsupported_value", "function_call を",
+        ),
+        (
+            [{"role": "user", "content": PHONE}],
+            {"response_format": {"type": "json_object"}}, "response_format", "unsupported_value", "文章だけ",
+        ),
+        (
+            [{"role": "user", "content": PHONE}],
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}},
+            "response_format", "unsupported_value", "文章だけ",
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_answered(
@@ -322,6 +356,27 @@ def test_what_cannot_be_answered(
         assert (error.status_code, error.type) == (400, "invalid_request_error")
         assert (error.param, error.code) == (param, code)
         assert words in str(error)
+
+
+def test_of_a_million_wrong_parts_the_first_one_is_told(hall: TownHall) -> None:
+    """Each was an error of its own: one body of 2 MB took nine seconds of the loop that serves everybody, and 1.8 GB."""
+    for messages in (
+        [{"role": "user", "content": [1] * 50_000}],
+        [{"role": "user", "content": [1] * 50}] * 1000,
+        [{"role": "robot", "content": [1]}] * 4000,
+    ):
+        with pytest.raises(ValidationError) as wrong:
+            ChatRequest.model_validate({"model": "dxqa", "messages": messages})
+        assert wrong.value.error_count() <= 3
+        refused = posted(hall, {"model": "dxqa", "messages": messages})
+        assert (refused.status_code, refused.json()["error"]["param"][:12]) == (400, "messages[0].")
+    assert posted(hall, {"model": "dxqa", "messages": 5}).json()["error"]["param"] == "messages"
+
+
+def test_no_word_of_another_language_in_a_refusal(hall: TownHall) -> None:
+    refused = posted(hall, {"model": "dxqa", "messages": [{"role": "robot", "content": PHONE}]})
+    names = "system、developer、user、assistant、tool、function"
+    assert refused.json()["error"]["message"] == f"次のいずれかで指定してください：{names}。"
 
 
 def test_errors_of_every_kind_have_one_shape(hall: TownHall) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import random
 import re
+import socket
 import threading
 import time
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from index.passages import model_record
 from index.store import Index, load_current
 from qa.answer import Reply, ask
 from qa.claims import Amount, claims, readable
-from qa.draft import is_japanese
+from qa.draft import LONGEST_SENTENCE, is_japanese
 from qa.language_model import LanguageModel, ModelSettings
 from qa.written import (
     NOT_REACHED,
@@ -327,6 +328,65 @@ def test_a_model_that_is_not_there_and_one_that_says_nothing(replies: list[Reply
     with ScriptedModel(silence) as silent:
         assert note(silent.url, 0.5) == TOO_SLOW
         hanging.set()
+
+
+def test_a_model_that_opens_its_reply_too_late_and_never_ends_is_let_go(replies: list[Reply]) -> None:
+    """Signs of life are no pieces, so nobody looked whether the answer was still wanted."""
+    before = set(threading.enumerate())
+
+    def talks(listening: socket.socket) -> None:
+        client, _ = listening.accept()
+        with client, suppress(OSError):
+            client.recv(1 << 16)
+            time.sleep(1)
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+            for _ in range(2000):
+                client.sendall(b": still there\n\n")
+                time.sleep(0.01)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=talks, args=(listening,), daemon=True).start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        with closing(LanguageModel(ModelSettings(url, "x", timeout_s=10.0))) as late:
+            (told,) = write(replies[0], late, timeout_s=0.3)
+            assert isinstance(told, Reply)
+            assert told.notes[-1] == TOO_SLOW
+            end = time.monotonic() + 10
+            while any(one.name == "language-model" for one in set(threading.enumerate()) - before):
+                assert time.monotonic() < end
+                time.sleep(0.02)
+
+
+def test_a_sentence_too_long_to_be_one_is_not_borne_out(
+    model: ScriptedModel, writer: LanguageModel, replies: list[Reply]
+) -> None:
+    """Checked as one, 「9,9,9,…」 of 4,000 characters took a minute, whatever the time for an answer was."""
+    words, number = true_sentences(replies[0])[0]
+    times = LONGEST_SENTENCE // (len(words) + 1)
+    for repeated, borne_out in ((times, True), (times + 1, False)):
+        sentence = "、".join([words] * repeated)
+        told = asked(model, writer, replies[0], f"{words}[{number}]。{sentence}[{number}]。", "mark")
+        assert [one.supported for one in told.answer.sentences] == [True, borne_out]
+
+
+def test_halves_of_characters_are_put_together_or_lost(
+    model: ScriptedModel, writer: LanguageModel, replies: list[Reply]
+) -> None:
+    """Some models send a character beyond the first plane as two pieces, and nothing that reads Japanese takes a half."""
+    quoted, number = true_sentences(replies[0])[0]
+    body = "".join(
+        f'data: {{"choices":[{{"index":0,"delta":{{"content":"{piece}"}},"finish_reason":{reason}}}]}}\n\n'
+        for piece, reason in (
+            (f"{quoted}[{number}]。", "null"),
+            ("\\ud842", "null"),
+            (f"\\udfb7という字と、\\ud842 という半分です[{number}]。", '"stop"'),
+        )
+    )
+    told = asked(model, writer, replies[0], Broken(200, f"{body}data: [DONE]\n\n".encode()), "mark")
+    assert told.answer.mode == "generated"
+    assert [one.text for one in told.answer.sentences] == [
+        f"{quoted}。", "𠮷という字と、\ufffd という半分です。",
+    ]  # fmt: skip
 
 
 def test_a_refusal_is_not_written(index: Index, model: ScriptedModel, writer: LanguageModel) -> None:

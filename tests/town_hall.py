@@ -38,6 +38,9 @@ HOSTILE = (
 )
 
 
+BROKEN_LINES = "# 行の試し\n\nつばめ園の\u2028会費は\u2029月に\x85三千円です。\n"
+
+
 @dataclass
 class TownHall:
     """A running service: its address, and the keys of its accounts."""
@@ -65,6 +68,7 @@ def town_hall(
         ("議事録.txt", MINUTES),
         ("faq.md", FAQ),
         ("印.md", HOSTILE),
+        ("行.md", BROKEN_LINES),
         ("人事/評価.md", SECRET),
     ):
         (documents / name).write_text(text, encoding="utf-8")

@@ -87,7 +87,9 @@ def _no_truth_value(given: Any) -> Any:
     return given
 
 
-TopK = Annotated[int, Field(ge=1, le=MOST_PASSAGES), BeforeValidator(_no_truth_value)]
+NO_TRUTH_VALUE = BeforeValidator(_no_truth_value)
+"""Of a whole number; it stands after the bounds, which a description would not say else."""
+TopK = Annotated[int, Field(ge=1, le=MOST_PASSAGES), NO_TRUTH_VALUE]
 
 
 class FilterRequest(BaseModel):

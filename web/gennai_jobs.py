@@ -25,6 +25,8 @@ MOST_KEPT = 200
 """Of some 100 KB each; where there are more, those go first that were made for whoever has most."""
 MOST_WAITING = 40
 """Not yet done; with two at a time, the last one waits for minutes where a language model writes."""
+MOST_OF_ONE = 30
+"""Of these, of one owner: somebody who asks without end leaves places to others."""
 AT_ONCE = 2
 WAITING, BEGUN, DONE = "順番を待っています", "答えを作っています", "できました"
 FAILED = "処理の途中で問題が起きました。"
@@ -88,21 +90,22 @@ class Jobs:
         self._kept_s, self._most, self._clock = kept_s, most, clock
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
-        self._waiting: queue.SimpleQueue[tuple[str, Callable[[], None]]] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._threads = 0
 
     def start(self, owner: str, paths: frozenset[str], work: Work) -> Job:
-        """A job that will be done; raises TooManyError where too many wait."""
+        """A job that will be done; raises TooManyError where too many wait, of all or of this owner."""
         now = self._clock()
         job = Job(str(uuid.uuid4()), owner, paths, now, now)
         with self._lock:
             self._forget(now)
             self._make_room()
-            if sum(not one.is_over for one in self._jobs.values()) >= MOST_WAITING:
+            waiting = [one.owner for one in self._jobs.values() if not one.is_over]
+            if len(waiting) >= MOST_WAITING or waiting.count(owner) >= MOST_OF_ONE:
                 raise TooManyError
             self._jobs[job.id] = job
             # the request's number goes along, so that a failure is found in the log by it
-            self._waiting.put((job.id, _within(contextvars.copy_context(), self._do, job.id, work)))
+            self._waiting.put(_within(contextvars.copy_context(), self._do, job.id, work))
             if self._threads < AT_ONCE:
                 self._threads += 1
                 threading.Thread(target=self._work, name="answers", daemon=True).start()
@@ -117,8 +120,8 @@ class Jobs:
 
     def _work(self) -> None:
         while True:
-            _, do = self._waiting.get()
-            do()
+            # not by a name, which would keep what was answered from, an old version of the index, until the next one comes
+            self._waiting.get()()
 
     def _do(self, id: str, work: Work) -> None:
         self._change(id, state="IN_PROGRESS", progress=BEGUN)

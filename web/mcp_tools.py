@@ -17,7 +17,15 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import to_jsonable_python
 from starlette.concurrency import run_in_threadpool
 
@@ -35,6 +43,7 @@ from web import VERSION, similar
 from web.cases import MAX_FIND, Order
 from web.contract import (
     MAX_HISTORY,
+    NO_TRUTH_VALUE,
     TOP_K,
     Asked,
     ConditionName,
@@ -70,6 +79,7 @@ MOST_CASES, USUAL_CASES = 50, 20
 MOST_SIMILAR, USUAL_SIMILAR = 100, 10
 USUAL_PASSAGES = 10
 FAILED = "処理の途中で問題が起きました。もう一度お試しください。続くときは、管理者に知らせてください。"
+_UNKNOWN = "使えない項目が含まれています。使える項目：{}"
 _READS = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
@@ -86,6 +96,14 @@ class Conditions(FilterRequest):
         },
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _few(cls, given: Any) -> Any:
+        # each name that is none of theirs is told apart, and a call has room for twenty thousand
+        if isinstance(given, dict) and len(given) > len(cls.model_fields):
+            raise ValueError(_UNKNOWN.format("、".join(cls.model_fields)))
+        return given
+
 
 def _text_of(given: Any) -> Any:
     """A number of persons as the form of municipalities takes it."""
@@ -100,7 +118,7 @@ _Top = Annotated[
 _Search = Annotated[TopK, Field(description=f"返す記述の数（1〜50、省くと{USUAL_PASSAGES}）")]
 _Filters = Annotated[Conditions | None, Field(description="探す範囲を絞る条件（省くとすべて）")]
 _Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-_Place = Annotated[int, Field(ge=0, le=2**31)]
+_Place = Annotated[int, Field(ge=0, le=2**31), NO_TRUTH_VALUE]
 _Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
 
 
@@ -252,7 +270,9 @@ class Tools:
             ),
         ] = "document",
         limit: Annotated[
-            int, Field(ge=1, le=MOST_CASES, description=f"返す件数（1〜{MOST_CASES}、省くと{USUAL_CASES}）")
+            int,
+            Field(ge=1, le=MOST_CASES, description=f"返す件数（1〜{MOST_CASES}、省くと{USUAL_CASES}）"),
+            NO_TRUTH_VALUE,
         ] = USUAL_CASES,
         offset: Annotated[_Place, Field(description="何件目の後から返すか（0 から）")] = 0,
     ) -> CallToolResult:
@@ -284,6 +304,7 @@ class Tools:
         limit: Annotated[
             int,
             Field(ge=1, le=MOST_SIMILAR, description=f"返す件数（1〜{MOST_SIMILAR}、省くと{USUAL_SIMILAR}）"),
+            NO_TRUTH_VALUE,
         ] = USUAL_SIMILAR,
     ) -> CallToolResult:
         """Cases of municipalities alike."""
@@ -403,7 +424,7 @@ class _Server(MCPServer[Any]):
         if known is None:
             raise ToolError(f"その名前の道具はありません。使えるもの：{'、'.join(self._known)}")
         if not known.issuperset(arguments):
-            raise ToolError(f"使えない項目が含まれています。使える項目：{'、'.join(sorted(known))}")
+            raise ToolError(_UNKNOWN.format("、".join(sorted(known))))
         try:
             return await super().call_tool(name, arguments, context)
         except UnexpectedToolError as error:

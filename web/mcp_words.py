@@ -1,7 +1,7 @@
 """What the tools for language models answer, in words: Japanese text with citations and addresses, for a model or a person to read.
 
 In: records of the JSON API, and the address of the service where there is one. Out: text. Words of documents stand in fences, to the
-letter, so that they are not mistaken for ours. Nothing is known of the protocol that carries it.
+letter, and sentences of an answer are items of a list, so that they are not mistaken for ours. Nothing is known of the protocol that carries it.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def _reply(reply: Reply, base: str) -> Iterator[str]:
         for sentence in reply.answer.sentences:
             label = f"【{sentence.label}】" if sentence.label else ""
             why = f"（{sentence.why}）" if sentence.why else ""
-            yield f"{label}{why}{sentence.text} {''.join(f'[{number}]' for number in sentence.citations)}"
+            # an item each, whose further lines stand in: no line of a document begins one of ours (「出典」, 「場所：」)
+            words = sentence.text.replace("\n", "\n  ")
+            yield f"- {label}{why}{words} {''.join(f'[{number}]' for number in sentence.citations)}"
     else:
         yield f"答えはありません（{reply.reason}）：{reply.answer.text}"
     yield from _notes(reply.notes)

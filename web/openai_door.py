@@ -23,16 +23,16 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request, params
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.concurrency import run_in_threadpool
 
 from qa.answer import Reply
-from web.contract import MAX_HISTORY, MAX_QUESTION_CHARS, Asked
+from web.contract import MAX_HISTORY, MAX_QUESTION_CHARS, NO_TRUTH_VALUE, Asked
 from web.export import base_of
 from web.program_doors import About, RefusedError
 from web.reply_text import Told, told
 from web.site import Loaded, Site
-from web.writing import Writing
+from web.writing import Writing, event_data
 
 QUOTING, WRITING = "dxqa", "dxqa-written"
 """The models: the documents' own words; and the words of a language model, checked, where one is configured."""
@@ -48,7 +48,8 @@ MOST_MESSAGES = 5000
 NO_QUESTION = "質問がありません。role が user のメッセージに、質問を入れてください。"
 NO_PICTURES = "画像・音声・ファイルは読めません。質問を文字で送ってください。"
 ONE_ANSWER = "答えは一度に一つだけです。n を 1 にするか、外してください。"
-NO_TOOLS = "ツール（関数）は呼び出せません。tool_choice を auto か none にするか、外してください。"
+NO_TOOLS = "ツール（関数）は呼び出せません。{} を auto か none にするか、外してください。"
+ONLY_TEXT = "答えは文章だけです。response_format を text にするか、外してください。"
 NO_MODEL = "「{}」という名前のモデルはありません。GET /v1/models の名前から選んでください。"
 
 
@@ -66,7 +67,8 @@ class ChatMessage(BaseModel):
     """A message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
+    # the first wrong part is enough to say: a body has room for a million, and each of their errors takes two kilobytes
+    content: str | Annotated[list[Part], Field(fail_fast=True)] | None = None
 
     def texts(self) -> str:
         """The text of a message, its parts under each other."""
@@ -75,16 +77,16 @@ class ChatMessage(BaseModel):
         return self.content or ""
 
 
+class ResponseFormat(BaseModel):
+    """In what form an answer is wanted."""
+
+    type: str
+
+
 class StreamOptions(BaseModel):
     """What is added to a stream."""
 
     include_usage: StrictBool | None = None
-
-
-def _no_truth_value(given: Any) -> Any:
-    if isinstance(given, bool):  # which would count as 1
-        raise ValueError("整数で指定してください。")
-    return given
 
 
 class ChatRequest(BaseModel):
@@ -105,11 +107,13 @@ class ChatRequest(BaseModel):
         }
     )
     model: Annotated[str, Field(max_length=200)]
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MOST_MESSAGES)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MOST_MESSAGES, fail_fast=True)]
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
-    n: Annotated[int | None, BeforeValidator(_no_truth_value)] = None
+    n: Annotated[int | None, NO_TRUTH_VALUE] = None
     tool_choice: str | dict[str, Any] | None = None
+    function_call: str | dict[str, Any] | None = None
+    response_format: ResponseFormat | None = None
 
 
 # ---------------------------------------------------------------- what goes out
@@ -275,8 +279,11 @@ def _promises(body: ChatRequest) -> None:
     """Refuses what would promise a reply that is not given."""
     if body.n is not None and body.n != 1:
         raise RefusedError(422, ONE_ANSWER, About("unsupported_value", "n"))
-    if body.tool_choice not in (None, "none", "auto"):
-        raise RefusedError(422, NO_TOOLS, About("unsupported_value", "tool_choice"))
+    for name in ("tool_choice", "function_call"):
+        if getattr(body, name) not in (None, "none", "auto"):
+            raise RefusedError(422, NO_TOOLS.format(name), About("unsupported_value", name))
+    if body.response_format is not None and body.response_format.type != "text":
+        raise RefusedError(422, ONLY_TEXT, About("unsupported_value", "response_format"))
 
 
 def _question(messages: Sequence[ChatMessage]) -> str:
@@ -354,9 +361,10 @@ class _Talk:
             "created": self.created,
             "model": self.model,
             "choices": [] if delta is None else [choice],
+            **({"usage": None} if self.with_usage else {}),
             **more,
         }
-        return f"data: {json.dumps(said, ensure_ascii=False)}\n\n".encode("utf-8", "replace")
+        return event_data(said)
 
     def beginning(self) -> bytes:
         """The first event: who speaks."""
