@@ -22,6 +22,7 @@ from index.tokenizer import tokenize, words
 from qa.claims import TITLES, Amount, Claim, Moment, claims_in, folded, measured, readable
 
 _VALUES = frozenset({"number", "date", "time", "code", "email", "url"})
+"""Kinds of claims that are looked at among the words around them."""
 _CLAUSE = re.compile(r"[、。,;()「」『』\[\]|・!?/]|(?<=\D)[.](?=\D)|\n")
 _SENTENCE = re.compile(r"[。!?]|\n")
 _DECLARED = re.compile(
@@ -289,14 +290,24 @@ def _stated(text: str, quoting: bool = False) -> list[_Stated]:
     declared = [(found[1] or found[3] or "", found[2] or found[4]) for found in _DECLARED.finditer(written)]
     found: list[_Stated] = []
     every, heads = list(claims_in(plain, text if quoting else None)), _heads(plain)
-    bare = plain  # what other numbers count is no word around this one
+    bare = plain  # other values, and what they count, are no words around this one
     for claim in every:
-        if claim.kind == "number":
+        if claim.kind in _VALUES:
             bare = bare[: claim.start] + " " * (claim.end - claim.start) + bare[claim.end :]
+    known: dict[tuple[int, int], frozenset[str]] = {}
+
+    def around(claim: Claim, spans: Sequence[tuple[int, int]]) -> frozenset[str]:
+        """The content words of the parts of the text that a value stands in, and those at the head of its column."""
+        span = _within(claim, spans)
+        if span not in known:
+            words = tokenize(bare[slice(*span)])
+            known[span] = frozenset(word for word in words if not word[:1].isdigit())
+        return known[span] | _head(heads, plain, claim)
+
     for claim in every:
-        head = _head(heads, plain, claim)
-        clause = _around(bare, claim, clauses) | head
-        sentence = _around(bare, claim, sentences) | head
+        is_value = claim.kind in _VALUES
+        clause = around(claim, clauses) if is_value else frozenset()
+        sentence = around(claim, sentences) if is_value else frozenset()
         own = [span for span in clauses if span[0] < claim.end and claim.start < span[1]]
         beside = tuple(
             other
@@ -349,11 +360,7 @@ def _spans(border: re.Pattern[str], text: str) -> list[tuple[int, int]]:
     return [*found, (at, len(text))]
 
 
-def _around(text: str, claim: Claim, spans: Sequence[tuple[int, int]]) -> frozenset[str]:
-    """The content words of the parts of a text that a claim stands in, without the claim itself."""
-    parts = [(start, end) for start, end in spans if start < claim.end and claim.start < end]
-    if not parts:
-        return frozenset()
-    start, end = parts[0][0], parts[-1][1]
-    words = tokenize(f"{text[start : claim.start]} {text[claim.end : end]}")
-    return frozenset(word for word in words if not word[:1].isdigit())
+def _within(claim: Claim, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """From the first to the last of the parts of a text that a claim stands in."""
+    parts = [span for span in spans if span[0] < claim.end and claim.start < span[1]]
+    return (parts[0][0], parts[-1][1]) if parts else (claim.start, claim.start)
