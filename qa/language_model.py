@@ -7,6 +7,7 @@ program calls anybody.
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
 import time
@@ -21,6 +22,8 @@ from qa.written import NOT_REACHED, TIMEOUT_S, TOO_SLOW, UNUSABLE, ModelSettings
 CONNECT_S = 5.0
 MOST_TOKENS = 1200
 """Of an answer: twice what eight sentences of Japanese have in any tokenizer in use."""
+MOST_BYTES = 1 << 20
+"""Of a reply that comes at once, whose text is a hundredth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +49,36 @@ class ModelSettings:
         if not self.model.strip():
             raise ModelSettingsError("言語モデルの名前を --llm-model（DXQA_LLM_MODEL）で指定してください。")
 
+    @property
+    def base_url(self) -> str:
+        """Where the client asks: 「http://127.0.0.1:11434」 is taken for 「http://127.0.0.1:11434/v1」, which all such servers have."""
+        return self.url if urlsplit(self.url).path.strip("/") else f"{self.url.rstrip('/')}/v1"
+
 
 class LanguageModel:
     """A `qa.written.Writer` over an endpoint; threads may share it."""
 
     def __init__(self, settings: ModelSettings) -> None:
+        from httpx2 import Limits
         from openai import DefaultHttpxClient, OpenAI, Timeout
+
+        from qa.model_stream import marked
 
         self.settings = settings
         times = Timeout(settings.timeout_s, connect=min(CONNECT_S, settings.timeout_s))
         self._client = OpenAI(
-            base_url=settings.url,
+            base_url=settings.base_url,
             api_key=settings.key or "-",  # servers of one's own ask for none, the client for any
             timeout=times,
             max_retries=0,
             # whoever answers must not send questions and passages on to somebody else
-            http_client=DefaultHttpxClient(follow_redirects=False, timeout=times),
+            http_client=DefaultHttpxClient(
+                follow_redirects=False,
+                timeout=times,
+                # a connection of a while ago may be closed by the other side just as it is used again, and nothing is tried twice
+                limits=Limits(max_keepalive_connections=0),
+                event_hooks={"response": [marked]},
+            ),
         )
 
     def close(self) -> None:
@@ -137,6 +154,10 @@ class _Reading:
         )
         if self._stopped.is_set():  # while it was being opened: nobody else closes it
             return
+        response = self._stream.response
+        if response.headers.get("content-type", "").startswith("application/json"):
+            self._take_whole(response)
+            return
         ended: str | None = None
         for chunk in self._stream:
             if self._stopped.is_set():
@@ -146,5 +167,25 @@ class _Reading:
                 if isinstance(piece, str) and piece:
                     self._pieces.put(piece)
                 ended = choice.finish_reason or ended
+        if (
+            ended is None and response.stream.is_done
+        ):  # some servers give no reason, but the mark after the last piece
+            return
         if ended != "stop":
             raise WriterError(f"the model was cut off: {ended}", UNUSABLE)
+
+    def _take_whole(self, response: Any) -> None:
+        """A reply at once, from servers that do not stream."""
+        body = b""
+        for part in response.iter_bytes():
+            body += part
+            if self._stopped.is_set() or len(body) > MOST_BYTES:
+                raise WriterError("the model's reply is too long", UNUSABLE)
+        try:
+            choice = json.loads(body)["choices"][0]
+            text, ended = choice["message"]["content"], choice.get("finish_reason")
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise WriterError("the model's reply is none", UNUSABLE) from error
+        if not isinstance(text, str) or ended not in {"stop", None}:
+            raise WriterError(f"the model was cut off: {ended}", UNUSABLE)
+        self._pieces.put(text)

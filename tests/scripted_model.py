@@ -27,6 +27,10 @@ class Broken:
     ends: str | None = None
     """The reason for which the model says that it ended; None where it says nothing."""
     location: str = ""
+    kind: str = "text/event-stream"
+    """What a body says that it is."""
+    marked: bool = False
+    """Whether the mark stands after pieces that end without a reason."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,7 @@ def _answer(handler: BaseHTTPRequestHandler, told: str | Iterable[str] | Broken 
         handler.send_response(broken.status)
         if broken.location:
             handler.send_header("Location", broken.location)
-        handler.send_header(
-            "Content-Type", "text/event-stream" if broken.status == 200 else "application/json"
-        )
+        handler.send_header("Content-Type", broken.kind if broken.status == 200 else "application/json")
         handler.send_header("Content-Length", str(len(broken.body)))
         handler.end_headers()
         handler.wfile.write(broken.body)
@@ -113,6 +115,7 @@ def _answer(handler: BaseHTTPRequestHandler, told: str | Iterable[str] | Broken 
         _chunk(handler, {"content": piece}, None)
     if ends is not None:
         _chunk(handler, {}, ends)
+    if ends is not None or (broken is not None and broken.marked):
         handler.wfile.write(b"data: [DONE]\n\n")
     handler.wfile.flush()
 

@@ -311,6 +311,42 @@ def test_the_quotations_come_instead_within_the_time_and_say_why(
     assert told.notes == (*replies[0].notes, note)
 
 
+def whole(text: object, ends: object = "stop") -> Broken:
+    """A reply of a server that does not stream."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": ends}
+    return Broken(200, json.dumps({"choices": [choice]}).encode(), kind="application/json")
+
+
+def test_servers_that_do_not_stream_or_give_no_reason(
+    model: ScriptedModel, writer: LanguageModel, replies: list[Reply]
+) -> None:
+    words, number = true_sentences(replies[0])[0]
+    text = f"{words}[{number}]。"
+    for says in (whole(text), whole(text, None), Broken(pieces=(text[:5], text[5:]), marked=True)):
+        told = asked(model, writer, replies[0], says)
+        assert (told.answer.mode, told.answer.text) == ("generated", f"{words}。")
+    long = Broken(200, b"[" * ((1 << 20) + 1), kind="application/json")
+    nothing = Broken(200, b"{}", kind="application/json")
+    deep = Broken(200, b"[" * 100_000, kind="application/json")
+    in_text = Broken(pieces=(text, "\ndata: [DONE]\n"))  # the model's own words are no mark
+    for says in (whole(text, "length"), whole(None), whole(7), nothing, long, deep, in_text):
+        told = asked(model, writer, replies[0], says)
+        assert (told.answer, told.notes[-1]) == (replies[0].answer, UNUSABLE)
+
+
+@pytest.mark.parametrize(
+    ("given", "base"),
+    [
+        ("http://127.0.0.1:11434", "http://127.0.0.1:11434/v1"),
+        ("http://127.0.0.1:11434/", "http://127.0.0.1:11434/v1"),
+        ("http://127.0.0.1:11434/v1/", "http://127.0.0.1:11434/v1/"),
+        ("https://town.example.jp/openai/v1", "https://town.example.jp/openai/v1"),
+    ],
+)
+def test_an_address_without_a_path_is_that_of_its_v1(given: str, base: str) -> None:
+    assert ModelSettings(given, "x").base_url == base
+
+
 def test_a_model_that_is_not_there_and_one_that_says_nothing(replies: list[Reply]) -> None:
     def note(url: str, s: float) -> str:
         with closing(LanguageModel(ModelSettings(url, "x"))) as absent:
