@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from conftest import FakeEncoder
+from fire import size
 
 from index import versions
 from index.build import BuildRefusedError, build
@@ -25,7 +26,8 @@ from index.passages import model_record
 from index.store import Index, current_version, load_current
 from qa.answer import ask
 
-POINTS = 40
+POINTS = {"one segment": 40, "segments that become one": size(20, 40)}
+"""At how many changes a build is ended; the second kind is the first with more at its end."""
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree", "os.truncate"}
 
 
@@ -39,8 +41,9 @@ def book(place: str, fee: str) -> str:
 class Place:
     """A folder of documents with an index of it, and a second state of the folder that the killed build is to take up."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: str) -> None:
         self.documents, self.root, self.saved = folder / "documents", folder / "index", folder / "saved"
+        self.kind = kind
         self.documents.mkdir()
         for name in ("市民課", "税務課", "福祉課"):
             (self.documents / f"{name}.md").write_text(book(name, "三百円"), encoding="utf-8")
@@ -82,7 +85,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
             patch.setattr("index.merging.SMALL", 2)
             patch.setattr("index.merging.STEP", 2)
             patch.setattr("index.merging.FULL", 8)
-        yield Place(tmp_path_factory.mktemp("faults"))
+        yield Place(tmp_path_factory.mktemp("faults"), request.param)
 
 
 def counted(action: Callable[[int], None], root: Path) -> None:
@@ -157,8 +160,9 @@ def total(place: Place) -> int:
 def points(place: Place) -> list[int]:
     """Where to strike: evenly over the build, its very beginning and end among them."""
     last = total(place)
-    assert last > POINTS, "the build makes fewer changes than points are asked for"
-    return sorted({1 + round(step * (last - 1) / (POINTS - 1)) for step in range(POINTS)})
+    count = POINTS[place.kind]
+    assert last > count, "the build makes fewer changes than points are asked for"
+    return sorted({1 + round(step * (last - 1) / (count - 1)) for step in range(count)})
 
 
 def strike_at(root: Path, point: int, log: Path) -> None:
@@ -183,7 +187,7 @@ def strike_at(root: Path, point: int, log: Path) -> None:
 def test_a_build_that_is_ended_at_any_step(place: Place, fault: str, tmp_path: Path) -> None:
     states = []
     chosen = points(place)
-    assert len(chosen) >= 35
+    assert len(chosen) >= POINTS[place.kind] - 5
     for point in chosen:
         place.restore()
         held = CurrentIndex(place.root, model_record(FakeEncoder()))
