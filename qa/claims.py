@@ -412,6 +412,11 @@ _BODY_ENDS = (
     "課", "室", "係", "部", "局", "署", "センター", "会社", "協会", "大学", "銀行", "組合", "機構", "法人", "財団", "社団",
     "委員会", "協議会", "本部", "庁", "省", "研究所", "事務所",
 )  # fmt: skip
+_NAMED_ENDS = (
+    "図書館", "公民館", "体育館", "会館", "博物館", "美術館", "児童館", "資料館", "記念館", "交流館", "病院", "診療所", "保健所", "支所", "出張所", "学校", "高校",
+    "保育園", "保育所", "幼稚園", "公園", "駅", "ホール", "プラザ", "会議", "部会", "チーム", "プロジェクト", "条例", "要綱", "規則", "憲章", "宣言",
+)  # fmt: skip
+"""What a facility, a group or a rule is called; alone, or after a word that says nothing, it names none."""
 _GENERIC = re.compile(
     r"(?:担当|各|関係|関連|当該|同|本|当|他|全|両|主管|所管|原|庁内|市|町|村|区|県|府|道|都|役所|役場|部|課|室|係|局|部署|自|他|窓口|民間|事業|地方|公共|公|新|旧|一|外|内|別|業務|システム|行政|情報|国|自治体|市町村|都道府県|専門|支援|相談|[0-9]+)*"
 )
@@ -483,6 +488,11 @@ def _names(text: str) -> list[Claim]:
             office = text[start : word.end]
             if not _GENERIC.fullmatch(office) or _OFFICE.fullmatch(office):
                 found.append(_name(text, start, word.end))
+        end = next((end for end in _NAMED_ENDS if own.endswith(end)), "")
+        start = max((claim.end for claim in found if claim.end <= run[-1].end), default=0)
+        start = max(start, run[0].start)
+        if end and not _GENERIC.fullmatch(text[start : max(start, run[-1].end - len(end))]):
+            found.append(_name(text, start, run[-1].end))
         if own.startswith(_COMPANIES):
             found.append(_name(text, run[0].start, run[-1].end))
         honoured = next((end for end in _HONORIFICS if text.startswith(end, run[-1].end)), None)
