@@ -16,7 +16,9 @@ import asyncio
 import contextlib
 import fcntl
 import functools
+import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -78,14 +80,17 @@ def running(
 
 async def _inside(pairs: Sequence[tuple[socket.socket, int]], command: Sequence[str]) -> int:
     """Runs the command and leads connections to its ports, until it ends, or whoever started us closes our input or ends."""
-    child = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
+    # a session of its own: what the command started in its turn (strace starts the program it watches) ends with it
+    child = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+    )
     ended = asyncio.create_task(child.wait())
     left = asyncio.create_task(_end_of_input())
     for listening, port in pairs:
         await asyncio.start_server(functools.partial(_lead, port), sock=listening)
     await asyncio.wait([ended, left], return_when=asyncio.FIRST_COMPLETED)
-    if not ended.done():
-        child.kill()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
     return await ended
 
 

@@ -83,3 +83,17 @@ def test_nothing_is_left_when_the_one_who_started_it_is_killed(tmp_path: Path) -
     while runs(leading) or runs(int(child[0])):
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_what_the_program_started_in_its_turn_is_not_left_either(tmp_path: Path) -> None:
+    """As `strace` does, which is killed without the program that it watches."""
+    starts = "import pathlib, subprocess; one = subprocess.Popen(['sleep', '1000']); pathlib.Path('pid').write_text(f'{one.pid}.'); one.wait()"
+    pid = tmp_path / "pid"
+    end = time.monotonic() + 20
+    with isolated.running([sys.executable, "-c", starts], {7: 0}, tmp_path):
+        while not pid.exists() or not pid.read_text().endswith("."):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    while runs(int(pid.read_text()[:-1])):
+        assert time.monotonic() < end
+        time.sleep(0.01)
