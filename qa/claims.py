@@ -488,10 +488,10 @@ def _names(text: str) -> list[Claim]:
             office = text[start : word.end]
             if not _GENERIC.fullmatch(office) or _OFFICE.fullmatch(office):
                 found.append(_name(text, start, word.end))
-        end = next((end for end in _NAMED_ENDS if own.endswith(end)), "")
+        kind = next((kind for kind in _NAMED_ENDS if own.endswith(kind)), "")
         start = max((claim.end for claim in found if claim.end <= run[-1].end), default=0)
         start = max(start, run[0].start)
-        if end and not _GENERIC.fullmatch(text[start : max(start, run[-1].end - len(end))]):
+        if kind and not _GENERIC.fullmatch(text[start : max(start, run[-1].end - len(kind))]):
             found.append(_name(text, start, run[-1].end))
         if own.startswith(_COMPANIES):
             found.append(_name(text, run[0].start, run[-1].end))
