@@ -290,4 +290,5 @@ def test_a_real_server_writes_and_its_log_holds_neither_key_nor_question(
     said = server.said()
     assert "the model failed: InternalServerError" in said
     assert "geheim" not in said
+    assert model.url not in said  # nor where the model is
     assert "若草市の担当部署" not in said

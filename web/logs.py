@@ -46,7 +46,7 @@ MOST_BYTES = 100 * 2**20
 """Of one file: a day of 600,000 requests. A file that reaches it is closed and the day goes on in another."""
 MOST_FILES = 50
 """Closed files, however young: a flood must not fill the disk."""
-QUIET = ("httpx", "bm25s", "sentence_transformers", "mcp")
+QUIET = ("httpx2", "openai", "httpx", "bm25s", "sentence_transformers", "mcp")
 """Libraries that tell every step."""
 _PLAIN = re.compile(r"[\w./{}:*+-]+")
 _OURS = frozenset({"corpus", "index", "qa", "web", "server", "build_index", "database", "access", "ops"})
