@@ -453,9 +453,8 @@ def _municipalities() -> re.Pattern[str]:
 def _names(text: str) -> list[Claim]:
     found = [_name(text, *match.span()) for match in _municipalities().finditer(text)]
     titles: list[Claim] = []
-    for match in _KATAKANA.finditer(
-        text
-    ):  # 「ロゴフォーム」: words that everybody knows, and together a name
+    # 「ロゴフォーム」: words that everybody knows, and together a name
+    for match in _KATAKANA.finditer(text):
         if match[0] not in _PLAIN_KATAKANA and len(words(match[0])) > 1:
             found.append(_name(text, *match.span()))
     for run in _runs(words(text)):
@@ -471,8 +470,7 @@ def _names(text: str) -> list[Claim]:
         for place, word in enumerate(run):
             # a town that no list and no dictionary has: 「渚市」, a former one, a district
             if word.text in _TOWN_ENDS and place and word.start > max((c.end for c in found), default=-1):
-                before = max((c.end for c in found if c.end <= word.start), default=0)
-                start = max(before, run[0].start)
+                start = _begin(found, run, word.start)
                 own_name = text[start : word.start]
                 # 「構成市町村」
                 several = not _TOWN_ENDS.isdisjoint({own_name[-1:], text[word.end : word.end + 1]})
@@ -482,15 +480,12 @@ def _names(text: str) -> list[Claim]:
             ends = word.text in _BODY_ENDS or (place + 1 == len(run) and own.endswith(_BODY_ENDS))
             if not ends:
                 continue
-            # the place before it is a name of its own: 「酒田市デジタル推進課」
-            start = max((claim.end for claim in found if claim.end <= word.start), default=0)
-            start = max(start, run[0].start)
+            start = _begin(found, run, word.start)
             office = text[start : word.end]
             if not _GENERIC.fullmatch(office) or _OFFICE.fullmatch(office):
                 found.append(_name(text, start, word.end))
         kind = next((kind for kind in _NAMED_ENDS if own.endswith(kind)), "")
-        start = max((claim.end for claim in found if claim.end <= run[-1].end), default=0)
-        start = max(start, run[0].start)
+        start = _begin(found, run, run[-1].end)
         if kind and not _GENERIC.fullmatch(text[start : max(start, run[-1].end - len(kind))]):
             found.append(_name(text, start, run[-1].end))
         if own.startswith(_COMPANIES):
@@ -503,9 +498,14 @@ def _names(text: str) -> list[Claim]:
             if honoured in TITLES and run[-1].pos3 != "地名":
                 person = next((word for word in run if word.pos3 == "人名"), run[-1])
                 end = run[-1].end + len(honoured)
-                value = f"{folded(person.text)} {honoured}"
+                value = f"{folded(person.text).lower()} {honoured}"
                 titles.append(Claim("title", text[person.start : end], person.start, end, value))
     return [*{(claim.start, claim.end): claim for claim in found}.values(), *titles]
+
+
+def _begin(found: list[Claim], run: list[Word], end: int) -> int:
+    """Where a name in a run begins that has something of its own up to `end`: after the one before it, 「酒田市デジタル推進課」."""
+    return max([run[0].start, *(claim.end for claim in found if claim.end <= end)])
 
 
 def _name(text: str, start: int, end: int) -> Claim:

@@ -167,9 +167,8 @@ class _Reading:
                 if isinstance(piece, str) and piece:
                     self._pieces.put(piece)
                 ended = choice.finish_reason or ended
-        if (
-            ended is None and response.stream.is_done
-        ):  # some servers give no reason, but the mark after the last piece
+        # some servers give no reason, but the mark after the last piece
+        if ended is None and response.stream.is_done:
             return
         if ended != "stop":
             raise WriterError(f"the model was cut off: {ended}", UNUSABLE)
