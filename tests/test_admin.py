@@ -173,6 +173,27 @@ def test_nothing_right_is_422_and_changes_nothing(
     assert after == before
 
 
+@pytest.mark.parametrize("route", ["/api/documents", "/api/uploads"])
+def test_of_two_files_of_one_name_sent_together_the_first_is_kept(own: Service, route: str) -> None:
+    """The second took its place without a word, and the reply named a waiting file that was gone."""
+    files = [
+        ("files", (name, text.encode()))
+        for name, text in (("が.txt", "一つ目です。"), ("か\u3099.txt", "二つ目です。"))
+    ]
+    reply = own.client.post(route, files=files).json()
+    assert [error["message"] for error in reply["errors"]] == [
+        "同じ名前のファイルが一緒に送られています。名前を変えて、もう一度送ってください。"
+    ]
+    if route == "/api/uploads":
+        (kept,) = reply["uploads"]
+        assert own.client.get(f"/api/uploads/{kept['id']}").json()["upload"]["bytes"] == len(
+            "一つ目です。".encode()
+        )
+    else:
+        assert [one["path"] for one in reply["documents"]] == ["が.txt"]
+        assert (own.documents / "が.txt").read_text(encoding="utf-8") == "一つ目です。"
+
+
 # the parser lets go of a part that was cut off without closing its file
 @pytest.mark.filterwarnings("ignore:.*SpooledTemporaryFile:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("route", ["/api/documents", "/api/uploads"])

@@ -41,6 +41,7 @@ from index.library import (
     StorageError,
     Stored,
     UploadRefusedError,
+    checked_name,
     shown_name,
 )
 from index.plan import MAX_FILE_BYTES
@@ -292,9 +293,16 @@ class Parts:
         self, files: list[UploadFile], take: Callable[[str, Any], Any]
     ) -> tuple[list[Any], list[FileError]]:
         taken, errors = [], []
+        names: set[str] = set()
         for file in files:
             try:
-                taken.append(take(file.filename or "", file.file))
+                name = checked_name(file.filename or "")
+                if name in names:  # the second would take the place of the first without a word
+                    raise UploadRefusedError(
+                        "同じ名前のファイルが一緒に送られています。名前を変えて、もう一度送ってください。"
+                    )
+                taken.append(take(name, file.file))
+                names.add(name)
             except UploadRefusedError as error:
                 errors.append(FileError(path=shown_name(file.filename or ""), message=str(error)))
         return taken, errors
