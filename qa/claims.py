@@ -64,6 +64,8 @@ def readable(text: str) -> str:
     """
     plain = _hyphens(_plain(text))
     plain = _YEARS.sub(r"\g<era>\g<from>年\g<fiscal>から\g<era>\g<to>年\g<fiscal>", plain)
+    plain = _MONTHS.sub(r"\g<year>.\g<from>から\g<year>.\g<to>", plain)
+    plain = _MONTHS_ALONE.sub(r"\1月から\2月", plain)
     plain = _FORMAL.sub(lambda found: in_digits(found[0].translate(_PLAIN)), plain)
     if not _KANJI_NUMBER.search(plain):
         return plain
@@ -170,6 +172,11 @@ def claims_in(text: str, written: str | None = None) -> Iterator[Claim]:
 _YEARS = re.compile(
     r"(?P<era>令和|平成|昭和|(?<![A-Za-z])[RHS](?=\d)|(?<!\d)(?=(?:19|20)\d\d)) ?(?P<from>\d{1,4}|元)(?:年度?)? ?[~〜-] ?(?P<to>\d{1,4}) ?年(?P<fiscal>度)?"
 )
+# 「R4.8～12」「4～6月」 two months
+_MONTHS = re.compile(
+    r"(?P<year>(?<![A-Za-z])[RHSTM]\d{1,2}|(?<!\d)(?:19|20)\d\d)[./](?P<from>\d{1,2}) ?[~〜-] ?(?P<to>1[0-2]|0?[1-9])(?![\d./年月日])"
+)
+_MONTHS_ALONE = re.compile(r"(?<![\d./])(\d{1,2}) ?[~〜] ?(\d{1,2}) ?月(?!間)")
 _HYPHEN = re.compile(r"(?<=\d)[‐‑‒–—―−ーｰ﹣](?=\d)")
 _KANJI_NUMBER = re.compile(r"[〇一二三四五六七八九十百千]+")
 _COUNTED = re.compile(r"[年月日]|人(?!ひとり|一人|暮らし|親)")

@@ -101,6 +101,10 @@ class _Stated:
     sentence: frozenset[str]
     beside: tuple[Claim, ...] = ()
     """Claims of other kinds in its clause."""
+    near: frozenset[str] = frozenset()
+    """The words between it and the value before it in its clause; in a table, those of its row's label and its column's head."""
+    label: frozenset[str] = frozenset()
+    """In a table, the words of its row's label: the next cell to the left that is no value."""
 
 
 def unsupported(sentence: str, cited: Sequence[Evidence]) -> list[Claim]:
@@ -158,7 +162,16 @@ def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence])
         for stated in candidates
         if not _same(claim, stated.claim) and _counts_alike(claim, stated.claim)
     ]
-    return any(not any(_nearer(one, other, own) for other in others) for own in right)
+    return any(
+        not any(_nearer(one, other, own) or _is_row_of(one, other, own) for other in others) for own in right
+    )
+
+
+def _is_row_of(one: _Stated, other: _Stated, own: _Stated) -> bool:
+    """Whether a sentence speaks of the row of a table that another value stands in, and neither of the row nor in words of the right one:
+    「転居は48分」, where a row 「転居」 says 31 and 48 is said of something else."""
+    named = bool(other.label) and other.label <= one.sentence and not other.label <= own.sentence
+    return named and not (own.label and own.label <= one.sentence)
 
 
 def _quotes(evidence: Evidence, quoted: str) -> bool:
@@ -199,11 +212,14 @@ def _whole(words: str, between: str = "") -> re.Pattern[str]:
 
 
 def _nearer(one: _Stated, other: _Stated, own: _Stated) -> bool:
-    """Whether another value stands among more of a claim's words than the right one: in its clause or in its sentence, and in neither
-    among fewer."""
+    """Whether another value stands among more of a claim's words than the right one: in its clause, in its sentence or next to it, and in
+    none of these among fewer."""
 
-    def shared(stated: _Stated) -> tuple[int, int]:
-        return len(one.clause & stated.clause), len(one.sentence & stated.sentence)
+    def shared(stated: _Stated) -> tuple[int, int, int]:
+        near = (
+            len(one.near & stated.near) if own.near else 0
+        )  # 「210種から130種に」: nothing stands next to the second
+        return len(one.clause & stated.clause), len(one.sentence & stated.sentence), near
 
     # 「令和5年度は1,850件」: what is said together with the one and not with the other decides
     with_own, with_other = _together(one, own), _together(one, other)
@@ -289,25 +305,31 @@ def _stated(text: str, quoting: bool = False) -> list[_Stated]:
     written = unicodedata.normalize("NFKC", text)
     declared = [(found[1] or found[3] or "", found[2] or found[4]) for found in _DECLARED.finditer(written)]
     found: list[_Stated] = []
-    every, heads = list(claims_in(plain, text if quoting else None)), _heads(plain)
-    bare = plain  # other values, and what they count, are no words around this one
-    for claim in every:
-        if claim.kind in _VALUES:
-            bare = bare[: claim.start] + " " * (claim.end - claim.start) + bare[claim.end :]
+    every = list(claims_in(plain, text if quoting else None))
+    # other values, and what they count, are no words around this one
+    bare = _without(plain, [claim for claim in every if claim.kind in _VALUES])
+    # a column may have a year at its head
+    heads = _heads(_without(plain, [claim for claim in every if claim.kind == "number"]))
     known: dict[tuple[int, int], frozenset[str]] = {}
 
-    def around(claim: Claim, spans: Sequence[tuple[int, int]]) -> frozenset[str]:
-        """The content words of the parts of the text that a value stands in, and those at the head of its column."""
-        span = _within(claim, spans)
-        if span not in known:
-            words = tokenize(bare[slice(*span)])
-            known[span] = frozenset(word for word in words if not word[:1].isdigit())
-        return known[span] | _head(heads, plain, claim)
+    def content(start: int, end: int) -> frozenset[str]:
+        """The content words of a part of the text."""
+        if (start, end) not in known:
+            words = tokenize(bare[start:end])
+            known[start, end] = frozenset(word for word in words if not word[:1].isdigit())
+        return known[start, end]
 
+    before = 0  # where the value before ended
     for claim in every:
         is_value = claim.kind in _VALUES
-        clause = around(claim, clauses) if is_value else frozenset()
-        sentence = around(claim, sentences) if is_value else frozenset()
+        clause = sentence = near = label = frozenset[str]()
+        if is_value:
+            head, label = _head(heads, plain, claim), content(*_label(bare, claim))
+            start, end = _within(claim, clauses)
+            near = head | label | content(max(start, min(before, claim.start)), claim.start)
+            clause = content(start, end) | head | label
+            sentence = content(*_within(claim, sentences)) | head
+            before = claim.end
         own = [span for span in clauses if span[0] < claim.end and claim.start < span[1]]
         beside = tuple(
             other
@@ -315,14 +337,21 @@ def _stated(text: str, quoting: bool = False) -> list[_Stated]:
             if other.kind in {"date", "number", "name"} - {claim.kind}
             and any(start <= other.start < end for start, end in own)
         )
-        found.append(_Stated(claim, clause, sentence, beside))
+        found.append(_Stated(claim, clause, sentence, beside, near, label))
         value = claim.value
         if isinstance(value, Amount) and not value.unit:
             for times, unit in declared:
                 amount = measured(value.value * Decimal(_TIMES.get(times, 1)), unit, value.bound)
                 meant = Claim(claim.kind, claim.text, claim.start, claim.end, amount)
-                found.append(_Stated(meant, clause, sentence, beside))
+                found.append(_Stated(meant, clause, sentence, beside, near, label))
     return found
+
+
+def _without(text: str, claims: Sequence[Claim]) -> str:
+    """A text with blanks in the place of claims."""
+    for claim in claims:
+        text = text[: claim.start] + " " * (claim.end - claim.start) + text[claim.end :]
+    return text
 
 
 def _heads(text: str) -> dict[int, list[frozenset[str]]]:
@@ -347,6 +376,21 @@ def _head(heads: Mapping[int, list[frozenset[str]]], text: str, claim: Claim) ->
     column = text.count("|", begin, claim.start)
     head = heads.get(begin, [])
     return head[column] if column < len(head) else frozenset()
+
+
+def _label(text: str, claim: Claim) -> tuple[int, int]:
+    """Where the label of a table's row stands: the next cell to the left of a claim's own that has words; else nowhere.
+
+    Of the text, values are left out.
+    """
+    begin = text.rfind("\n", 0, claim.start) + 1
+    end = text.rfind("|", begin, claim.start)
+    while end > begin:
+        start = text.rfind("|", begin, end) + 1 or begin
+        if len(re.findall(r"[^\W\d]", text[start:end])) > 1:
+            return start, end
+        end = start - 1
+    return claim.start, claim.start
 
 
 def _spans(border: re.Pattern[str], text: str) -> list[tuple[int, int]]:

@@ -142,6 +142,7 @@ def test_what_a_passage_says_itself_is_borne_out_by_it() -> None:
         ("補助率は2分の1です。", "> 補助率は2分の1でした。", "> 補助率は2分の1でした。"),
         ("1時間半の研修。", "研修は1時間20分です。", "1時間20分"),
         ("令和4年度から令和6年度まで。", "令和4～7年度の事業です。", "令和7年度"),
+        ("R4.8～12 聞き取り調査", "聞き取り調査は令和4年8月から11月でした。", "11月"),
         (
             "鶴岡市の事業費は700万円です。酒田市では500万円です。",
             "酒田の事業費は700万円です。",
@@ -196,6 +197,9 @@ def test_what_an_attacker_got_through_before(passage: str, sentence: str, wrong:
         ("研修は90分。", "研修は1時間30分です。"),
         ("65歳以上が対象。", "65歳からが対象です。"),
         ("内線415", "内線415番です。"),
+        ("R4.8～12 聞き取り調査", "聞き取り調査は令和4年8月から12月でした。"),
+        ("受付は4～6月。", "4月から6月まで受け付けます。"),
+        ("令和5年4～6月に試行。", "2023年4月から6月に試行しました。"),
         ("月1回開く。", "月に一度開きます。"),
         ("令和4年度から令和6年度まで。", "令和4～6年度の事業です。"),
         ("令和4～6年度の事業。", "令和4年度から令和6年度までの事業です。"),
@@ -236,3 +240,31 @@ TABLE = Evidence(
 )
 def test_the_columns_of_a_table_have_the_words_at_their_head(sentence: str, right: bool) -> None:
     assert (unsupported(sentence, [TABLE]) == []) == right
+
+
+ROWS = Evidence(
+    "待ち時間は平均48分から23分に短縮した。以前は手続に2時間かかった。\n\n| 手続 | 設置前 | 設置後 |\n| 転入 | 48分 | 23分 |\n| 転居 | 31分 | 17分 |\n| おくやみ | 97分 | 52分 |"
+)
+PAIRS = Evidence(
+    "| (内訳)構築 | 14,900千円 | (内訳)利用料 | 2,700千円 |\n| (内訳)端末2台 | 3,500千円 | (内訳)保守 | 900千円 |"
+)
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence", "right"),
+    [
+        (ROWS, "おくやみの手続は97分から52分になりました。", True),
+        (ROWS, "転入は、設置前の48分から設置後は23分になりました。", True),
+        (ROWS, "待ち時間は平均48分から23分に短縮しました。", True),
+        (ROWS, "転入は48分、転居は31分でした。", True),
+        (ROWS, "転居の待ち時間は48分から23分に短縮されました。", False),  # the prose says it of another one
+        (ROWS, "転入は、設置前の23分から設置後は48分になりました。", False),
+        (ROWS, "転入は31分、転居は48分でした。", False),
+        (PAIRS, "利用料が270万円、保守が90万円です。", True),
+        (PAIRS, "端末に350万円、構築に1,490万円かかりました。", True),
+        (PAIRS, "利用料は90万円です。", False),
+        (PAIRS, "端末は1,490万円です。", False),
+    ],
+)
+def test_the_rows_of_a_table_have_their_labels(table: Evidence, sentence: str, right: bool) -> None:
+    assert (unsupported(sentence, [table]) == []) == right
