@@ -435,6 +435,7 @@ TITLES = (
     "主査", "主任", "主事", "主幹", "参事", "理事", "顧問", "教授", "委員長", "会長", "社長",
 )  # fmt: skip
 """Of persons, as they follow a name; the longer ones first."""
+_OF_PLACES = frozenset({"副市長", "副町長", "副村長", "副知事", "市長", "町長", "村長", "区長", "知事"})
 _HONORIFICS = ("氏", "さん", "様", "先生", *TITLES)
 _KATAKANA = re.compile(r"[ァ-ヴー]{4,}")
 _PLAIN_KATAKANA = frozenset({
@@ -497,17 +498,30 @@ def _names(text: str) -> list[Claim]:
             found.append(_name(text, start, run[-1].end))
         if own.startswith(_COMPANIES):
             found.append(_name(text, run[0].start, run[-1].end))
-        honoured = next((end for end in _HONORIFICS if text.startswith(end, run[-1].end)), None)
         if run[-1].pos1 == "接頭辞":  # 「副市長」 is no mayor by the name of 「副」
             continue
+        honoured = next((end for end in _HONORIFICS if text.startswith(end, run[-1].end)), None)
         if honoured is not None and not _GENERIC.fullmatch(own):
             found.append(_name(text, run[0].start, run[-1].end))
-            if honoured in TITLES and run[-1].pos3 != "地名":
-                person = next((word for word in run if word.pos3 == "人名"), run[-1])
-                end = run[-1].end + len(honoured)
-                value = f"{folded(person.text).lower()} {honoured}"
-                titles.append(Claim("title", text[person.start : end], person.start, end, value))
+        # the dictionary has 「課長」 as one word, and 「係長」 as two, which end the run
+        title = honoured or next((end for end in TITLES if own.endswith(end)), "")
+        named = [word for word in run if honoured or word.end <= run[-1].end - len(title)]
+        if title in TITLES and named and not _GENERIC.fullmatch("".join(word.text for word in named)):
+            titles += _title(text, named, title, bool(honoured))
     return [*{(claim.start, claim.end): claim for claim in found}.values(), *titles]
+
+
+def _title(text: str, run: list[Word], title: str, follows: bool) -> Iterator[Claim]:
+    """The title of the person whose name a run of nouns is, or ends with; `follows` says that it is not of their own run: 「東課長」."""
+    last = run[-1]
+    # 「酒田市長」 is no person by the name of 酒田, 「春日係長」 is one, and 「推進係長」 has no name
+    if (not follows and last.pos2 != "固有名詞") or (last.pos3 == "地名" and title in _OF_PLACES):
+        return
+    person = next((word for word in run if word.pos3 == "人名"), last)
+    end = last.end + len(title)
+    yield Claim(
+        "title", text[person.start : end], person.start, end, f"{folded(person.text).lower()} {title}"
+    )
 
 
 def _begin(found: list[Claim], run: list[Word], end: int) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property, lru_cache
 
@@ -25,6 +25,9 @@ _VALUES = frozenset({"number", "date", "time", "code", "email", "url"})
 """Kinds of claims that are looked at among the words around them."""
 _CLAUSE = re.compile(r"[、。,;()「」『』\[\]|・!?/]|(?<=\D)[.](?=\D)|\n")
 _SENTENCE = re.compile(r"[。!?]|\n")
+_HEADING = re.compile(r"^[ 　]*(?:#+ |[■◆◇□●○▼▶]).*$", re.MULTILINE)
+MOST_BESIDE = 8
+"""Claims of its clause that a value is told by, the nearest ones."""
 _DECLARED = re.compile(
     r"\((?:単位 ?: ?)?([百千万億]*)(円|人|件|%|世帯|時間|台|か所|校|社|回|団体)\)|単位 ?: ?([百千万億]*)(円|人|件|%|世帯|時間|台|か所|校|社|回|団体)"
 )
@@ -100,7 +103,7 @@ class _Stated:
     clause: frozenset[str]
     sentence: frozenset[str]
     beside: tuple[Claim, ...] = ()
-    """Claims of other kinds in its clause."""
+    """Claims in its clause, at the head of its column and in its row's label that count something else, the nearest first."""
     near: frozenset[str] = frozenset()
     """The words between it and the value before it in its clause; in a table, those of its row's label and its column's head."""
     label: frozenset[str] = frozenset()
@@ -160,7 +163,10 @@ def _borne_out(one: _Stated, bodies: Sequence[Claim], cited: Sequence[Evidence])
     others = [
         stated
         for stated in candidates
-        if not _same(claim, stated.claim) and _counts_alike(claim, stated.claim)
+        # 「令和7年」 is none beside 「令和7年1月1日」
+        if not _same(claim, stated.claim)
+        and not _same(stated.claim, claim)
+        and _counts_alike(claim, stated.claim)
     ]
     return any(
         not any(_nearer(one, other, own) or _is_row_of(one, other, own) for other in others) for own in right
@@ -223,14 +229,14 @@ def _nearer(one: _Stated, other: _Stated, own: _Stated) -> bool:
 
     # 「令和5年度は1,850件」: what is said together with the one and not with the other decides
     with_own, with_other = _together(one, own), _together(one, other)
-    if with_own != with_other and (with_own >= with_other or with_other >= with_own):
-        return with_other >= with_own
+    if with_own != with_other:
+        return with_own < with_other
     theirs, ours = shared(other), shared(own)
     return theirs != ours and all(a >= b for a, b in zip(theirs, ours, strict=True))
 
 
 def _together(one: _Stated, stated: _Stated) -> set[Claim]:
-    """The claims of other kinds in a claim's clause that stand in the clause of a value of a passage too."""
+    """The claims beside a claim that stand beside a value of a passage too."""
     return {
         claim
         for claim in one.beside
@@ -306,45 +312,65 @@ def _stated(text: str, quoting: bool = False) -> list[_Stated]:
     declared = [(found[1] or found[3] or "", found[2] or found[4]) for found in _DECLARED.finditer(written)]
     found: list[_Stated] = []
     every = list(claims_in(plain, text if quoting else None))
-    # other values, and what they count, are no words around this one
+    # other values, and what they count, are no words around this one; a column may have a year at its head
     bare = _without(plain, [claim for claim in every if claim.kind in _VALUES])
-    # a column may have a year at its head
-    heads = _heads(_without(plain, [claim for claim in every if claim.kind == "number"]))
-    known: dict[tuple[int, int], frozenset[str]] = {}
+    with_dates = _without(plain, [claim for claim in every if claim.kind == "number"])
+    known: dict[tuple[int, int, str], frozenset[str]] = {}
 
-    def content(start: int, end: int) -> frozenset[str]:
+    def content(span: tuple[int, int], read: str = bare) -> frozenset[str]:
         """The content words of a part of the text."""
-        if (start, end) not in known:
-            words = tokenize(bare[start:end])
-            known[start, end] = frozenset(word for word in words if not word[:1].isdigit())
-        return known[start, end]
+        key = (*span, "" if read is bare else "dates")
+        if key not in known:
+            words = tokenize(read[slice(*span)])
+            known[key] = frozenset(word for word in words if not word[:1].isdigit())
+        return known[key]
 
+    rows = _rows(plain)
+    heads = {claim: _head(rows, plain, claim) for claim in every}
+    headings = [match.span() for match in _HEADING.finditer(plain)]
     before = 0  # where the value before ended
     for claim in every:
-        is_value = claim.kind in _VALUES
         clause = sentence = near = label = frozenset[str]()
-        if is_value:
-            head, label = _head(heads, plain, claim), content(*_label(bare, claim))
+        places = [span for span in clauses if span[0] < claim.end and claim.start < span[1]]
+        if claim.kind in _VALUES:
+            head, cell = heads[claim], _label(bare, claim)
+            # of a year at the head of a column, its values are said
+            places += [head, cell]
+            label, headed = content(cell), content(head, with_dates)
             start, end = _within(claim, clauses)
-            near = head | label | content(max(start, min(before, claim.start)), claim.start)
-            clause = content(start, end) | head | label
-            sentence = content(*_within(claim, sentences)) | head
+            near = headed | label | content((max(start, min(before, claim.start)), claim.start))
+            clause = content((start, end)) | headed | label
+            sentence = content(_within(claim, sentences)) | headed
+            above = [span for span in headings if span[1] <= claim.start]
+            sentence |= content(above[-1]) if above else frozenset()
             before = claim.end
-        own = [span for span in clauses if span[0] < claim.end and claim.start < span[1]]
-        beside = tuple(
+        beside = [
             other
             for other in every
-            if other.kind in {"date", "number", "name"} - {claim.kind}
-            and any(start <= other.start < end for start, end in own)
-        )
-        found.append(_Stated(claim, clause, sentence, beside, near, label))
+            if other.kind in {"date", "number", "name"}
+            and not _alike(claim, other)
+            and (
+                any(start <= other.start < end for start, end in places)
+                or _stands_in(claim, heads[other])  # at the head of its column
+            )
+        ]
+        beside.sort(key=lambda other: abs(other.start - claim.start))
+        found.append(_Stated(claim, clause, sentence, tuple(beside[:MOST_BESIDE]), near, label))
         value = claim.value
         if isinstance(value, Amount) and not value.unit:
             for times, unit in declared:
                 amount = measured(value.value * Decimal(_TIMES.get(times, 1)), unit, value.bound)
-                meant = Claim(claim.kind, claim.text, claim.start, claim.end, amount)
-                found.append(_Stated(meant, clause, sentence, beside, near, label))
+                found.append(replace(found[-1], claim=replace(claim, value=amount)))
     return found
+
+
+def _alike(claim: Claim, other: Claim) -> bool:
+    """Whether two claims of a text are values of one thing, so that one says nothing of which the other is."""
+    return claim.kind == other.kind and _counts_alike(claim, other)
+
+
+def _stands_in(claim: Claim, span: tuple[int, int]) -> bool:
+    return span[0] <= claim.start < span[1]
 
 
 def _without(text: str, claims: Sequence[Claim]) -> str:
@@ -354,28 +380,31 @@ def _without(text: str, claims: Sequence[Claim]) -> str:
     return text
 
 
-def _heads(text: str) -> dict[int, list[frozenset[str]]]:
-    """Of each line of a table but its first one, by where it begins: the words at the head of each column."""
-    found: dict[int, list[frozenset[str]]] = {}
-    head: list[frozenset[str]] = []
+def _rows(text: str) -> dict[int, list[tuple[int, int]]]:
+    """Of each line of a table but its first one, by where it begins: where the cells of the first one stand."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    head: list[tuple[int, int]] = []
     at = 0
     for line in text.split("\n"):
         if line.count("|") < 2:
             head = []
         elif not head:
-            head = [frozenset(tokenize(cell)) for cell in line.split("|")]
+            start = at
+            for cell in line.split("|"):
+                head.append((start, start + len(cell)))
+                start += len(cell) + 1
         else:
             found[at] = head
         at += len(line) + 1
     return found
 
 
-def _head(heads: Mapping[int, list[frozenset[str]]], text: str, claim: Claim) -> frozenset[str]:
-    """The words at the head of the column that a claim stands in."""
+def _head(rows: Mapping[int, list[tuple[int, int]]], text: str, claim: Claim) -> tuple[int, int]:
+    """Where the head of the column stands that a claim is in; else nowhere."""
     begin = text.rfind("\n", 0, claim.start) + 1
     column = text.count("|", begin, claim.start)
-    head = heads.get(begin, [])
-    return head[column] if column < len(head) else frozenset()
+    head = rows.get(begin, [])
+    return head[column] if column < len(head) else (0, 0)
 
 
 def _label(text: str, claim: Claim) -> tuple[int, int]:
