@@ -222,9 +222,8 @@ def _nearer(one: _Stated, other: _Stated, own: _Stated) -> bool:
     none of these among fewer."""
 
     def shared(stated: _Stated) -> tuple[int, int, int]:
-        near = (
-            len(one.near & stated.near) if own.near else 0
-        )  # 「210種から130種に」: nothing stands next to the second
+        # 「210種から130種に」: nothing stands next to the second
+        near = len(one.near & stated.near) if own.near else 0
         return len(one.clause & stated.clause), len(one.sentence & stated.sentence), near
 
     # 「令和5年度は1,850件」: what is said together with the one and not with the other decides
@@ -331,28 +330,25 @@ def _stated(text: str, quoting: bool = False) -> list[_Stated]:
     before = 0  # where the value before ended
     for claim in every:
         clause = sentence = near = label = frozenset[str]()
-        places = [span for span in clauses if span[0] < claim.end and claim.start < span[1]]
+        places = _parts(claim, clauses)
         if claim.kind in _VALUES:
             head, cell = heads[claim], _label(bare, claim)
-            # of a year at the head of a column, its values are said
-            places += [head, cell]
             label, headed = content(cell), content(head, with_dates)
-            start, end = _within(claim, clauses)
+            start, end = _whole_of(places, claim)
             near = headed | label | content((max(start, min(before, claim.start)), claim.start))
             clause = content((start, end)) | headed | label
-            sentence = content(_within(claim, sentences)) | headed
+            sentence = content(_whole_of(_parts(claim, sentences), claim)) | headed
             above = [span for span in headings if span[1] <= claim.start]
             sentence |= content(above[-1]) if above else frozenset()
             before = claim.end
+            places += [head, cell]
         beside = [
             other
             for other in every
             if other.kind in {"date", "number", "name"}
             and not _alike(claim, other)
-            and (
-                any(start <= other.start < end for start, end in places)
-                or _stands_in(claim, heads[other])  # at the head of its column
-            )
+            # of a year at the head of a column, its values are said
+            and (any(_stands_in(other, span) for span in places) or _stands_in(claim, heads[other]))
         ]
         beside.sort(key=lambda other: abs(other.start - claim.start))
         found.append(_Stated(claim, clause, sentence, tuple(beside[:MOST_BESIDE]), near, label))
@@ -433,7 +429,11 @@ def _spans(border: re.Pattern[str], text: str) -> list[tuple[int, int]]:
     return [*found, (at, len(text))]
 
 
-def _within(claim: Claim, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
+def _parts(claim: Claim, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The parts of a text that a claim stands in."""
+    return [span for span in spans if span[0] < claim.end and claim.start < span[1]]
+
+
+def _whole_of(parts: Sequence[tuple[int, int]], claim: Claim) -> tuple[int, int]:
     """From the first to the last of the parts of a text that a claim stands in."""
-    parts = [span for span in spans if span[0] < claim.end and claim.start < span[1]]
     return (parts[0][0], parts[-1][1]) if parts else (claim.start, claim.start)

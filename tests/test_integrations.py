@@ -32,9 +32,11 @@ from pydantic import SecretStr, ValidationError
 from access.accounts import Accounts
 from access.file import AccessFile
 from access.labels import Labels
+from integrations import client
 from integrations.client import CONDITIONS, MOST_BYTES, Client, ServiceError
 from integrations.langchain import DxqaRetriever as LangChain
 from integrations.llamaindex import DxqaRetriever as LlamaIndex
+from qa import limits
 from web.contract import FilterRequest
 
 SECRET = "# 紅葉谷町の人事評価\n\n紅葉谷町（つくし県）の取組です。\n\n## 面談の予定\n\n紅葉谷町の評価面談は十二月三日に第五会議室で行います。\n"
@@ -462,6 +464,7 @@ def test_a_key_is_never_shown(service: Service) -> None:
 
 def test_filters_that_the_service_does_not_know_are_refused_at_once(service: Service) -> None:
     assert set(CONDITIONS) == set(FilterRequest.model_fields)
+    assert client.MOST_PASSAGES == limits.MOST_PASSAGES  # the service asks for no more
     for made in (
         lambda: LangChain(url=service.url, filters={"region": ["東北"]}),
         lambda: LlamaIndex(service.url, filters={"region": ["東北"]}),
